@@ -1,0 +1,208 @@
+"""The order in which components are looked for, and what is made of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from labkit import paths
+from labkit.components import fetch, find
+from labkit.components.pins import Pin, pins
+from labkit.components.store import Store
+from labkit.errors import UsageError
+from labkit.progress import Phase, Progress
+
+log = logging.getLogger(__name__)
+
+Source = Literal["folder", "cache", "path", "missing"]
+
+
+@dataclass(frozen=True)
+class Components:
+    """Every pinned program, found and proved.
+
+    Attributes
+    ----------
+    folders : mapping of str to Path
+        The folder of each component, by the component's name.
+    """
+
+    folders: Mapping[str, Path]
+
+    @property
+    def programs(self) -> dict[str, Path]:
+        """The absolute path of each program of Kubernetes, etcd and CoreDNS, by its name."""
+        return {
+            program: self.folders[pin.name] / program
+            for pin in pins().values()
+            if pin.name != "cni"
+            for program in pin.programs
+        }
+
+    @property
+    def bin_dirs(self) -> tuple[Path, ...]:
+        """The folders that together hold `programs`, as for a PATH."""
+        return tuple(dict.fromkeys(path.parent for path in self.programs.values()))
+
+    def program(self, name: str) -> Path:
+        """Return the absolute path of a program.
+
+        Parameters
+        ----------
+        name : str
+            ``"kubeadm"``, ``"etcd"``, ``"coredns"``, …
+
+        Raises
+        ------
+        UsageError
+            If no component has such a program.
+        """
+        try:
+            return self.programs[name]
+        except KeyError:
+            known = ", ".join(sorted(self.programs))
+            raise UsageError(f"labkit has no program {name!r}.", fix=f"Choose one of: {known}.") from None
+
+    @property
+    def cni_dir(self) -> Path:
+        """The folder with the CNI plugins."""
+        return self.folders["cni"]
+
+    @property
+    def tomcat(self) -> Path:
+        """Apache Tomcat's home, its CATALINA_HOME; it is never written to."""
+        return self.folders["tomcat"]
+
+    @property
+    def kubernetes_version(self) -> str:
+        """The version of Kubernetes: ``"v1.34.3"``."""
+        return pins()["kubernetes"].version
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a component is now, for a table.
+
+    Attributes
+    ----------
+    name, version : str
+        Of the component.
+    source : {"folder", "cache", "path", "missing"}
+        How it was found.
+    path : Path or None
+        Its folder; None if missing.
+    bytes : int
+        The size of its files; 0 if missing.
+    """
+
+    name: str
+    version: str
+    source: Source
+    path: Path | None
+    bytes: int
+
+
+def ensure(
+    progress: Progress | None = None,
+    *,
+    folder: Path | None = None,
+    verify: bool = False,
+    only: Iterable[str] | None = None,
+) -> Components:
+    """Find every component; fetch or build into the cache what is missing.
+
+    Parameters
+    ----------
+    progress : Progress, optional
+        Is told a phase for each component that is not ready yet.
+    folder : Path, optional
+        A folder with programs to use first; without it the variable `LABKIT_COMPONENTS`.
+    verify : bool, optional
+        Compute the full SHA-256 of what is in the cache instead of comparing sizes and times.
+    only : iterable of str, optional
+        Names of the components to see to; without it all.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist.
+    ComponentError
+        If a component can be neither found, fetched nor built; each way's reason is told.
+    """
+    progress = progress or Progress()
+    wanted = [pins()[name] for name in only] if only is not None else list(pins().values())
+    named = _named_folder(folder)
+    store = Store(paths.cache_dir() / "components")
+    folders: dict[str, Path] = {}
+    for pin in wanted:
+        _, path = _look_up(pin, named, store, verify=verify)
+        if path is None:
+            with progress.phase(f"{pin.name} {pin.version}") as phase:
+                path = _obtain(pin, store, phase)
+        folders[pin.name] = path
+    return Components(folders)
+
+
+def list_components(*, folder: Path | None = None, verify: bool = False) -> list[Row]:
+    """Return where each component is now; nothing is fetched or built.
+
+    Parameters
+    ----------
+    folder, verify
+        As for `ensure`.
+    """
+    named = _named_folder(folder)
+    store = Store(paths.cache_dir() / "components")
+    rows = []
+    for pin in pins().values():
+        source, path = _look_up(pin, named, store, verify=verify)
+        rows.append(Row(pin.name, pin.version, source, path, _size(pin, path) if path else 0))
+    return rows
+
+
+def _named_folder(folder: Path | None) -> Path | None:
+    if folder is None and not os.environ.get("LABKIT_COMPONENTS"):
+        return None
+    named = Path(folder or os.environ["LABKIT_COMPONENTS"]).expanduser().absolute()
+    if not named.is_dir():
+        raise UsageError(
+            f"The folder for components, {named}, does not exist.",
+            why="It was given as an argument or by the variable LABKIT_COMPONENTS.",
+            fix="Name a folder that exists, or unset LABKIT_COMPONENTS.",
+        )
+    return named
+
+
+def _look_up(pin: Pin, named: Path | None, store: Store, *, verify: bool) -> tuple[Source, Path | None]:
+    if named is not None and (path := find.in_folder(pin, named)) is not None:
+        return "folder", path
+    if (path := store.get(pin, verify=verify)) is not None:
+        return "cache", path
+    if (path := find.on_path(pin)) is not None:
+        return "path", path
+    return "missing", None
+
+
+def _obtain(pin: Pin, store: Store, phase: Phase) -> Path:
+    """Fetch or build a component into the cache, unless another process has done so by the time it is our turn."""
+    with store.lock(pin, phase):
+        if (path := store.get(pin)) is not None:
+            return path
+        if reason := store.discard(pin):
+            log.warning("%s in the cache is not usable (%s); it is fetched again.", pin.folder_name, reason)
+            phase.advance(f"the cached copy is not usable ({reason}); fetching it again")
+        with store.installing(pin) as folder:
+            fetch.into(pin, folder, phase)
+            find.prove(pin, folder)
+        path = store.get(pin)
+        assert path is not None, "what was just installed is there"  # noqa: S101
+        return path
+
+
+def _size(pin: Pin, path: Path) -> int:
+    files = [path / program for program in pin.programs] if pin.programs else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())

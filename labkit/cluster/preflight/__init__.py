@@ -1,0 +1,100 @@
+"""What a lab needs of this machine, met or not, why, and the fix: the textbook's host preparation as a check.
+
+The textbook prepares a host by a script (host name, SELinux off, swap off, ip_forward, bridge netfilter, IPv6, ip_vs
+modules, ipset and ipvsadm, a container engine). Nothing is changed here: each check looks, and says what it means.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from labkit.cluster.preflight import machine, namespaces, programs
+from labkit.cluster.preflight.check import Check, Level, Status, examine
+from labkit.cluster.preflight.host import Host
+from labkit.errors import PreflightError
+from labkit.paths import state_dir
+
+__all__ = ["Check", "Host", "Level", "Report", "Status", "checks", "require"]
+
+
+def checks(root: Path = Path("/"), *, state: Path | None = None, path: str | None = None) -> list[Check]:
+    """Check this machine; nothing is changed, and nothing is raised for a need that is unmet or unknown.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that stands for ``/`` when ``/proc``, ``/sys`` and ``/etc`` are read.
+    state : Path, optional
+        The folder that labs are kept in; by default the user's own.
+    path : str, optional
+        Folders with programs; by default ``$PATH`` and the sbin folders.
+
+    Returns
+    -------
+    list of Check
+        Kernel and machine first, then programs.
+    """
+    host = Host(root, state_dir() if state is None else state, path)
+    return [examine(need, host) for need in (*namespaces.NEEDS, *machine.NEEDS, *programs.NEEDS)]
+
+
+def require(found: Iterable[Check], *, ipvs: bool = False) -> None:
+    """Raise for what is certainly missing; what is unknown may still work, so it passes.
+
+    Parameters
+    ----------
+    found : iterable of Check
+        From `checks`.
+    ipvs : bool
+        Whether kube-proxy is to run in ipvs mode, which needs more.
+
+    Raises
+    ------
+    PreflightError
+        Names each required need that is unmet, with its fix.
+    """
+    levels = {"required", "only for ipvs"} if ipvs else {"required"}
+    unmet = [check for check in found if check.status == "unmet" and check.level in levels]
+    if unmet:
+        raise PreflightError(
+            f"This machine cannot run a lab yet: {', '.join(check.name for check in unmet)}.",
+            why="\n".join(f"{check.name}: {check.found} (needed because {check.why})" for check in unmet),
+            fix="\n".join(dict.fromkeys(check.fix for check in unmet if check.fix)),
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """The checks as one thing to show.
+
+    Attributes
+    ----------
+    checks : tuple of Check
+        In the order they are shown.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether no required need is unmet."""
+        return not any(check.status == "unmet" and check.level == "required" for check in self.checks)
+
+    def to_json(self) -> list[dict[str, str]]:
+        """Return the checks as plain objects for `json.dumps`."""
+        return [asdict(check) for check in self.checks]
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks; whatever came from the host is escaped."""
+        names = ("status", "name", "level", "found", "why", "fix")
+        head = "".join(f'<th scope="col" style="text-align:left">{name}</th>' for name in names)
+        rows = "".join(
+            "<tr>"
+            + "".join(f'<td style="text-align:left">{html.escape(getattr(check, name))}</td>' for name in names)
+            + "</tr>"
+            for check in self.checks
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -1,0 +1,1 @@
+"""Evidence: what the components of a cluster themselves leave behind, read into typed facts."""

@@ -79,10 +79,10 @@ class Progress:
             Short, for people: ``"kubeadm init"``.
         """
         phase = Phase(name, self._listener)
-        phase._report("started")  # noqa: SLF001 - a phase is reported by its progress alone
+        phase._report("started")
         try:
             yield phase
         except BaseException as error:
-            phase._report("failed", str(error).partition("\n")[0])  # noqa: SLF001
+            phase._report("failed", str(error).partition("\n")[0])
             raise
-        phase._report("finished")  # noqa: SLF001
+        phase._report("finished")

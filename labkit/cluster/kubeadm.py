@@ -1,0 +1,196 @@
+"""The documents that `kubeadm init` and `kubeadm join` read, and the files that they name.
+
+Formats: kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1, kubeproxy.config.k8s.io/v1alpha1, audit.k8s.io/v1 and
+apiserver.config.k8s.io/v1, as in Kubernetes 1.34.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from labkit.cluster.spec import LabSpec
+from labkit.node.network import GATEWAY, node_address
+from labkit.node.node import CRI_SOCKET
+
+API_PORT = 6443
+OTLP_PORT = 4317
+
+#: On the control plane's node.
+AUDIT_LOG = "/var/log/kubernetes/audit/audit.log"
+EVIDENCE_FOLDER = "/etc/kubernetes/labkit"
+
+#: kubeadm's preflight checks that a sandbox cannot meet and does not need: swap is the kubelet's to allow
+#: (failSwapOn: false), the kernel's configuration is not readable everywhere, and memory and processors are the
+#: user's own choice (`labkit doctor` speaks of them).
+IGNORED_PREFLIGHT_ERRORS = ["Swap", "SystemVerification", "NumCPU", "Mem", "Hostname"]
+
+_TRACING_ENDPOINT = f"{GATEWAY}:{OTLP_PORT}"
+
+
+def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) -> str:
+    """Return the configuration of `kubeadm init` as YAML documents.
+
+    Parameters
+    ----------
+    spec : LabSpec
+        The lab.
+    token : str
+        The bootstrap token, ``[a-z0-9]{6}.[a-z0-9]{16}``.
+    user_namespace : bool
+        Whether the nodes live in a user namespace.
+    """
+    init = {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "InitConfiguration",
+        "bootstrapTokens": [{"token": token, "ttl": spec.token_ttl, "description": "labkit: the lab's own nodes"}],
+        "localAPIEndpoint": {"advertiseAddress": spec.advertise_address, "bindPort": API_PORT},
+        "nodeRegistration": _registration(spec, 0),
+    }
+    cluster = {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "ClusterConfiguration",
+        "clusterName": spec.name,
+        "kubernetesVersion": spec.kubernetes_version,
+        "imageRepository": spec.image_repository,
+        # RSA keys take a second of every core; kubeadm offers both.
+        "encryptionAlgorithm": "ECDSA-P256",
+        "networking": {"serviceSubnet": spec.service_cidr, "podSubnet": spec.pod_cidr},
+        "apiServer": _api_server(),
+        "controllerManager": {"extraArgs": _arguments({"leader-elect": "false"})},
+        # Level 10 makes the scheduler log each plugin's score for each node.
+        "scheduler": {"extraArgs": _arguments({"leader-elect": "false", "v": "10"})},
+        "etcd": {"local": {"dataDir": "/var/lib/etcd", "extraArgs": _arguments(_etcd_arguments())}},
+    }
+    return yaml.safe_dump_all([init, cluster, _kubelet(user_namespace=user_namespace), _kube_proxy()], sort_keys=False)
+
+
+def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:
+    """Return the configuration of `kubeadm join` as YAML.
+
+    Parameters
+    ----------
+    spec : LabSpec
+        The lab.
+    index : int
+        The joining node's.
+    token : str
+        A bootstrap token that the cluster knows.
+    ca_hash : str
+        ``sha256:`` and the hexadecimal digest of the cluster CA's public key.
+    """
+    join = {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "JoinConfiguration",
+        "discovery": {
+            "bootstrapToken": {
+                "apiServerEndpoint": f"{spec.advertise_address}:{API_PORT}",
+                "token": token,
+                "caCertHashes": [ca_hash],
+            }
+        },
+        "nodeRegistration": _registration(spec, index),
+    }
+    return yaml.safe_dump(join, sort_keys=False)
+
+
+def evidence_files() -> dict[str, str]:
+    """Return what the API server reads to leave evidence: path on the control plane's node → content."""
+    audit_policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived", "ResponseStarted", "Panic"],
+        "rules": [
+            # Health probes and discovery say nothing about what the cluster does.
+            {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi*", "/apis*", "/api*"]},
+            {"level": "None", "verbs": ["get", "update", "patch"], "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+            # Bodies that hold secrets never reach the log.
+            {"level": "Metadata", "resources": [
+                {"group": "", "resources": ["secrets", "serviceaccounts/token"]},
+                {"group": "authentication.k8s.io"},
+                {"group": "authorization.k8s.io"},
+                {"group": "certificates.k8s.io"},
+            ]},
+            {"level": "RequestResponse", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+            {"level": "Metadata"},
+        ],
+    }  # fmt: skip
+    tracing = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "TracingConfiguration",
+        "endpoint": _TRACING_ENDPOINT,
+        "samplingRatePerMillion": 1_000_000,
+    }
+    return {
+        f"{EVIDENCE_FOLDER}/audit-policy.yaml": yaml.safe_dump(audit_policy, sort_keys=False),
+        f"{EVIDENCE_FOLDER}/tracing.yaml": yaml.safe_dump(tracing, sort_keys=False),
+    }
+
+
+def _registration(spec: LabSpec, index: int) -> dict[str, Any]:
+    return {
+        "name": spec.node_names[index],
+        "criSocket": f"unix://{CRI_SOCKET}",
+        "imagePullPolicy": "IfNotPresent",
+        "ignorePreflightErrors": IGNORED_PREFLIGHT_ERRORS,
+        "kubeletExtraArgs": _arguments({"node-ip": str(node_address(index))}),
+    }
+
+
+def _api_server() -> dict[str, Any]:
+    arguments = {
+        "audit-policy-file": f"{EVIDENCE_FOLDER}/audit-policy.yaml",
+        "audit-log-path": AUDIT_LOG,
+        "audit-log-mode": "blocking",
+        "audit-log-maxsize": "100",
+        "audit-log-maxbackup": "3",
+        "tracing-config-file": f"{EVIDENCE_FOLDER}/tracing.yaml",
+        "storage-media-type": "application/json",
+    }
+    volumes = [
+        {"name": "labkit", "hostPath": EVIDENCE_FOLDER, "mountPath": EVIDENCE_FOLDER, "readOnly": True, "pathType": "Directory"},
+        {"name": "audit", "hostPath": "/var/log/kubernetes/audit", "mountPath": "/var/log/kubernetes/audit", "pathType": "DirectoryOrCreate"},
+    ]  # fmt: skip
+    return {"extraArgs": _arguments(arguments), "extraVolumes": volumes, "certSANs": ["127.0.0.1", "localhost"]}
+
+
+def _etcd_arguments() -> dict[str, str]:
+    return {
+        "enable-distributed-tracing": "true",
+        "distributed-tracing-address": _TRACING_ENDPOINT,
+        "distributed-tracing-sampling-rate": "1000000",
+        "distributed-tracing-service-name": "etcd",
+    }
+
+
+def _kubelet(*, user_namespace: bool) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "featureGates": {"KubeletInUserNamespace": user_namespace},  # KEP-2033
+        "cgroupDriver": "cgroupfs",
+        # A rootless node owns no cgroup: nothing is enforced.
+        "cgroupsPerQOS": False,
+        "enforceNodeAllocatable": ["none"],
+        "failSwapOn": False,
+        "localStorageCapacityIsolation": False,
+        "makeIPTablesUtilChains": False,
+        "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0.1%", "nodefs.inodesFree": "0.1%"},
+        "imageGCHighThresholdPercent": 100,
+        "serializeImagePulls": False,
+        "tracing": {"endpoint": _TRACING_ENDPOINT, "samplingRatePerMillion": 1_000_000},
+    }
+
+
+def _kube_proxy() -> dict[str, Any]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        # The size of the machine's connection table is not a sandbox's to set.
+        "conntrack": {"maxPerCore": 0, "min": 0},
+    }
+
+
+def _arguments(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in values.items()]

@@ -1,0 +1,70 @@
+"""The network add-on as a learner applies it: one manifest with an account, its rights, and a DaemonSet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from labkit.cluster.kubeadm import API_PORT
+from labkit.cluster.spec import LabSpec
+
+_NAME = "labkit-network"
+_NAMESPACE = "kube-system"
+
+
+def manifest(spec: LabSpec) -> str:
+    """Return the add-on as YAML for ``kubectl apply``.
+
+    The agent speaks to the API server's own address: a Service's address needs kube-proxy, which may come later.
+    """
+    metadata = {"name": _NAME, "namespace": _NAMESPACE}
+    cluster_metadata = {"name": _NAME}
+    group = "rbac.authorization.k8s.io"
+    documents: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRole",
+            "metadata": cluster_metadata,
+            "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
+        },
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": cluster_metadata,
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": _NAME},
+            "subjects": [{"kind": "ServiceAccount", **metadata}],
+        },
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": _daemon_set_spec(spec)},
+    ]
+    return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:
+    server = f"https://{spec.advertise_address}:{API_PORT}"
+    container = {
+        "name": "agent",
+        "image": "labkit/network:v1",
+        "args": ["--server", server, "--node", "$(NODE_NAME)"],
+        "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+        "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}},
+        "volumeMounts": [{"name": "cni", "mountPath": "/etc/cni/net.d"}],
+    }
+    labels = {"app": _NAME}
+    return {
+        "selector": {"matchLabels": labels},
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {
+                "hostNetwork": True,
+                "priorityClassName": "system-node-critical",
+                "serviceAccountName": _NAME,
+                "terminationGracePeriodSeconds": 1,
+                "tolerations": [{"operator": "Exists"}],
+                "containers": [container],
+                "volumes": [{"name": "cni", "hostPath": {"path": "/etc/cni/net.d", "type": "DirectoryOrCreate"}}],
+            },
+        },
+    }

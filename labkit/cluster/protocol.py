@@ -1,0 +1,68 @@
+"""What every provider's cluster can do: the rest of labkit knows only this."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from labkit.cluster.spec import LabSpec
+from labkit.progress import Progress
+
+
+class Cluster(Protocol):
+    """A cluster and the nodes that it runs on."""
+
+    @property
+    def spec(self) -> LabSpec:
+        """What it is like."""
+
+    @property
+    def provider(self) -> str:
+        """Where its nodes run: ``"rootless"``."""
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, for programs on the host."""
+
+    @property
+    def running(self) -> bool:
+        """Whether its nodes exist (which says nothing of their health)."""
+
+    @property
+    def audit_log(self) -> Path:
+        """The API server's audit log, as the host sees it."""
+
+    def start(self, progress: Progress) -> None:
+        """Bring a stopped cluster back with its data; wait until it serves."""
+
+    def stop(self) -> None:
+        """End all its processes and keep its data."""
+
+    def down(self) -> None:
+        """End all its processes and remove all its data."""
+
+    def add_node(self, name: str, progress: Progress) -> None:
+        """Add a worker; wait until it is Ready."""
+
+    def node_address(self, node: str) -> ipaddress.IPv4Address:
+        """Return a node's address on the cluster's network."""
+
+    def node_running(self, node: str) -> bool:
+        """Whether a node runs."""
+
+    def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
+        """Return the command line that runs `argv` on a node, as its root, from the host."""
+
+    def start_node(self, node: str) -> None:
+        """Boot a stopped node."""
+
+    def stop_node(self, node: str) -> None:
+        """Stop a node at once, as pulling its plug would."""
+
+    def node_log(self, node: str, component: str) -> Path:
+        """Return the log file of a node's ``kubelet`` or ``runtime``, as the host sees it."""
+
+    def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
+        """Make an address inside the cluster reachable at 127.0.0.1; return the local port."""

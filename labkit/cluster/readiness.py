@@ -1,0 +1,104 @@
+"""What a cluster still lacks before it can be used, as its API server tells it."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from labkit.cluster.rest import ApiServer
+from labkit.cluster.spec import LabSpec
+from labkit.errors import ClusterError
+from labkit.progress import Phase
+
+_TIMEOUT = 240.0
+_POLL_SECONDS = 0.1
+_CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_COREDNS_REPLICAS = 2
+
+
+def wait_until_ready(
+    kubeconfig: Path, spec: LabSpec, nodes: Iterable[str], *, since: float, phase: Phase, timeout: float = _TIMEOUT
+) -> None:
+    """Wait until every node is Ready and every part of the system runs.
+
+    Parameters
+    ----------
+    kubeconfig : Path
+        The administrator's.
+    spec : LabSpec
+        The lab; without its network add-on nodes cannot be Ready, and only have to be registered.
+    nodes : iterable of str
+        The nodes that must be there.
+    since : float
+        Seconds since the epoch: what was said before does not count, so that a restarted cluster's old state is not
+        mistaken for its new one.
+    phase : Phase
+        Shows what is awaited.
+    timeout : float
+        Seconds.
+
+    Raises
+    ------
+    ClusterError
+        It took too long; the message says what is lacking.
+    """
+    api = ApiServer.from_kubeconfig(kubeconfig)
+    deadline = time.monotonic() + timeout
+    while missing := pending(api, spec, list(nodes), since=since):
+        phase.advance("waiting for " + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                "The cluster is not ready in time",
+                why=f"after {timeout:.0f} s it still lacks {', '.join(missing)}",
+                fix="labkit kubectl -- get pods --all-namespaces, and labkit node logs NODE kubelet",
+            )
+        time.sleep(_POLL_SECONDS)
+    api.close()
+
+
+def pending(api: ApiServer, spec: LabSpec, nodes: list[str], *, since: float) -> list[str]:
+    """Return what the cluster still lacks, in words; an empty list when it lacks nothing."""
+    node_list = api.get("/api/v1/nodes")
+    pod_list = api.get("/api/v1/namespaces/kube-system/pods")
+    if node_list is None or pod_list is None:
+        return ["the API server"]
+    present = {node["metadata"]["name"]: node for node in node_list["items"]}
+    missing = [f"node {name}" for name in nodes if name not in present]
+    if spec.network:
+        missing += [f"node {name}" for name in nodes if name in present and not node_ready(present[name], since)]
+    ready_pods = [pod for pod in pod_list["items"] if _pod_ready(pod, since)]
+    for name, count in _expected_pods(spec, nodes).items():
+        found = sum(1 for pod in ready_pods if pod["metadata"]["name"].startswith(f"{name}-"))
+        if found < count:
+            missing.append(f"{name} ({found}/{count})" if count > 1 else name)
+    return missing
+
+
+def node_ready(node: dict[str, Any], since: float = 0.0) -> bool:
+    """Whether a Node object says Ready, and said so after `since` (seconds since the epoch)."""
+    for condition in node["status"].get("conditions", []):
+        if condition["type"] == "Ready":
+            return condition["status"] == "True" and _seconds(condition["lastHeartbeatTime"]) >= int(since)
+    return False
+
+
+def _expected_pods(spec: LabSpec, nodes: list[str]) -> dict[str, int]:
+    expected = {**dict.fromkeys(_CONTROL_PLANE, 1), "kube-proxy": len(nodes)}
+    if spec.network:
+        expected |= {"labkit-network": len(nodes), "coredns": _COREDNS_REPLICAS}
+    return expected
+
+
+def _pod_ready(pod: dict[str, Any], since: float) -> bool:
+    status = pod["status"]
+    if not any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", [])):
+        return False
+    running = [container["state"].get("running") for container in status.get("containerStatuses", [])]
+    return all(state is not None and _seconds(state["startedAt"]) >= int(since) for state in running)
+
+
+def _seconds(timestamp: str | None) -> float:
+    return datetime.datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0

@@ -1,0 +1,304 @@
+"""The rootless provider: a real kubeadm cluster whose nodes are sandboxed processes of this user."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from labkit.cluster import bootstrap, kubeadm, network_addon, readiness
+from labkit.cluster.forwards import Forwards, Target
+from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
+from labkit.cluster.state import LabFolder
+from labkit.components import Components
+from labkit.errors import ClusterError, UsageError
+from labkit.node import network, outer
+from labkit.node.node import CRI_SOCKET, Node, runtime_config
+from labkit.node.outer import OuterSandbox
+from labkit.node.process import run
+from labkit.progress import Progress
+
+_API = "api"
+_ADMIN = "etc/kubernetes/admin.conf"
+_CA = "etc/kubernetes/pki/ca.crt"
+_TOKEN_SECONDS = 30.0
+
+
+class RootlessCluster:
+    """A cluster of sandboxed processes; `labkit.cluster.protocol.Cluster` says what each method does.
+
+    Parameters
+    ----------
+    folder : LabFolder
+        Of a lab that exists.
+    programs : Components
+        The Kubernetes programs.
+    """
+
+    provider = "rootless"
+
+    def __init__(self, folder: LabFolder, programs: Components) -> None:
+        self.folder = folder
+        self.spec = folder.load_spec()
+        self._programs = programs
+        self._sandbox = outer.find(folder.path)
+        self._forwards = Forwards(folder.forwards, folder.logs)
+
+    @classmethod
+    def up(
+        cls, folder: LabFolder, spec: LabSpec, programs: Components, progress: Progress, *, api_port: int = 0
+    ) -> RootlessCluster:
+        """Make a cluster and wait until it serves.
+
+        The caller holds the lab's lock, and has made sure that there is none of that name.
+
+        Parameters
+        ----------
+        folder : LabFolder
+            Where it is to live.
+        spec : LabSpec
+            What it is to be like.
+        programs : Components
+            The Kubernetes programs.
+        progress : Progress
+            Shows the phases.
+        api_port : int
+            Of 127.0.0.1, for the API server; 0 takes a free one.
+
+        Raises
+        ------
+        LabkitError
+            It did not come up; no process of it is left, its logs are.
+        """
+        folder.create(spec)
+        cluster = cls(folder, programs)
+        with cluster._undone_on_failure():
+            with progress.phase("nodes"):
+                cluster._boot(spec.node_names, api_port=api_port)
+            cluster._bootstrap(progress)
+        folder.ready_file.touch()
+        return cluster
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, for programs on the host."""
+        return self.folder.kubeconfig
+
+    @property
+    def running(self) -> bool:
+        """Whether the lab's sandbox exists."""
+        return self._sandbox is not None and self._sandbox.alive
+
+    @property
+    def audit_log(self) -> Path:
+        """The API server's audit log, as the host sees it."""
+        return self._control_plane.root / kubeadm.AUDIT_LOG.lstrip("/")
+
+    def start(self, progress: Progress) -> None:
+        """Boot all nodes again, and wait until the control plane and the nodes have come back by themselves."""
+        since = time.time()
+        with self._undone_on_failure():
+            with progress.phase("nodes"):
+                self._boot(self.spec.node_names)
+            with progress.phase("cluster") as phase:
+                readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=since, phase=phase)
+
+    def stop(self) -> None:
+        """End every process; etcd's data and the nodes' files stay."""
+        if self._sandbox is not None:
+            self._sandbox.kill()
+
+    def down(self) -> None:
+        """End every process and remove every file."""
+        remove(self.folder)
+
+    def add_node(self, name: str, progress: Progress) -> None:
+        """Add a worker by `kubeadm join` with a token of its own; wait until it is Ready."""
+        check_name(name)
+        if name in self.spec.node_names:
+            raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
+        if len(self.spec.node_names) > MAX_WORKERS:
+            raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
+        spec = dataclasses.replace(self.spec, node_names=(*self.spec.node_names, name))
+        token = bootstrap.new_token()
+        with progress.phase(f"node {name}"):
+            spec.save(self.folder.spec_file)
+            self.spec = spec
+            self._start_nodes([name])
+            create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
+            run(self.node_command(spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
+        self._join(name, token, progress)
+        with progress.phase(f"{name} Ready") as phase:
+            readiness.wait_until_ready(self.kubeconfig, spec, spec.node_names, since=0, phase=phase)
+
+    def node_address(self, node: str) -> ipaddress.IPv4Address:
+        """Return a node's address on the lab's network."""
+        return self._node(node).address
+
+    def node_running(self, node: str) -> bool:
+        """Whether a node's sandbox exists."""
+        return self._sandbox is not None and self._node(node).running(self._sandbox)
+
+    def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
+        """Return the command line that runs `argv` on a node, as its root, from the host."""
+        return self._node(node).command(self._running_sandbox(), argv)
+
+    def start_node(self, node: str) -> None:
+        """Boot a stopped node; nothing happens to one that runs."""
+        if not self.node_running(node):
+            self._node(node).start(self._running_sandbox(), self._programs)
+
+    def stop_node(self, node: str) -> None:
+        """End every process of a node at once."""
+        self._node(node).stop(self._running_sandbox())
+
+    def node_log(self, node: str, component: str) -> Path:
+        """Return the log file of a node's ``kubelet`` or ``runtime``, as the host sees it."""
+        return self._node(node).log(component)
+
+    def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
+        """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
+        target = Target(address, port, str(self._control_plane.namespace))
+        return self._forwards.open(self._running_sandbox(), f"{address}-{port}", target, local_port=local_port)
+
+    @property
+    def _control_plane(self) -> Node:
+        return self._node(self.spec.node_names[0])
+
+    def _node(self, name: str) -> Node:
+        if name not in self.spec.node_names:
+            raise UsageError(
+                f"There is no node {name!r}",
+                why=f"the nodes are {', '.join(self.spec.node_names)}",
+                fix="labkit node list",
+            )
+        index = self.spec.node_names.index(name)
+        return Node(name, index, self.folder.nodes / name, self.folder.path / "netns" / name)
+
+    def _running_sandbox(self) -> OuterSandbox:
+        if self._sandbox is None or not self._sandbox.alive:
+            raise ClusterError(
+                f"Lab {self.spec.name!r} does not run",
+                why="its sandbox has ended: it was stopped, or the machine was restarted",
+                fix=f"labkit start --name {self.spec.name}",
+            )
+        return self._sandbox
+
+    def _boot(self, names: Iterable[str], *, api_port: int = 0) -> None:
+        """Start the sandbox, the network, the way to the API server, and the nodes."""
+        self._sandbox = outer.start(self.folder.path)
+        network.create_bridge(self._sandbox)
+        api = Target(str(self._control_plane.address), kubeadm.API_PORT, None)
+        self._forwards.reopen(self._sandbox)
+        self._forwards.open(self._sandbox, _API, api, local_port=api_port)
+        self._start_nodes(names)
+        if self.kubeconfig.exists():
+            self._write_kubeconfig()
+
+    def _start_nodes(self, names: Iterable[str]) -> None:
+        sandbox = self._running_sandbox()
+        hosts = {name: self._node(name).address for name in self.spec.node_names}
+        catalogue = Path(self.spec.catalogue) if self.spec.catalogue else None
+        for name in names:
+            config = runtime_config(name, self.spec.kubernetes_version, catalogue)
+            self._node(name).prepare(hosts, config)
+        for name in hosts.keys() - set(names):
+            self._node(name).write_hosts(hosts)
+        with ThreadPoolExecutor() as pool:
+            for future in [pool.submit(self._node(name).start, sandbox, self._programs) for name in names]:
+                future.result()
+
+    def _bootstrap(self, progress: Progress) -> None:
+        """Run `kubeadm init`; join the workers and apply the network as soon as each can be."""
+        token = bootstrap.new_token()
+        port = self._forwards.port(_API)
+        with ThreadPoolExecutor(thread_name_prefix="bootstrap") as pool:
+            futures: list[Future[None]] = [pool.submit(self._init, token, progress)]
+            try:
+                bootstrap.wait_for_signed_cluster_info(port, token, unless=futures[0].done)
+                if not futures[0].done() or futures[0].exception() is None:
+                    self._write_kubeconfig()
+                    futures += [pool.submit(self._join, name, token, progress) for name in self.spec.node_names[1:]]
+                    if self.spec.network:
+                        futures.append(pool.submit(self._apply_network, progress))
+                for future in futures:
+                    future.result()
+            except BaseException:
+                # What the other threads wait for runs in the sandbox, and ends with it.
+                self._running_sandbox().kill()
+                raise
+        with progress.phase("system pods") as phase:
+            readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
+
+    def _init(self, token: str, progress: Progress) -> None:
+        node = self._control_plane
+        files = {f"{kubeadm.EVIDENCE_FOLDER}/init.yaml": kubeadm.init_documents(self.spec, token)}
+        _write(node, files | kubeadm.evidence_files())
+        with progress.phase("kubeadm init") as phase:
+            self._wait_for_runtime(node)
+            command = ["kubeadm", "init", "--config", f"{kubeadm.EVIDENCE_FOLDER}/init.yaml"]
+            log = self.folder.logs / "kubeadm-init.log"
+            bootstrap.kubeadm(self.node_command(node.name, command), what="kubeadm init", log=log, phase=phase)
+
+    def _join(self, name: str, token: str, progress: Progress) -> None:
+        node = self._node(name)
+        document = kubeadm.join_document(
+            self.spec, node.index, token, bootstrap.ca_hash(self._control_plane.root / _CA)
+        )
+        path = f"{kubeadm.EVIDENCE_FOLDER}/join.yaml"
+        _write(node, {path: document})
+        with progress.phase(f"kubeadm join {name}") as phase:
+            self._wait_for_runtime(node)
+            bootstrap.wait_for_signed_cluster_info(self._forwards.port(_API), token)
+            command = self.node_command(name, ["kubeadm", "join", "--config", path])
+            log = self.folder.logs / f"kubeadm-join-{name}.log"
+            bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
+
+    def _wait_for_runtime(self, node: Node) -> None:
+        script = f"until [ -S {CRI_SOCKET} ]; do sleep 0.02; done"
+        run(self.node_command(node.name, ["sh", "-c", script]), what=f"reach the container runtime of {node.name}")
+
+    def _apply_network(self, progress: Progress) -> None:
+        with progress.phase("network add-on"):
+            apply = ["apply", "--filename", "-"]
+            kubectl = [self._programs.program("kubectl"), "--kubeconfig", self.kubeconfig, *apply]
+            run(kubectl, what="apply the network add-on", stdin=network_addon.manifest(self.spec))
+
+    def _write_kubeconfig(self) -> None:
+        """Copy the administrator's kubeconfig to the host, with the address at which the host reaches the API server."""
+        config = yaml.safe_load((self._control_plane.root / _ADMIN).read_text())
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._forwards.port(_API)}"
+        draft = self.kubeconfig.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_text(yaml.safe_dump(config))
+        draft.rename(self.kubeconfig)
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
+
+
+def remove(folder: LabFolder) -> None:
+    """End every process of a lab and remove its folder, in whatever state it was left."""
+    sandbox = outer.find(folder.path)
+    if sandbox is not None:
+        sandbox.kill()
+    outer.remove_tree(folder.path)
+
+
+def _write(node: Node, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        file = node.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(text)

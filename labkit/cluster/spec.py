@@ -1,0 +1,176 @@
+"""What a lab is to be like, checked before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit.components import pins
+from labkit.errors import UsageError
+from labkit.node.network import SUBNET, node_address
+
+MAX_WORKERS = 50
+KUBERNETES_VERSION = pins()["kubernetes"].version
+
+#: RFC 1123 label, as Kubernetes demands of node names (validation.IsDNS1123Label).
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_TTL = re.compile(r"0|([0-9]+(h|m|s))+")
+
+
+@dataclass(frozen=True, slots=True)
+class LabSpec:
+    """The choices behind a lab; the defaults are the textbook's.
+
+    Attributes
+    ----------
+    name : str
+        The lab's name.
+    node_names : tuple of str
+        The control plane first, then the workers.
+    advertise_address : str
+        ``kubeadm init --apiserver-advertise-address``.
+    image_repository : str
+        ``kubeadm init --image-repository``.
+    kubernetes_version : str
+        ``kubeadm init --kubernetes-version``.
+    service_cidr, pod_cidr : str
+        ``kubeadm init --service-cidr`` and ``--pod-network-cidr``.
+    network : bool
+        Whether the network add-on is applied.
+    token_ttl : str
+        How long the bootstrap token lives; ``"0"`` for ever.
+    catalogue : str or None
+        Path of the user's own image catalogue.
+
+    Raises
+    ------
+    UsageError
+        A value is wrong; the message names it.
+    """
+
+    name: str = "lab"
+    node_names: tuple[str, ...] = ("master", "node-01", "node-02")
+    advertise_address: str = str(node_address(0))
+    image_repository: str = "registry.k8s.io"
+    kubernetes_version: str = KUBERNETES_VERSION
+    service_cidr: str = "10.96.0.0/16"
+    pod_cidr: str = "192.168.0.0/16"
+    network: bool = True
+    token_ttl: str = "24h0m0s"
+    catalogue: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        for name in (self.name, *self.node_names):
+            check_name(name)
+        if len(set(self.node_names)) != len(self.node_names):
+            raise UsageError(
+                "Two nodes have the same name", why=", ".join(self.node_names), fix="name each differently"
+            )
+        if self.kubernetes_version != KUBERNETES_VERSION:
+            raise UsageError(
+                f"Kubernetes {self.kubernetes_version!r} is not to be had here",
+                why=f"labkit's programs are pinned to {KUBERNETES_VERSION}",
+                fix=f"leave the version out, or say {KUBERNETES_VERSION}",
+            )
+        if self.advertise_address != str(node_address(0)):
+            raise UsageError(
+                f"The API server cannot advertise {self.advertise_address!r}",
+                why=f"the control plane's node has the address {node_address(0)}",
+                fix=f"leave the address out, or say {node_address(0)}",
+            )
+        if not re.fullmatch(r"[a-z0-9][-a-z0-9._:/]*", self.image_repository):
+            raise UsageError(
+                f"{self.image_repository!r} is no image repository",
+                why="it is a registry's host name and perhaps a path, in lower case",
+                fix="for example registry.k8s.io",
+            )
+        if not _TTL.fullmatch(self.token_ttl):
+            raise UsageError(
+                f"{self.token_ttl!r} is no life time of a token",
+                why="kubeadm wants a duration, and 0 for one that never expires",
+                fix='for example "24h0m0s"',
+            )
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        ranges = {
+            "service range": _network("service range", self.service_cidr),
+            "pod range": _network("pod range", self.pod_cidr),
+            "nodes' own range": SUBNET,
+        }
+        for (name, one), (other_name, other) in itertools.combinations(ranges.items(), 2):
+            if one.overlaps(other):
+                raise UsageError(
+                    f"The {name} {one} and the {other_name} {other} overlap",
+                    why="an address in both would mean two things, and a packet to it would go astray",
+                    fix="choose ranges that share no address, for example 10.96.0.0/16 and 192.168.0.0/16",
+                )
+        # kube-controller-manager gives each node a /24 (its --node-cidr-mask-size); kubeadm refuses more than 2^16 nodes.
+        pods, nodes = ranges["pod range"], len(self.node_names)
+        if pods.prefixlen > 24 or 2 ** (24 - pods.prefixlen) < nodes:
+            raise UsageError(
+                f"The pod range {pods} is too small for {nodes} nodes",
+                why="each node gets a /24 of it",
+                fix="choose a wider one, for example 192.168.0.0/16",
+            )
+        if not 12 <= ranges["service range"].prefixlen <= 28:
+            raise UsageError(
+                f"The service range {ranges['service range']} has a size that cannot be used",
+                why="the API server takes at most 2^20 addresses, and a few are needed",
+                fix="choose a /12 to a /28, for example 10.96.0.0/16",
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the spec as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2))
+
+    @classmethod
+    def load(cls, path: Path) -> LabSpec:
+        """Read what `save` wrote."""
+        values: dict[str, Any] = json.loads(path.read_text())
+        return cls(**{**values, "node_names": tuple(values["node_names"])})
+
+
+def default_node_names(workers: int) -> tuple[str, ...]:
+    """Return the names of the control plane and of that many workers: ``master``, ``node-01``, ...
+
+    Raises
+    ------
+    UsageError
+        A negative number, or more than a lab can hold.
+    """
+    if not 0 <= workers <= MAX_WORKERS:
+        raise UsageError(
+            f"A lab cannot have {workers} workers", why=f"it has 0 to {MAX_WORKERS}", fix="for example --workers 2"
+        )
+    return ("master", *(f"node-{number:02d}" for number in range(1, workers + 1)))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that Kubernetes would refuse for a node.
+
+    Raises
+    ------
+    UsageError
+        It is no RFC 1123 label.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a lab or a node",
+            why="Kubernetes wants lower-case letters, digits and hyphens, at most 63, a letter or digit at both ends",
+            fix="for example node-01",
+        )
+
+
+def _network(what: str, cidr: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(cidr)
+    except ValueError as error:
+        raise UsageError(f"{cidr!r} is no {what}", why=str(error), fix="for example 10.96.0.0/16") from error

@@ -1,0 +1,95 @@
+"""Deploying an application as a person would, and waiting until its pods run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from labkit.cluster.rest import ApiServer
+from labkit.errors import ClusterError
+from labkit.progress import Phase
+
+_POLL_SECONDS = 0.1
+
+#: Reasons of a waiting container that time alone will not mend.
+_HOPELESS = (
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+)
+
+
+def wait_until_running(api: ApiServer, namespace: str, name: str, *, phase: Phase, timeout: float) -> None:
+    """Wait until every pod that a deployment wants is Ready.
+
+    Parameters
+    ----------
+    api : ApiServer
+        The cluster's.
+    namespace, name : str
+        The deployment's.
+    phase : Phase
+        Shows how many there are.
+    timeout : float
+        Seconds.
+
+    Raises
+    ------
+    ClusterError
+        A container cannot start, or it took too long; the message has what Kubernetes says of it.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        deployment = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+        if deployment is not None:
+            wanted, status = deployment["spec"]["replicas"], deployment["status"]
+            ready = status.get("readyReplicas", 0)
+            observed = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+            if observed and ready == status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted:
+                return
+            phase.advance(f"{ready} of {wanted} pods Ready", ready / wanted if wanted else None)
+            pods = _pods(api, namespace, deployment["spec"]["selector"]["matchLabels"])
+            _refuse_hopeless(pods)
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"Deployment {name!r} is not ready in time",
+                    why=f"after {timeout:.0f} s {ready} of {wanted} pods are Ready{_conditions(pods)}",
+                    fix=f"labkit kubectl -- describe pods --namespace {namespace}",
+                )
+        elif time.monotonic() > deadline:
+            raise ClusterError(f"Deployment {name!r} cannot be seen", why="the API server does not answer with it")
+        time.sleep(_POLL_SECONDS)
+
+
+def _pods(api: ApiServer, namespace: str, labels: dict[str, str]) -> list[dict[str, Any]]:
+    selector = "%2C".join(f"{key}%3D{value}" for key, value in labels.items())
+    listing = api.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")
+    return listing["items"] if listing else []
+
+
+def _refuse_hopeless(pods: list[dict[str, Any]]) -> None:
+    for pod in pods:
+        status = pod["status"]
+        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+            waiting = container["state"].get("waiting") or {}
+            if waiting.get("reason") in _HOPELESS:
+                raise ClusterError(
+                    f"Container {container['name']!r} of pod {pod['metadata']['name']} cannot start: {waiting['reason']}",
+                    why=waiting.get("message", "") or "Kubernetes gives no message",
+                    fix=f"labkit kubectl -- describe pod {pod['metadata']['name']}",
+                )
+
+
+def _conditions(pods: list[dict[str, Any]]) -> str:
+    messages = {
+        condition["message"]
+        for pod in pods
+        for condition in pod["status"].get("conditions", [])
+        if condition["status"] == "False" and condition.get("message")
+    }
+    return "".join(f"; {message}" for message in sorted(messages))

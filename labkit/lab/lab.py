@@ -1,0 +1,241 @@
+"""A lab: a cluster, and everything that one does with it in a notebook or a terminal."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from labkit import components
+from labkit.cluster.rest import ApiServer
+from labkit.cluster.rootless import RootlessCluster
+from labkit.cluster.spec import LabSpec
+from labkit.errors import ClusterError, UsageError
+from labkit.evidence.audit import AuditLog
+from labkit.flow import Flow, deployment_flow
+from labkit.lab import deploy, kubectl, status
+from labkit.lab.kubectl import Output
+from labkit.lab.nodes import LabNode, LabNodes
+from labkit.progress import Progress
+from labkit.widgets.progress import watch
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+_TARGET = re.compile(r"(?:svc|service|services)/([a-z0-9]([-a-z0-9]*[a-z0-9])?)")
+
+
+class Lab:
+    """A lab, running or stopped; `labkit.up` makes one and `labkit.attach` finds it again.
+
+    As a context manager it is taken down at the end, whatever happened.
+
+    Parameters
+    ----------
+    cluster : RootlessCluster
+        Its cluster.
+    """
+
+    def __init__(self, cluster: RootlessCluster) -> None:
+        self.cluster = cluster
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.down()
+
+    def __repr__(self) -> str:
+        return f"<Lab {self.name!r}: {'running' if self.cluster.running else 'stopped'}, {len(self.nodes)} nodes>"
+
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.spec.name
+
+    @property
+    def spec(self) -> LabSpec:
+        """What it is like."""
+        return self.cluster.spec
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, for programs on this machine."""
+        return self.cluster.kubeconfig
+
+    @functools.cached_property
+    def api(self) -> ApiClient:
+        """The official Python client, for example ``kubernetes.client.CoreV1Api(lab.api).list_node()``."""
+        from kubernetes import config  # noqa: PLC0415 - takes most of a second to import, and few need it
+
+        return config.new_client_from_config(str(self.kubeconfig))
+
+    @property
+    def nodes(self) -> LabNodes:
+        """The nodes, the control plane first; also by name: ``lab.nodes["node-01"]``."""
+        return LabNodes(LabNode(name, self.cluster) for name in self.spec.node_names)
+
+    def status(self) -> status.LabStatus:
+        """Return how the lab is: nodes, and the components on each."""
+        return status.read(self.cluster)
+
+    def kubectl(self, arguments: str | Sequence[str], *, stdin: str = "") -> Output:
+        """Run the pinned kubectl and return what it printed.
+
+        Parameters
+        ----------
+        arguments : str or sequence of str
+            ``"get nodes -o wide"``; a leading ``kubectl`` is allowed.
+        stdin : str
+            What it reads, for ``"apply -f -"``.
+
+        Raises
+        ------
+        ClusterError
+            It failed; the message is its own.
+        """
+        return kubectl.run(components.ensure().program("kubectl"), self.kubeconfig, arguments, stdin=stdin)
+
+    def deploy(
+        self,
+        name: str,
+        *,
+        image: str | None = None,
+        replicas: int = 1,
+        port: int | None = None,
+        timeout: float = 120.0,
+        progress: Progress | None = None,
+    ) -> Output:
+        """Deploy an application: `kubectl create deployment`, then `kubectl expose`; wait until its pods are Ready.
+
+        Parameters
+        ----------
+        name : str
+            Of the deployment and its Service.
+        image : str
+            By default the name.
+        replicas : int
+            How many pods.
+        port : int
+            The application's; by default the image's. Without either there is no Service.
+        timeout : float
+            Seconds to wait.
+        progress : Progress
+            Shows the waiting.
+
+        Raises
+        ------
+        ClusterError
+            kubectl refused, a pod cannot start, or it took too long.
+        """
+        image = image or name
+        port = port or self.cluster.image_port(image)
+        create = ["create", "deployment", name, f"--image={image}", f"--replicas={replicas}"]
+        with watch(progress) as reporter, reporter.phase(f"deployment {name}") as phase:
+            printed = [self.kubectl([*create, f"--port={port}"] if port else create)]
+            if port:
+                printed.append(self.kubectl(["expose", "deployment", name, f"--port={port}"]))
+            with self._api_server() as api:
+                deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
+        return Output("\n".join(printed))
+
+    def open(self, target: str, *, port: int | None = None, local_port: int = 0) -> str:
+        """Make a Service reachable from this machine.
+
+        Parameters
+        ----------
+        target : str
+            ``"svc/tomcat"``, in namespace default.
+        port : int
+            Which of the Service's ports; by default its first.
+        local_port : int
+            Of 127.0.0.1; 0 takes a free one.
+
+        Returns
+        -------
+        str
+            ``"http://127.0.0.1:PORT"``; it works until the lab is stopped.
+
+        Raises
+        ------
+        UsageError
+            There is no such Service or port, or the local port is taken.
+        """
+        match = _TARGET.fullmatch(target)
+        if match is None:
+            raise UsageError(
+                f"{target!r} cannot be opened", why="it does not name a Service", fix="for example svc/tomcat"
+            )
+        with self._api_server() as api:
+            service = api.get(f"/api/v1/namespaces/default/services/{match[1]}")
+        if service is None:
+            raise UsageError(f"There is no Service {match[1]!r}", fix="labkit kubectl -- get services")
+        address, chosen = self._service_port(service, port)
+        return f"http://127.0.0.1:{self.cluster.forward(address, chosen, local_port=local_port)}"
+
+    def flow(self, name: str, namespace: str = "default") -> Flow:
+        """Return what the last creation of a deployment caused, from the API server's audit log.
+
+        Raises
+        ------
+        EvidenceError
+            No such deployment was created.
+        """
+        return deployment_flow(AuditLog(self.cluster.audit_log), name, namespace)
+
+    def add_node(self, name: str, *, progress: Progress | None = None) -> LabNode:
+        """Add a worker by `kubeadm join` and wait until it is Ready."""
+        with watch(progress) as reporter, self.cluster.folder.locked():
+            self.cluster.add_node(name, reporter)
+        return self.nodes[name]
+
+    def stop(self) -> None:
+        """End all processes of the lab; its data stays."""
+        with self.cluster.folder.locked():
+            self.cluster.stop()
+
+    def start(self, *, progress: Progress | None = None) -> None:
+        """Start a stopped lab; its nodes come back and rejoin by themselves."""
+        with watch(progress) as reporter, self.cluster.folder.locked():
+            if not self.cluster.running:
+                self.cluster.start(reporter)
+
+    def down(self) -> None:
+        """Remove the lab: its processes and its files."""
+        with self.cluster.folder.locked():
+            self.cluster.down()
+
+    @contextmanager
+    def _api_server(self) -> Iterator[ApiServer]:
+        if not self.cluster.running:
+            raise ClusterError(f"Lab {self.name!r} does not run", fix=f"labkit start --name {self.name}")
+        api = ApiServer.from_kubeconfig(self.kubeconfig)
+        try:
+            yield api
+        finally:
+            api.close()
+
+    def _service_port(self, service: dict[str, Any], port: int | None) -> tuple[str, int]:
+        name, spec = service["metadata"]["name"], service["spec"]
+        if spec.get("clusterIP", "None") == "None":
+            raise UsageError(
+                f"Service {name!r} cannot be opened", why="it has no address of its own", fix="open another"
+            )
+        ports = [entry["port"] for entry in spec["ports"]]
+        chosen = ports[0] if port is None else port
+        if chosen not in ports:
+            raise UsageError(
+                f"Service {name!r} has no port {port}",
+                why=f"it has {', '.join(map(str, ports))}",
+                fix="choose one of them",
+            )
+        return spec["clusterIP"], chosen

@@ -1,0 +1,175 @@
+"""How a lab comes to be, is found again, and is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labkit import components
+from labkit.cluster import preflight, rootless, state
+from labkit.cluster.rootless import RootlessCluster
+from labkit.cluster.spec import LabSpec, default_node_names
+from labkit.cluster.state import LabFolder
+from labkit.errors import UsageError
+from labkit.lab.lab import Lab
+from labkit.node import forward
+from labkit.progress import Progress
+from labkit.widgets.progress import watch
+
+PROVIDERS = ("auto", "rootless")
+
+
+def up(
+    name: str = "lab",
+    *,
+    workers: int | None = None,
+    node_names: Sequence[str] | None = None,
+    provider: str = "auto",
+    network: bool | None = None,
+    service_cidr: str | None = None,
+    pod_network_cidr: str | None = None,
+    image_repository: str | None = None,
+    kubernetes_version: str | None = None,
+    apiserver_advertise_address: str | None = None,
+    token_ttl: str | None = None,
+    images: Path | None = None,
+    api_port: int = 0,
+    progress: Progress | None = None,
+) -> Lab:
+    """Make a lab, or find the one of that name; in either case it runs when this returns.
+
+    A lab that was stopped is started; the rest of an interrupted `up` is removed first. What is not given has the
+    textbook's value.
+
+    Parameters
+    ----------
+    name : str
+        The lab's.
+    workers : int
+        How many, beside the control plane; 2 by default.
+    node_names : sequence of str
+        The names instead, the control plane's first.
+    provider : {"auto", "rootless"}
+        Where the nodes run.
+    network : bool
+        Whether the network add-on is applied; True by default. Without it nodes stay NotReady.
+    service_cidr, pod_network_cidr : str
+        Addresses of Services and of pods; they must not overlap.
+    image_repository : str
+        Where the control plane's images are said to come from.
+    kubernetes_version : str
+        Must be the pinned one.
+    apiserver_advertise_address : str
+        Must be the control plane's own.
+    token_ttl : str
+        Life time of the bootstrap token, ``"0"`` for ever.
+    images : Path
+        Your own image catalogue.
+    api_port : int
+        Of 127.0.0.1, for the API server; 0 takes a free one.
+    progress : Progress
+        Where phases are reported; by default the notebook shows them.
+
+    Raises
+    ------
+    UsageError
+        Something asked for cannot be right, or the lab exists and is different.
+    PreflightError
+        This machine cannot run a lab.
+    ComponentError, ClusterError
+        It was tried, and failed; no process is left.
+    """
+    if provider not in PROVIDERS:
+        raise UsageError(f"There is no provider {provider!r}", fix=f"choose one of {', '.join(PROVIDERS)}")
+    given: dict[str, Any] = {
+        "node_names": _node_names(workers, node_names),
+        "network": network,
+        "service_cidr": service_cidr,
+        "pod_cidr": pod_network_cidr,
+        "image_repository": image_repository,
+        "kubernetes_version": kubernetes_version,
+        "advertise_address": apiserver_advertise_address,
+        "token_ttl": token_ttl,
+        "catalogue": str(images.absolute()) if images else None,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    spec = LabSpec(name=name, **given)
+    folder = LabFolder.of(name)
+    with watch(progress) as reporter, folder.locked():
+        return Lab(_up(folder, spec, given, api_port, reporter))
+
+
+def attach(name: str = "lab") -> Lab:
+    """Return a lab that exists, running or stopped.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name.
+    """
+    folder = LabFolder.of(name)
+    folder.load_spec()
+    return Lab(RootlessCluster(folder, components.ensure()))
+
+
+def down(name: str = "lab") -> bool:
+    """Remove a lab, in whatever state it is: its processes, its files, everything but the cache.
+
+    Returns
+    -------
+    bool
+        Whether there was one.
+    """
+    folder = LabFolder.of(name)
+    with folder.locked():
+        existed = folder.path.exists()
+        rootless.remove(folder)
+    return existed
+
+
+def lab_names() -> list[str]:
+    """Return the names of this user's labs, running or not."""
+    return state.lab_names()
+
+
+def doctor() -> preflight.Report:
+    """Check what a lab needs of this machine; nothing is changed."""
+    return preflight.Report(tuple(preflight.checks()))
+
+
+def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress) -> RootlessCluster:
+    if folder.ready_file.exists():
+        existing = RootlessCluster(folder, components.ensure(progress))
+        _refuse_difference(existing.spec, given)
+        if not existing.running:
+            existing.start(progress)
+        return existing
+    with progress.phase("preflight"):
+        preflight.require(preflight.checks())
+        if api_port:
+            forward.listen(api_port).close()
+        rootless.remove(folder)
+    programs = components.ensure(progress)
+    return RootlessCluster.up(folder, spec, programs, progress, api_port=api_port)
+
+
+def _refuse_difference(existing: LabSpec, given: dict[str, Any]) -> None:
+    for key, value in given.items():
+        present = getattr(existing, key)
+        if present != value:
+            raise UsageError(
+                f"Lab {existing.name!r} exists and is different",
+                why=f"its {key.replace('_', ' ')} is {present!r}, not {value!r}",
+                fix=f"labkit down --name {existing.name} first, or choose another --name",
+            )
+
+
+def _node_names(workers: int | None, node_names: Sequence[str] | None) -> tuple[str, ...] | None:
+    if workers is not None and node_names is not None:
+        raise UsageError("Both a number of workers and names of nodes were given", fix="give one of them")
+    if node_names is not None:
+        if not node_names:
+            raise UsageError("A lab needs at least one node", fix='for example node_names=["master", "node-01"]')
+        return tuple(node_names)
+    return None if workers is None else default_node_names(workers)

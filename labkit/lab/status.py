@@ -1,0 +1,160 @@
+"""How a lab is: its nodes and the components on each, as data, JSON and a small table."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from labkit.cluster import readiness
+from labkit.cluster.protocol import Cluster
+from labkit.cluster.rest import ApiServer
+
+State = Literal["running", "stopped", "not answering"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """One component of Kubernetes on one node.
+
+    Attributes
+    ----------
+    name : str
+        ``"kubelet"``, ``"etcd"``, ``"kube-proxy"``, …
+    state : str
+        ``"running"``, or what Kubernetes says of it instead.
+    """
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """One node.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    role : {"control-plane", "worker"}
+        What it is there for.
+    address : str
+        On the cluster's network.
+    running : bool
+        Whether its sandbox exists.
+    ready : bool
+        Whether Kubernetes says Ready.
+    components : tuple of ComponentStatus
+        What runs on it.
+    """
+
+    name: str
+    role: str
+    address: str
+    running: bool
+    ready: bool
+    components: tuple[ComponentStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """A whole lab.
+
+    Attributes
+    ----------
+    name, provider, kubernetes_version : str
+        What it is.
+    state : {"running", "stopped", "not answering"}
+        ``not answering``: its nodes exist but its API server does not answer.
+    api_server : str
+        The URL for programs on the host; empty when stopped.
+    nodes : tuple of NodeStatus
+        The control plane first.
+    """
+
+    name: str
+    provider: str
+    kubernetes_version: str
+    state: State
+    api_server: str
+    nodes: tuple[NodeStatus, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain objects for `json.dumps`."""
+        return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """Return a table of nodes and components; all text is escaped."""
+        head = "".join(f'<th scope="col" style="text-align:left">{title}</th>' for title in _TITLES)
+        rows = "".join(
+            "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
+            for row in self.rows()
+        )
+        caption = html.escape(f"{self.name}: {self.state}, Kubernetes {self.kubernetes_version} ({self.provider})")
+        return (
+            f'<table><caption style="text-align:left">{caption}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Return a row of text per node, under the titles node, role, address, state, components."""
+        return [(node.name, node.role, node.address, _state(node), _components(node)) for node in self.nodes]
+
+
+_TITLES = ("node", "role", "address", "state", "components")
+
+
+def read(cluster: Cluster) -> LabStatus:
+    """Ask a cluster how it is."""
+    nodes, pods, answering = _ask(cluster)
+    state: State = "stopped" if not cluster.running else "running" if answering else "not answering"
+    return LabStatus(
+        name=cluster.spec.name,
+        provider=cluster.provider,
+        kubernetes_version=cluster.spec.kubernetes_version,
+        state=state,
+        api_server=ApiServer.url(cluster.kubeconfig) if cluster.running and cluster.kubeconfig.exists() else "",
+        nodes=tuple(_node(cluster, name, nodes.get(name), pods) for name in cluster.spec.node_names),
+    )
+
+
+def _ask(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]], bool]:
+    if not cluster.running or not cluster.kubeconfig.exists():
+        return {}, [], False
+    api = ApiServer.from_kubeconfig(cluster.kubeconfig)
+    nodes, pods = api.get("/api/v1/nodes"), api.get("/api/v1/namespaces/kube-system/pods")
+    api.close()
+    if nodes is None or pods is None:
+        return {}, [], False
+    return {node["metadata"]["name"]: node for node in nodes["items"]}, pods["items"], True
+
+
+def _node(cluster: Cluster, name: str, node: dict[str, Any] | None, pods: list[dict[str, Any]]) -> NodeStatus:
+    running = cluster.running and cluster.node_running(name)
+    ready = running and node is not None and readiness.node_ready(node)
+    components = [ComponentStatus("kubelet", "running" if ready else "unknown" if running else "stopped")]
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
+        if pod["spec"].get("nodeName") == name:
+            container = (pod["status"].get("containerStatuses") or [{"name": pod["metadata"]["name"], "state": {}}])[0]
+            components.append(ComponentStatus(container["name"], _container_state(container["state"])))
+    role = "control-plane" if name == cluster.spec.node_names[0] else "worker"
+    return NodeStatus(name, role, str(cluster.node_address(name)), running, ready, tuple(components))
+
+
+def _container_state(state: dict[str, Any]) -> str:
+    if "running" in state:
+        return "running"
+    return next((str(details["reason"]) for details in state.values() if details.get("reason")), "waiting")
+
+
+def _state(node: NodeStatus) -> str:
+    return "Ready" if node.ready else "NotReady" if node.running else "stopped"
+
+
+def _components(node: NodeStatus) -> str:
+    names: dict[str, int] = {}
+    for component in node.components:
+        text = component.name if component.state == "running" else f"{component.name} ({component.state})"
+        names[text] = names.get(text, 0) + 1
+    return ", ".join(text if count == 1 else f"{count} × {text}" for text, count in names.items())

@@ -1,0 +1,74 @@
+"""The program that serves a lab's port: it inherits a listening socket and connects to an address inside.
+
+The socket was made in the host's network namespace while the process itself is in the lab's: so 127.0.0.1 of the host
+reaches an address that exists only inside. It imports as little as it can: one such process runs per open port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_CHUNK = 65536
+_CLONE_NEWNET = 0x40000000  # setns(2)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await reader.read(_CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+        writer.write_eof()
+
+
+async def _connect(address: str, port: int, namespace: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect from a network namespace; it is looked up each time, because a node that restarts gets a new one."""
+    if not namespace:
+        return await asyncio.open_connection(address, port)
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path(namespace).open() as file:
+        if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), namespace)
+    # A socket stays in the namespace in which it was made.
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(connection, (address, port))
+    except OSError:
+        connection.close()
+        raise
+    return await asyncio.open_connection(sock=connection)
+
+
+async def _serve(listener: socket.socket, address: str, port: int, namespace: str) -> None:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            inside_reader, inside_writer = await _connect(address, port, namespace)
+        except OSError as error:
+            print(f"{address}:{port}: {error}", flush=True)
+            writer.close()
+            return
+        try:
+            await asyncio.gather(_copy(reader, inside_writer), _copy(inside_reader, writer))
+        finally:
+            inside_writer.close()
+            writer.close()
+
+    server = await asyncio.start_server(connected, sock=listener)
+    async with server:
+        await server.serve_forever()
+
+
+def main() -> None:
+    """Serve the inherited socket: arguments are its descriptor, then address, port and network namespace inside."""
+    descriptor, address, port, namespace = sys.argv[1:]
+    asyncio.run(_serve(socket.socket(fileno=int(descriptor)), address, int(port), namespace))
+
+
+if __name__ == "__main__":
+    main()

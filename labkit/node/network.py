@@ -1,0 +1,61 @@
+"""The lab's own network: one bridge in the outer sandbox, and a link from it into each node's network namespace."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from labkit.node.outer import OuterSandbox
+from labkit.node.process import run
+
+#: Exists only inside the outer sandbox, which has no way out; it only must not overlap the cluster's own ranges.
+SUBNET = ipaddress.IPv4Network("172.30.0.0/24")
+GATEWAY = SUBNET[1]
+
+_BRIDGE = "labkit0"
+
+
+def node_address(index: int) -> ipaddress.IPv4Address:
+    """Return the address of the lab's node of that index; the control plane is 0."""
+    return SUBNET[10 + index]
+
+
+def create_bridge(outer: OuterSandbox) -> None:
+    """Make the bridge, with the gateway's address."""
+    batch = [
+        "link set lo up",
+        f"link add {_BRIDGE} type bridge",
+        f"addr add {GATEWAY}/{SUBNET.prefixlen} dev {_BRIDGE}",
+        f"link set {_BRIDGE} up",
+    ]
+    run(outer.command(["ip", "-batch", "-"]), what="make the lab's bridge", stdin="\n".join(batch))
+
+
+def connect_node(outer: OuterSandbox, namespace: Path, index: int) -> None:
+    """Make a fresh network namespace for a node, in place of any it had, and link it to the bridge.
+
+    Parameters
+    ----------
+    outer : OuterSandbox
+        The lab.
+    namespace : Path
+        The file at which the namespace is to be found inside the sandbox.
+    index : int
+        The node's, which decides its address.
+    """
+    script = f"""
+        set -e
+        if [ -e "$1" ]; then umount "$1"; ip link del veth{index} 2>/dev/null || true; fi
+        : >"$1"
+        unshare --net="$1" true
+        ip link add veth{index} type veth peer name eth0 netns "$1"
+        ip link set veth{index} master {_BRIDGE} up
+        nsenter --net="$1" sh -c '
+            ip link set lo up
+            ip addr add {node_address(index)}/{SUBNET.prefixlen} dev eth0
+            ip link set eth0 up
+            ip route add default via {GATEWAY}
+            echo 1 >/proc/sys/net/ipv4/ip_forward
+        '
+    """
+    run(outer.command(["sh", "-c", script, "sh", namespace]), what=f"link node {index} to the lab's network")

@@ -1,0 +1,255 @@
+"""The lab's outer sandbox: one user, PID, mount and network namespace in which all its nodes live.
+
+Ending its first process ends everything in it, and with the last process go its namespaces, mounts and links:
+that is how `down` leaves nothing behind, whatever happened before.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from labkit.errors import ClusterError, PreflightError
+from labkit.node.process import ProcessIdentity
+
+IdMap = Literal["full", "single"]
+
+_IDS = 65536
+_START_TIMEOUT = 10.0
+
+
+class OuterSandbox:
+    """A running outer sandbox.
+
+    Parameters
+    ----------
+    folder : Path
+        The lab's, as given to `start`.
+    holder : ProcessIdentity
+        Its first process, as the host sees it.
+    """
+
+    def __init__(self, folder: Path, holder: ProcessIdentity) -> None:
+        self.folder = folder
+        self.holder = holder
+
+    @property
+    def namespaces(self) -> Path:
+        """The folder in which the sandbox, and nobody else, sees the nodes' network namespaces as files."""
+        return self.folder / "netns"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the sandbox still exists."""
+        return self.holder.alive
+
+    def command(self, argv: Sequence[str | Path]) -> list[str]:
+        """Return the command that runs `argv` inside the sandbox, as its root."""
+        enter = ["nsenter", "--target", str(self.holder.pid), "--preserve-credentials"]
+        return [*enter, "--user", "--mount", "--net", "--pid", "--", *(str(part) for part in argv)]
+
+    def kill(self) -> None:
+        """End every process in the sandbox; its namespaces and mounts end with them."""
+        self.holder.kill()
+
+
+def id_map() -> IdMap:
+    """Tell which user ids a sandbox of this user can have.
+
+    Returns
+    -------
+    {"full", "single"}
+        ``full``: 65,536 ids, as root or through newuidmap and a range in /etc/subuid (user_namespaces(7),
+        newuidmap(1)); ``single``: only the user, who is root inside.
+    """
+    if _no_new_privileges():
+        return "single"
+    if os.geteuid() == 0:
+        return "full"
+    return "full" if _subordinate_range("/etc/subuid") and _subordinate_range("/etc/subgid") else "single"
+
+
+def start(folder: Path) -> OuterSandbox:
+    """Start an outer sandbox.
+
+    Parameters
+    ----------
+    folder : Path
+        Its logs go there, and an empty folder ``netns`` in which the sandbox, and nobody else, sees network
+        namespaces of nodes as files.
+
+    Raises
+    ------
+    PreflightError
+        This machine forbids user namespaces.
+    ClusterError
+        It did not start for another reason.
+    """
+    (folder / "netns").mkdir(parents=True, exist_ok=True)
+    status = folder / "sandbox.json"
+    status.unlink(missing_ok=True)
+    log_path = folder / "sandbox.log"
+    with log_path.open("wb") as log, status.open("wb") as status_file:
+        bubblewrap = [
+            *("bwrap", "--unshare-net", "--unshare-pid", "--cap-add", "ALL", "--dev-bind", "/", "/", "--proc", "/proc"),
+            *("--tmpfs", str(folder / "netns"), "--json-status-fd", str(status_file.fileno()), "--"),
+            *("sleep", "infinity"),
+        ]
+        process = _unshare(bubblewrap, status_file.fileno(), log.fileno())
+    deadline = time.monotonic() + _START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        child = read_child_pid(status)
+        if child is not None:
+            return OuterSandbox(folder, ProcessIdentity.of(child))
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    raise _refused(log_path.read_text(errors="replace").strip())
+
+
+def find(folder: Path) -> OuterSandbox | None:
+    """Return the sandbox that was started with this folder and still runs, None where there is none.
+
+    The process table is asked rather than a file, so that a start that was interrupted half-way is found too.
+    """
+    mark = str(folder / "netns")
+    for process in psutil.process_iter():
+        try:
+            # Only the sandbox's own first process, not the one outside that waits for it, is number 1 in there.
+            if process.name() == "bwrap" and mark in process.cmdline() and _innermost_pid(process.pid) == 1:
+                return OuterSandbox(folder, ProcessIdentity.of(process.pid))
+        except (psutil.Error, OSError):
+            continue
+    return None
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder whose files may belong to ids that only a sandbox of this user has.
+
+    Raises
+    ------
+    ClusterError
+        Something could not be removed.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        process = _unshare(["rm", "-rf", "--", str(folder)], None, subprocess.DEVNULL)
+        if process.wait() != 0 or folder.exists():
+            raise ClusterError(
+                f"{folder} could not be removed", why="some files in it are not this user's", fix=f"rm -rf {folder}"
+            ) from None
+
+
+def read_child_pid(status: Path) -> int | None:
+    """Return the ``child-pid`` that bubblewrap wrote to its ``--json-status-fd``, None where it has not yet."""
+    try:
+        first = status.read_text().partition("\n")[0]
+        return int(json.loads(first)["child-pid"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def _unshare(command: list[str], status_fd: int | None, log_fd: int) -> subprocess.Popen[bytes]:
+    """Run a command as root of a new user namespace, with as many ids as this user may map."""
+    if id_map() == "single":
+        argv = ["unshare", "--user", "--map-root-user", "--", *command]
+        return _popen(argv, status_fd, log_fd, stdin=subprocess.DEVNULL)
+    # The shell waits unprivileged until its ids are mapped; execve then makes uid 0 privileged in the namespace.
+    argv = ["unshare", "--user", "--", "sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh", *command]
+    process = _popen(argv, status_fd, log_fd, stdin=subprocess.PIPE)
+    assert process.stdin is not None  # noqa: S101 - PIPE was asked for
+    try:
+        _wait_for_namespace(process)
+        _map_ids(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.close()
+    except (OSError, subprocess.CalledProcessError) as error:
+        process.kill()
+        process.wait()
+        raise ClusterError(
+            "The lab's user namespace got no ids",
+            why=str(error),
+            fix="look at /etc/subuid and /etc/subgid, or run `labkit doctor`",
+        ) from error
+    return process
+
+
+def _popen(argv: list[str], status_fd: int | None, log_fd: int, stdin: int) -> subprocess.Popen[bytes]:
+    try:
+        kept = () if status_fd is None else (status_fd,)
+        return subprocess.Popen(argv, stdin=stdin, stdout=log_fd, stderr=log_fd, pass_fds=kept, start_new_session=True)
+    except FileNotFoundError as error:
+        raise PreflightError(
+            "A program that sandboxes need is missing", why=str(error), fix="apt-get install util-linux bubblewrap"
+        ) from error
+
+
+def _wait_for_namespace(process: subprocess.Popen[bytes]) -> None:
+    ours = Path("/proc/self/ns/user").readlink()
+    deadline = time.monotonic() + _START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        if Path(f"/proc/{process.pid}/ns/user").readlink() != ours:
+            return
+        time.sleep(0.002)
+
+
+def _map_ids(pid: int) -> None:
+    if os.geteuid() == 0:
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{pid}/{name}").write_text(f"0 0 {_IDS}\n")
+        return
+    for program, path, own in (
+        ("newuidmap", "/etc/subuid", os.getuid()),
+        ("newgidmap", "/etc/subgid", os.getgid()),
+    ):
+        first, count = _subordinate_range(path) or (0, 0)
+        ids = ["0", str(own), "1", "1", str(first), str(min(count, _IDS - 1))]
+        subprocess.run([program, str(pid), *ids], check=True, capture_output=True)
+
+
+def _innermost_pid(pid: int) -> int:
+    """Return a process's pid as its own PID namespace numbers it (proc(5): NSpid)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
+    return pid
+
+
+def _subordinate_range(path: str) -> tuple[int, int] | None:
+    """Return the first range of this user in /etc/subuid or /etc/subgid as (first, count); subuid(5)."""
+    try:
+        names = {getpass.getuser(), str(os.getuid())}
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        owner, _, rest = line.partition(":")
+        first, _, count = rest.partition(":")
+        if owner in names and first.isdigit() and count.isdigit():
+            return int(first), int(count)
+    return None
+
+
+def _no_new_privileges() -> bool:
+    """Whether newuidmap, which is setuid, cannot work here (prctl(2), PR_SET_NO_NEW_PRIVS)."""
+    return "NoNewPrivs:\t1" in Path("/proc/self/status").read_text()
+
+
+def _refused(log: str) -> ClusterError | PreflightError:
+    if "Operation not permitted" in log or "No space left" in log or "Permission denied" in log:
+        return PreflightError(
+            "This machine does not let you make user namespaces", why=log, fix="run `labkit doctor`: it tells the cause"
+        )
+    return ClusterError("The lab's sandbox did not start", why=log or "it left no message", fix="run `labkit doctor`")

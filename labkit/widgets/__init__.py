@@ -1,0 +1,1 @@
+"""Panels for notebooks: thin, they call the rest."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import shutil
 import tarfile
 import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import pooch
-import requests
 
 from labkit.components.pins import Pin
 from labkit.errors import ComponentError
@@ -17,29 +20,9 @@ from labkit.progress import Phase
 
 log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+_PATIENCE = 20  # seconds for the other side to say anything
+_CHUNK = 1 << 20  # bytes
 _MB = 1_000_000
-
-
-class _Bar:
-    """What pooch wants of a progress bar, told as a phase."""
-
-    def __init__(self, phase: Phase, name: str) -> None:
-        self.total = 0
-        self._done = 0
-        self._phase = phase
-        self._name = name
-
-    def update(self, bytes_more: int) -> None:
-        self._done += bytes_more
-        total = max(self.total, self._done)
-        self._phase.advance(f"downloading {self._name}: {self._done // _MB} of {total // _MB} MB", self._done / total)
-
-    def reset(self) -> None:
-        self._done = 0
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def official(pin: Pin, folder: Path, phase: Phase) -> None:
@@ -53,17 +36,14 @@ def official(pin: Pin, folder: Path, phase: Phase) -> None:
     assert pin.download is not None, "asked only of pins with a download"  # noqa: S101
     name = PurePosixPath(pin.download.url).name
     pooch.get_logger().setLevel(logging.WARNING)  # it writes to stderr, which is not ours to write to
-    downloader = pooch.HTTPDownloader(progressbar=_Bar(phase, name), timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+
+    def downloader(url: str, output_file: str, _pooch: object) -> None:
+        _download(url, Path(output_file), phase)
+
     # Beside the destination: that is where there has to be room.
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         try:
             archive = pooch.retrieve(pin.download.url, pin.download.hash, name, temporary, downloader=downloader)
-        except requests.RequestException as error:
-            raise ComponentError(
-                f"{pin.download.url} could not be downloaded.",
-                why=_root_cause(error),
-                fix="Connect to the internet and try again.",
-            ) from error
         except ValueError as error:  # pooch's word for a wrong checksum
             log.warning("%s has not the pinned checksum; it was thrown away.", pin.download.url)
             raise ComponentError(
@@ -72,6 +52,38 @@ def official(pin: Pin, folder: Path, phase: Phase) -> None:
                 fix="Try again, over another network if need be.",
             ) from error
         unpack(pin, Path(archive), pin.download.folder, folder, phase)
+
+
+def _download(url: str, target: Path, phase: Phase) -> None:
+    """Download a file, telling how far it is; whether it came whole, its checksum shows."""
+    name = PurePosixPath(url).name
+    try:
+        response = urllib.request.urlopen(url, timeout=_PATIENCE)  # noqa: S310 - the URL is pinned, not a user's
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is the response too, and holds the connection
+        raise _unreachable(url, error) from error
+    with response, target.open("wb") as file:
+        total = int(response.headers["Content-Length"] or 0)
+        done = 0
+        while chunk := _read(response, url):
+            file.write(chunk)
+            done += len(chunk)
+            of_total = f" of {total // _MB}" if total else ""
+            phase.advance(f"downloading {name}: {done // _MB}{of_total} MB", min(done / total, 1) if total else None)
+
+
+def _read(response: IO[bytes], url: str) -> bytes:
+    try:
+        return response.read(_CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _unreachable(url, error) from error
+
+
+def _unreachable(url: str, error: Exception) -> ComponentError:
+    return ComponentError(
+        f"{url} could not be downloaded.", why=str(error), fix="Connect to the internet and try again."
+    )
 
 
 def unpack(pin: Pin, archive: Path, inside: str, folder: Path, phase: Phase) -> None:
@@ -108,12 +120,5 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
     assert source is not None, "asked only of regular files"  # noqa: S101
     target.parent.mkdir(parents=True, exist_ok=True)
     with source, target.open("xb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
+        shutil.copyfileobj(source, file, _CHUNK)
     target.chmod(0o755 if member.mode & 0o111 else 0o644)
-
-
-def _root_cause(error: BaseException) -> str:
-    """Return the innermost reason: requests wraps urllib3's errors, which wrap the system's."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return str(error)

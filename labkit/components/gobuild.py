@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import collections
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import IO
 
 from labkit.components.pins import Pin
 from labkit.errors import ComponentError
 from labkit.progress import Phase
 
+RECIPES: Traversable = resources.files(__package__) / "recipes"
+
 _FIRST_GO_THAT_FETCHES_ITS_SUCCESSOR = (1, 21)  # go.dev/doc/toolchain
+_TICK = 0.25  # seconds between two looks at how far Go is
 _TAIL = 15  # lines of Go's output to show when it fails
 _FIX = "Install Go {need} or newer (go.dev/dl), or name a folder that has the programs with LABKIT_COMPONENTS."
 
@@ -30,16 +34,24 @@ def build(pin: Pin, folder: Path, phase: Phase) -> None:
     ComponentError
         If Go is absent, too old, or fails.
     """
-    recipe = resources.files(__package__) / "recipes" / pin.recipe
+    recipe = RECIPES / pin.recipe
     go = _toolchain(recipe)
     # A copy: an installed package may be read-only, and Go wants to lock the folder it works in.
     with tempfile.TemporaryDirectory(prefix="labkit-go-") as temporary:
         for name in ("go.mod", "go.sum"):
             Path(temporary, name).write_bytes((recipe / name).read_bytes())
-        total = _count_packages(go, temporary, phase)
+        total = _fetch_modules(go, temporary, phase)
+
+        def tick(lines: list[str]) -> None:
+            packages, programs = _packages(lines), len(list(folder.iterdir()))
+            phase.advance(
+                f"building with Go: {packages} of {total} packages, {programs} of {len(pin.programs)} programs",
+                min(packages / total + programs / len(pin.programs), 2) / 2,
+            )
+
         command = [go, "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
         command += ["-ldflags", " ".join(["-s -w", *pin.ldflags]), "-o", f"{folder}/", "tool"]
-        _run(command, temporary, phase, total)
+        _run(command, temporary, tick)
     for made, wanted in pin.renames.items():
         (folder / made).rename(folder / wanted)
 
@@ -71,49 +83,58 @@ def _toolchain(recipe: Traversable) -> str:
     fetches = version >= _FIRST_GO_THAT_FETCHES_ITS_SUCCESSOR and done.stdout.splitlines()[1:] != ["local"]
     if version < (int(need[1]), int(need[2])) and not fetches:
         raise ComponentError(
-            f"{go} is too old.", why=f"It is {have[0]}; the recipe needs go{need[1]}.{need[2]}.", fix=fix
+            f"{go} is too old.", why=f"It is {done.stdout.split()[0]}; the recipe needs go{need[1]}.{need[2]}.", fix=fix
         )
     return go
 
 
-def _count_packages(go: str, cwd: str, phase: Phase) -> int:
-    """Return how many packages there are to compile; as a side effect the modules get downloaded."""
-    phase.advance("fetching Go modules")
-    return len(_run([go, "list", "-mod=readonly", "-deps", "tool"], cwd, phase, 0))
+def _fetch_modules(go: str, cwd: str, phase: Phase) -> int:
+    """Have Go fetch the recipe's modules, and return how many packages there are to compile."""
+
+    def tick(lines: list[str]) -> None:
+        fetched = [line.split()[2] for line in lines if line.startswith("go: downloading")]
+        phase.advance(f"fetching Go modules: {len(fetched)}, {fetched[-1]}" if fetched else "reading Go modules")
+
+    tick([])
+    return _packages(_run([go, "list", "-mod=readonly", "-deps", "tool"], cwd, tick))
 
 
-def _run(command: list[str], cwd: str, phase: Phase, total: int) -> list[str]:
-    """Run Go, tell how far it is, and return the lines it wrote that are no message about a download."""
-    lines: list[str] = []
-    downloads = 0
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # so that an interrupt ends Go together with the compilers it started
-    )
-    assert process.stdout is not None, "it is a pipe"  # noqa: S101
-    try:
-        for line in process.stdout:
-            if line.startswith("go: downloading"):
-                downloads += 1
-                phase.advance(f"fetching Go modules: {downloads}, {line.split()[2]}")
-                continue
-            lines.append(line.rstrip())
-            if total:
-                phase.advance(f"building with Go: package {len(lines)} of {total}", min(len(lines) / total, 1.0))
-        status = process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
-    finally:
-        process.stdout.close()
+def _run(command: list[str], cwd: str, tick: Callable[[list[str]], None]) -> list[str]:
+    """Run Go and return the lines it wrote; `tick` is called with them now and then.
+
+    Go's output goes to a file: then there is one loop here, which can look at other signs of progress as well.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that an interrupt ends Go together with the compilers it started
+        )
+        try:
+            status = None
+            while status is None:
+                try:
+                    status = process.wait(_TICK)
+                except subprocess.TimeoutExpired:
+                    tick(_lines(output))
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        lines = _lines(output)
     if status != 0:
-        tail = "\n".join(collections.deque(lines, _TAIL))
-        raise ComponentError(f"go {command[1]} failed.", why=tail, fix=_FIX.format(need="1.24"))
+        raise ComponentError(f"go {command[1]} failed.", why="\n".join(lines[-_TAIL:]), fix=_FIX.format(need="1.24"))
     return lines
+
+
+def _lines(output: IO[str]) -> list[str]:
+    return os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0).decode(errors="replace").splitlines()
+
+
+def _packages(lines: list[str]) -> int:
+    """Count the lines that name a package: with ``-v`` each one as it is compiled; messages start with ``go: ``."""
+    return sum(not line.startswith("go: ") for line in lines)

@@ -33,16 +33,20 @@ def fetch(pin: Pin, folder: Path, phase: Phase) -> None:
     phase.advance(f"fetching {pin.maven} with Maven's client")
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         # Run in an empty folder, or Maven would read the pom.xml of whatever folder labkit was started in.
-        done = subprocess.run(
-            [mvn, "--quiet", "--batch-mode", _GOAL, f"-Dartifact={pin.maven}", f"-DoutputDirectory={temporary}"],
-            cwd=temporary,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
+        command = [mvn, "--quiet", "--batch-mode", _GOAL, f"-Dartifact={pin.maven}", f"-DoutputDirectory={temporary}"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=temporary,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=_PATIENCE,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ComponentError(f"{mvn} did not work.", why=str(error), fix="Try again.") from error
         archives = list(Path(temporary).glob("*.tar.gz"))
         if done.returncode != 0 or not archives:
             said = next((line for line in done.stdout.splitlines() if "ERROR" in line), "it said nothing")

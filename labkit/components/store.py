@@ -57,7 +57,7 @@ class Store:
             return None
         return self.folder / pin.folder_name / _FILES
 
-    def discard(self, pin: Pin) -> str:
+    def discard(self, pin: Pin, *, verify: bool) -> str:
         """Remove what is left of a component that `get` refuses.
 
         The caller holds the component's lock, so what lies there half made was left by an interrupted process.
@@ -68,7 +68,7 @@ class Store:
             What was wrong with it; "" if nothing was there.
         """
         home = self.folder / pin.folder_name
-        fault = self._fault(pin, verify=False) if home.exists() else ""
+        fault = self._fault(pin, verify=verify) if home.exists() else ""
         with self._writing():
             for left in (home, *self.folder.glob(f".{pin.folder_name}.*.part")):
                 if left.exists():

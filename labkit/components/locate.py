@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -111,7 +111,6 @@ def ensure(
     *,
     folder: Path | None = None,
     verify: bool = False,
-    only: Iterable[str] | None = None,
 ) -> Components:
     """Find every component; fetch or build into the cache what is missing.
 
@@ -123,8 +122,6 @@ def ensure(
         A folder with programs to use first; without it the variable `LABKIT_COMPONENTS`.
     verify : bool, optional
         Compute the full SHA-256 of what is in the cache instead of comparing sizes and times.
-    only : iterable of str, optional
-        Names of the components to see to; without it all.
 
     Raises
     ------
@@ -134,15 +131,14 @@ def ensure(
         If a component can be neither found, fetched nor built; each way's reason is told.
     """
     progress = progress or Progress()
-    wanted = [pins()[name] for name in only] if only is not None else list(pins().values())
     named = _named_folder(folder)
     store = Store(paths.cache_dir() / "components")
     folders: dict[str, Path] = {}
-    for pin in wanted:
+    for pin in pins().values():
         _, path = _look_up(pin, named, store, verify=verify)
         if path is None:
             with progress.phase(f"{pin.name} {pin.version}") as phase:
-                path = _obtain(pin, store, phase)
+                path = _obtain(pin, store, phase, verify=verify)
         folders[pin.name] = path
     return Components(folders)
 
@@ -187,12 +183,12 @@ def _look_up(pin: Pin, named: Path | None, store: Store, *, verify: bool) -> tup
     return "missing", None
 
 
-def _obtain(pin: Pin, store: Store, phase: Phase) -> Path:
+def _obtain(pin: Pin, store: Store, phase: Phase, *, verify: bool) -> Path:
     """Fetch or build a component into the cache, unless another process has done so by the time it is our turn."""
     with store.lock(pin, phase):
-        if (path := store.get(pin)) is not None:
+        if (path := store.get(pin, verify=verify)) is not None:
             return path
-        if reason := store.discard(pin):
+        if reason := store.discard(pin, verify=verify):
             log.warning("%s in the cache is not usable (%s); it is fetched again.", pin.folder_name, reason)
             phase.advance(f"the cached copy is not usable ({reason}); fetching it again")
         with store.installing(pin) as folder:

@@ -1,0 +1,43 @@
+# Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test lab demo test lint notebooks lock clean
+BIN := .venv/bin
+
+help: ## list these words
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install what labkit needs; a second run takes no time
+	@scripts/setup run
+
+setup-test:
+	@scripts/setup test
+
+lab: setup ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+
+demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 keeps the cluster
+	$(BIN)/labkit demo $(if $(KEEP),--keep)
+
+test: lint ## all checks and tests
+	$(BIN)/pytest
+
+lint: setup-test ## the checks that run nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+notebooks: setup-test ## run every notebook from top to bottom
+	$(BIN)/pytest --nbval-lax notebooks
+
+# Names and checksums only: where packages come from is the reader's own setting.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock"
+lock: ## bring the lock files up to date with pyproject.toml (needs uv)
+	$(COMPILE) --all-extras pyproject.toml scripts/build-requirements.in --output-file requirements-dev.lock
+	$(COMPILE) --extra lab --constraint requirements-dev.lock pyproject.toml scripts/build-requirements.in \
+		--output-file requirements.lock
+
+clean: ## remove what was made in this folder; the Kubernetes programs' cache stays
+	rm -rf .venv demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

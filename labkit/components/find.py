@@ -24,9 +24,9 @@ _PATIENCE = 20  # seconds for a program to say its version; a cold disk needs so
 def in_folder(pin: Pin, folder: Path) -> Path | None:
     """Return the component's folder inside one that the user names, or None.
 
-    It may lie there as in the cache, in a folder of its own name, in ``bin``, or its files directly.
+    It may lie there in a folder of its own name, in ``bin``, or its files directly.
     """
-    names = [f"{pin.folder_name}/files", pin.folder_name, f"apache-{pin.folder_name}", pin.name, "bin", "."]
+    names = [pin.folder_name, f"apache-{pin.folder_name}", pin.name, "bin", "."]
     return _first_right(pin, (folder / name for name in names))
 
 

@@ -174,8 +174,11 @@ def _named_folder(folder: Path | None) -> Path | None:
 
 
 def _look_up(pin: Pin, named: Path | None, store: Store, *, verify: bool) -> tuple[Source, Path | None]:
-    if named is not None and (path := find.in_folder(pin, named)) is not None:
-        return "folder", path
+    if named is not None:
+        # Laid out as the cache is, it has a manifest that proves it; anything else has to say its version.
+        path = Store(named).get(pin, verify=verify) or find.in_folder(pin, named)
+        if path is not None:
+            return "folder", path
     if (path := store.get(pin, verify=verify)) is not None:
         return "cache", path
     if (path := find.on_path(pin)) is not None:

@@ -80,6 +80,8 @@ def test_named_folder_may_be_a_copy_of_the_cache(cache: Path, tmp_path: Path) ->
     shutil.copytree(cache, tmp_path / "copy")
     found = ensure(folder=tmp_path / "copy").folders["greet"]
     assert found == tmp_path / "copy" / "greet-v1.2.3" / "files"
+    (found / "greet").write_text("#!/bin/sh\necho greet v1.2.3; steal\n")
+    assert ensure(folder=tmp_path / "copy").folders["greet"] == cache / "greet-v1.2.3" / "files"
 
 
 def test_named_folder_that_does_not_exist_is_an_error(tmp_path: Path, site: Site) -> None:

@@ -1,0 +1,78 @@
+"""What says the same thing twice must say the same: pyproject, environment.yml, lock files, binder, the wheel."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from labkit.components import pins
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+# Packages that conda-forge has under another name, and those that are there for Python packages of no registry.
+CONDA_NAMES = {"kubernetes": "python-kubernetes", "matplotlib": "matplotlib-base"}
+CONDA_ONLY = {"python", "pip", "kubernetes", "go", "maven", "openjdk"}
+
+
+def _conda() -> dict[str, str]:
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
+    return {name: wanted for name, _, wanted in (entry.partition(" ") for entry in entries)}
+
+
+def test_conda_environment_asks_for_what_the_project_asks_for() -> None:
+    conda = _conda()
+    expected = {}
+    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["lab"]:
+        requirement = Requirement(line)
+        expected[CONDA_NAMES.get(requirement.name, requirement.name)] = requirement.specifier
+    assert set(conda) == set(expected) | CONDA_ONLY
+    for name, specifier in expected.items():
+        assert Requirement(f"{name}{conda[name]}").specifier == specifier, name
+
+
+def test_conda_environment_has_the_pinned_kubernetes() -> None:
+    assert "=" + pins()["kubernetes"].version.removeprefix("v") == _conda()["kubernetes"]
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("requirements.lock", ["lab"]), ("requirements-dev.lock", ["lab", "dev"])]
+)
+def test_lock_file_has_every_dependency_with_hashes_and_names_no_registry(lock: str, extras: list[str]) -> None:
+    text = (ROOT / lock).read_text("utf-8")
+    assert "://" not in text
+    locked = re.findall(r"^([a-z0-9._-]+)==(\S+)(?: ;[^\\\n]*)? \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(locked) == len(re.findall(r"^[^\s#]", text, re.MULTILINE))
+    wanted = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    for line in wanted:
+        requirement = Requirement(line)
+        assert any(requirement.specifier.contains(version) for name, version in locked if name == requirement.name), (
+            line
+        )
+
+
+def test_binder_installs_the_debian_packages_that_labkit_runs_with() -> None:
+    entries = [line.split() for line in (ROOT / "scripts" / "debian-packages.txt").read_text("utf-8").splitlines()]
+    run = {words[1] for words in entries if words and words[0] == "run"}
+    apt = {line for line in (ROOT / "binder" / "apt.txt").read_text("utf-8").splitlines() if not line.startswith("#")}
+    assert apt == run - {"python3-venv"}  # Binder makes the environment itself
+    assert (ROOT / "binder" / "environment.yml").read_text() == (ROOT / "environment.yml").read_text()
+
+
+def test_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    listed = subprocess.run(["git", "ls-files", "labkit"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert "labkit/components/recipes/kubernetes/go.sum" in packed
+    assert set(listed.split()) <= packed

@@ -21,6 +21,7 @@ from labkit.progress import Phase
 RECIPES: Traversable = resources.files(__package__) / "recipes"
 
 _FIRST_GO_THAT_FETCHES_ITS_SUCCESSOR = (1, 21)  # go.dev/doc/toolchain
+_USUAL_PLACE = "/usr/local/go/bin"  # go.dev/doc/install; a login shell's PATH need not have it
 _TICK = 0.25  # seconds between two looks at how far Go is
 _TAIL = 15  # lines of Go's output to show when it fails
 _FIX = "Install Go {need} or newer (go.dev/dl), or name a folder that has the programs with LABKIT_COMPONENTS."
@@ -65,8 +66,8 @@ def _toolchain(recipe: Traversable) -> str:
     need = re.search(r"^go (\d+)\.(\d+)", (recipe / "go.mod").read_text("utf-8"), re.MULTILINE)
     assert need is not None, "every go.mod of ours says which Go it needs"  # noqa: S101
     fix = _FIX.format(need=f"{need[1]}.{need[2]}")
-    if (go := shutil.which("go")) is None:
-        raise ComponentError("There is no go on PATH.", fix=fix)
+    if (go := shutil.which("go") or shutil.which("go", path=_USUAL_PLACE)) is None:
+        raise ComponentError(f"There is no go on PATH or in {_USUAL_PLACE}.", fix=fix)
     # In the root folder: in one with a go.mod, a Go that is too old would refuse to answer.
     done = subprocess.run(
         [go, "env", "GOVERSION", "GOTOOLCHAIN"],

@@ -100,6 +100,7 @@ def test_interrupted_build_leaves_no_trace(cache: Path, monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("pin")
 def test_missing_go_is_an_error_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(gobuild, "_USUAL_PLACE", "/nowhere-else")
     with pytest.raises(ComponentError, match=r"(?s)There is no go on PATH.*Install Go 1.24 or newer"):
         ensure()
 

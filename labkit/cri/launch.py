@@ -1,0 +1,93 @@
+"""Start bubblewrap and learn from it: which process is the sandbox's, and how it ended.
+
+Source: bwrap(1), ``--json-status-fd``: one JSON object a line, ``child-pid`` first and ``exit-code`` at the end. It goes
+to a file, so an exit code is known even if nobody was there when it happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from labkit.cri import processes
+from labkit.cri.bubblewrap import BWRAP
+from labkit.cri.processes import Identity
+
+_PAUSE = 0.001
+_PATIENCE = 10.0
+# The programs that run between bubblewrap's start and the container's own program.
+_STAGES = {os.path.realpath(path) for path in (BWRAP, "/usr/bin/nsenter", "/usr/bin/setpriv", "/usr/bin/setsid")}
+
+
+def start(
+    argv: list[str],
+    *,
+    env: dict[str, str],
+    streams: tuple[int, int, int],
+    inherit: tuple[int, ...],
+) -> tuple[Identity, subprocess.Popen[bytes]]:
+    """Start bubblewrap in a session of its own, so that nothing that ends the runtime ends it.
+
+    Returns
+    -------
+    tuple of Identity, subprocess.Popen
+        Bubblewrap's outer process, and the handle that reaps it while this runtime lives.
+    """
+    stdin, stdout, stderr = streams
+    handle = subprocess.Popen(
+        argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=inherit, start_new_session=True
+    )
+    # A child that has ended stays a zombie until it is reaped: its pid is safe, its start time no longer matters.
+    return Identity.of(handle.pid) or Identity(handle.pid, -1), handle
+
+
+def status(path: Path) -> dict[str, int]:
+    """Return what bubblewrap has written so far: ``child-pid``, and ``exit-code`` once it has ended."""
+    found: dict[str, int] = {}
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        try:
+            found |= json.loads(line)
+        except ValueError:
+            continue  # half a line: bubblewrap is writing it
+    return found
+
+
+async def program(path: Path, monitor: Identity, *, init: bool) -> tuple[Identity, Identity] | None:
+    """Wait until a sandbox's own program runs.
+
+    Parameters
+    ----------
+    path : Path
+        The status file.
+    monitor : Identity
+        Bubblewrap's outer process.
+    init : bool
+        Whether bubblewrap's own init comes between it and the program.
+
+    Returns
+    -------
+    tuple of Identity, Identity or None
+        The sandbox's first process and its program (the same without an init); None if bubblewrap ended before.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _PATIENCE
+    while monitor.alive() and loop.time() < deadline:
+        first = Identity.of(status(path).get("child-pid", -1))
+        if first and (processes.parent(first.pid) == monitor.pid or not init):
+            main = first if not init else next((Identity.of(pid) for pid in processes.children(first.pid)), None)
+            if main and _is_own(main.pid):
+                return first, main
+        await asyncio.sleep(_PAUSE)
+    return None
+
+
+def _is_own(pid: int) -> bool:
+    path = processes.executable(pid)
+    return path is not None and os.path.realpath(path) not in _STAGES and not path.endswith("/ld.so")

@@ -8,7 +8,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from labkit.cri.streaming.streams import CHUNK, ByteStream
+from labkit.cri.streaming.streams import CHUNK, ByteStream, cancel
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ async def _splice(data: ByteStream, reader: asyncio.StreamReader, writer: asynci
         elif inward.exception() is None:
             await outward
     finally:
-        for task in (outward, inward):
-            task.cancel()
-        await asyncio.gather(outward, inward, return_exceptions=True)
+        await cancel([outward, inward])
 
 
 async def _from_port(reader: asyncio.StreamReader, data: ByteStream) -> None:

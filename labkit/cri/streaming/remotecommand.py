@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.cri.streaming.calls import Exec
-from labkit.cri.streaming.streams import CHUNK, ByteStream
+from labkit.cri.streaming.streams import CHUNK, ByteStream, cancel
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ async def run(backend: StreamingBackend, call: Exec | Attach, streams: RemoteStr
             stream.ignore_input()
     task = "executing command in container" if isinstance(call, Exec) else "attaching to container"
     try:
-        if isinstance(call, Exec):
-            session = await backend.open_exec(call.container_id, call.command, tty=call.tty, stdin=call.stdin)
-        else:
-            session = await backend.open_attach(call.container_id, tty=call.tty, stdin=call.stdin)
+        session = await _open(backend, call)
         try:
             status = exit_status(await _attend(session, streams))
         finally:
@@ -100,6 +97,21 @@ def internal_error(message: str) -> dict[str, Any]:
     }
 
 
+async def _open(backend: StreamingBackend, call: Exec | Attach) -> ExecSession:
+    """Get the process; if the client goes away meanwhile, end it once it has started, so that none is left over."""
+    if isinstance(call, Exec):
+        opening = backend.open_exec(call.container_id, call.command, tty=call.tty, stdin=call.stdin)
+    else:
+        opening = backend.open_attach(call.container_id, tty=call.tty, stdin=call.stdin)
+    task = asyncio.ensure_future(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(LabkitError, OSError):
+            await (await task).close()
+        raise
+
+
 async def _attend(session: ExecSession, streams: RemoteStreams) -> int:
     """Carry bytes both ways until the process has ended and its output is sent; return its exit code."""
     outputs = [
@@ -125,9 +137,7 @@ async def _attend(session: ExecSession, streams: RemoteStreams) -> int:
                 task.result()
         return code
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
 
 
 class _Output:

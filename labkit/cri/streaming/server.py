@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cri.streaming import over_spdy
 from labkit.cri.streaming.calls import Attach, Calls, Exec, PortForward
-from labkit.cri.streaming.streams import CREATION_TIMEOUT
+from labkit.cri.streaming.streams import CREATION_TIMEOUT, cancel
 from labkit.cri.streaming.upgrade import SPDY, WEBSOCKET, read_request, refusal
 from labkit.errors import ClusterError, UsageError
 
@@ -64,9 +64,7 @@ class StreamingServer:
         """Stop listening and end all connections, and with them their sessions."""
         if self._server is not None:
             self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await cancel(list(self._connections))
         if self._server is not None:
             await self._server.wait_closed()
 
@@ -135,6 +133,9 @@ class StreamingServer:
         self._connections.add(task)
         try:
             await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
         except (OSError, TimeoutError) as error:
             _log.info("A streaming client went away: %r", error)
         except Exception:

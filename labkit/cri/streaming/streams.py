@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,23 @@ CREATION_TIMEOUT = 30.0
 
 LINGER = 60.0
 """Seconds a finished connection waits for its peer, that may still be reading, to close."""
+
+
+async def cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have cleaned up, even if we are cancelled ourselves meanwhile."""
+    for task in tasks:
+        task.cancel()
+    interruption = None
+    while running := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            interruption = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen, or asyncio would report it
+    if interruption is not None:
+        raise interruption
 
 
 class ByteStream(ABC):
@@ -191,9 +208,7 @@ class Connection(ABC):
             if working in done:
                 await self._finish(tasks[1])
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(tasks)
 
     async def _receive(self) -> None:
         while data := await self._reader.read(CHUNK):
@@ -213,8 +228,7 @@ class Connection(ABC):
 
     async def _finish(self, receiving: asyncio.Task[None]) -> None:
         """Let the peer read all: closing a socket with unread input resets it and loses what is on its way."""
-        receiving.cancel()
-        await asyncio.gather(receiving, return_exceptions=True)
+        await cancel([receiving])
         self._writer.transport.set_write_buffer_limits(0)  # so that drain() waits for the last byte
         try:
             async with asyncio.timeout(IDLE_TIMEOUT):

@@ -132,7 +132,8 @@ class WebSocketConnection(Connection):
         data = bytes(frame.data)
         if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
             if self._protocol.subprotocol == V5 and data[:1] == bytes([CLOSE_CHANNEL]):
-                if channel := self._channels.get(int.from_bytes(data[1:2])):
+                channel = self._channels.get(data[1]) if len(data) == 2 else None
+                if channel is not None:
                     channel.feed_eof()
                 return
             self._current = self._channels.get(data[0]) if data else None

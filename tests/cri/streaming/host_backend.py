@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
+import shutil
 import signal
 import struct
 import termios
@@ -63,6 +65,8 @@ class HostBackend:
     async def open_exec(self, container_id: str, command: list[str], *, tty: bool, stdin: bool) -> HostSession:
         if container_id == "gone":
             raise ClusterError("Container gone is not running.")
+        if shutil.which(command[0]) is None:  # asyncio would leave the pipes of its failed start open
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         session = await (_on_terminal(command) if tty else _on_pipes(command, stdin))
         self.sessions.append(session)
         return session

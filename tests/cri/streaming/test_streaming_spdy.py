@@ -166,6 +166,21 @@ def test_a_client_that_goes_away_ends_its_session() -> None:
     asyncio.run(main())
 
 
+def test_a_client_that_goes_away_while_its_process_starts_leaves_none() -> None:
+    async def main() -> None:
+        async with serving() as (server, backend):
+            for _ in range(30):
+                async with connected(url_for(server, "sleep", "1000")) as client:
+                    for name in ("error", "stdout", "stderr"):
+                        client.open(streamtype=name)
+                    async with client.changed:
+                        await client.changed.wait_for(lambda: client.replied)
+            await until(lambda: not server._connections)
+            assert all(session.process.returncode == -9 for session in backend.sessions)
+
+    asyncio.run(main())
+
+
 async def until(condition: Any) -> None:
     async with asyncio.timeout(20):
         while not condition():

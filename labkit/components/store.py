@@ -131,6 +131,8 @@ class Store:
             return "it is incomplete" if home.exists() else "it is not there"
         except (OSError, ValueError) as error:
             return f"its manifest cannot be read: {error}"
+        if not manifest.keys() >= pin.programs.keys():
+            return "it lacks a program"
         for name, expected in manifest.items():
             path = home / _FILES / name
             try:

@@ -54,7 +54,9 @@ def test_file_touched_but_unchanged_is_kept(program: Path, site: Site) -> None:
     assert program.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("left", ["no manifest", "half a manifest", "a file missing", "an old attempt"])
+@pytest.mark.parametrize(
+    "left", ["no manifest", "half a manifest", "an empty manifest", "a file missing", "an old attempt"]
+)
 def test_what_an_interrupted_process_left_is_replaced(
     left: str, program: Path, greet: Pin, site: Site, cache: Path
 ) -> None:
@@ -64,6 +66,8 @@ def test_what_an_interrupted_process_left_is_replaced(
     elif left == "half a manifest":
         manifest = home / "manifest.json"
         manifest.write_text(manifest.read_text()[:20])
+    elif left == "an empty manifest":
+        (home / "manifest.json").write_text("{}")
     elif left == "a file missing":
         program.unlink()
     else:

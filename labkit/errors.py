@@ -46,7 +46,7 @@ class UsageError(LabkitError):
 
 
 class PreflightError(LabkitError):
-    """This machine lacks something that the request needs; nothing was started or changed."""
+    """The machine lacks something that the request needs; nothing was started or changed."""
 
     exit_code = 3
 

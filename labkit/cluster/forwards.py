@@ -71,7 +71,7 @@ class Forwards:
             known[2].kill()
         with forward.listen(local_port) as listener:
             port: int = listener.getsockname()[1]
-            process = forward.start(sandbox, listener, target.address, target.port, target.namespace, self._log)
+            process = forward.start(sandbox, listener, **dataclasses.asdict(target), log=self._log)
         record = {"target": dataclasses.asdict(target), "port": port, "process": dataclasses.asdict(process)}
         (self._folder / f"{name}.json").write_text(json.dumps(record))
         return port

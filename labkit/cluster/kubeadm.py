@@ -6,6 +6,7 @@ apiserver.config.k8s.io/v1, as in Kubernetes 1.34.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,6 +27,7 @@ EVIDENCE_FOLDER = "/etc/kubernetes/labkit"
 #: user's own choice (`labkit doctor` speaks of them).
 IGNORED_PREFLIGHT_ERRORS = ["Swap", "SystemVerification", "NumCPU", "Mem", "Hostname"]
 
+_AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 _TRACING_ENDPOINT = f"{GATEWAY}:{OTLP_PORT}"
 
 
@@ -97,25 +99,6 @@ def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:
 
 def evidence_files() -> dict[str, str]:
     """Return what the API server reads to leave evidence: path on the control plane's node → content."""
-    audit_policy = {
-        "apiVersion": "audit.k8s.io/v1",
-        "kind": "Policy",
-        "omitStages": ["RequestReceived", "ResponseStarted", "Panic"],
-        "rules": [
-            # Health probes and discovery say nothing about what the cluster does.
-            {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi*", "/apis*", "/api*"]},
-            {"level": "None", "verbs": ["get", "update", "patch"], "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
-            # Bodies that hold secrets never reach the log.
-            {"level": "Metadata", "resources": [
-                {"group": "", "resources": ["secrets", "serviceaccounts/token"]},
-                {"group": "authentication.k8s.io"},
-                {"group": "authorization.k8s.io"},
-                {"group": "certificates.k8s.io"},
-            ]},
-            {"level": "RequestResponse", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
-            {"level": "Metadata"},
-        ],
-    }  # fmt: skip
     tracing = {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "TracingConfiguration",
@@ -123,7 +106,7 @@ def evidence_files() -> dict[str, str]:
         "samplingRatePerMillion": 1_000_000,
     }
     return {
-        f"{EVIDENCE_FOLDER}/audit-policy.yaml": yaml.safe_dump(audit_policy, sort_keys=False),
+        f"{EVIDENCE_FOLDER}/audit-policy.yaml": _AUDIT_POLICY.read_text(),
         f"{EVIDENCE_FOLDER}/tracing.yaml": yaml.safe_dump(tracing, sort_keys=False),
     }
 
@@ -149,10 +132,14 @@ def _api_server() -> dict[str, Any]:
         "storage-media-type": "application/json",
     }
     volumes = [
-        {"name": "labkit", "hostPath": EVIDENCE_FOLDER, "mountPath": EVIDENCE_FOLDER, "readOnly": True, "pathType": "Directory"},
-        {"name": "audit", "hostPath": "/var/log/kubernetes/audit", "mountPath": "/var/log/kubernetes/audit", "pathType": "DirectoryOrCreate"},
-    ]  # fmt: skip
+        _volume("labkit", EVIDENCE_FOLDER, "Directory", read_only=True),
+        _volume("audit", str(Path(AUDIT_LOG).parent), "DirectoryOrCreate", read_only=False),
+    ]
     return {"extraArgs": _arguments(arguments), "extraVolumes": volumes, "certSANs": ["127.0.0.1", "localhost"]}
+
+
+def _volume(name: str, path: str, path_type: str, *, read_only: bool) -> dict[str, Any]:
+    return {"name": name, "hostPath": path, "mountPath": path, "readOnly": read_only, "pathType": path_type}
 
 
 def _etcd_arguments() -> dict[str, str]:

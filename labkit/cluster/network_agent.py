@@ -27,8 +27,8 @@ _WATCH_SECONDS = 300
 def cni_config(pod_range: str) -> dict[str, Any]:
     """Return the network's configuration on a node (CNI specification 1.0.0).
 
-    ptp rather than bridge: each pod's traffic is then routed, so that kube-proxy's rules see it even where the kernel has
-    no br_netfilter.
+    ptp rather than bridge: each pod's traffic is then routed, so that kube-proxy's rules see it even where the
+    kernel has no br_netfilter.
 
     Parameters
     ----------

@@ -47,8 +47,11 @@ def wait_until_ready(
     """
     api = ApiServer.from_kubeconfig(kubeconfig)
     deadline = time.monotonic() + timeout
+    told: list[str] = []
     while missing := pending(api, spec, list(nodes), since=since):
-        phase.advance("waiting for " + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))
+        if missing != told:
+            told = missing
+            phase.advance("waiting for " + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))
         if time.monotonic() > deadline:
             raise ClusterError(
                 "The cluster is not ready in time",

@@ -267,11 +267,15 @@ class RootlessCluster:
     def _apply_network(self, progress: Progress) -> None:
         with progress.phase("network add-on"):
             apply = ["apply", "--filename", "-"]
-            kubectl = [self._programs.program("kubectl"), "--kubeconfig", self.kubeconfig, *apply]
-            run(kubectl, what="apply the network add-on", stdin=network_addon.manifest(self.spec))
+            kubectl = [self._programs.program("kubectl"), f"--kubeconfig={self.kubeconfig}", *apply]
+            run(
+                [str(part) for part in kubectl],
+                what="apply the network add-on",
+                stdin=network_addon.manifest(self.spec),
+            )
 
     def _write_kubeconfig(self) -> None:
-        """Copy the administrator's kubeconfig to the host, with the address at which the host reaches the API server."""
+        """Copy the administrator's kubeconfig to the host, with the address that reaches the API server from there."""
         config = yaml.safe_load((self._control_plane.root / _ADMIN).read_text())
         config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._forwards.port(_API)}"
         draft = self.kubeconfig.with_suffix(".draft")

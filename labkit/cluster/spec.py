@@ -20,6 +20,7 @@ KUBERNETES_VERSION = pins()["kubernetes"].version
 
 #: RFC 1123 label, as Kubernetes demands of node names (validation.IsDNS1123Label).
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_REPOSITORY = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]([-a-z0-9._]*[a-z0-9])?)*")
 _TTL = re.compile(r"0|([0-9]+(h|m|s))+")
 
 
@@ -62,7 +63,7 @@ class LabSpec:
     service_cidr: str = "10.96.0.0/16"
     pod_cidr: str = "192.168.0.0/16"
     network: bool = True
-    token_ttl: str = "24h0m0s"
+    token_ttl: str = "24h0m0s"  # noqa: S105 - a duration
     catalogue: str | None = None
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ class LabSpec:
                 why=f"the control plane's node has the address {node_address(0)}",
                 fix=f"leave the address out, or say {node_address(0)}",
             )
-        if not re.fullmatch(r"[a-z0-9][-a-z0-9._:/]*", self.image_repository):
+        if not _REPOSITORY.fullmatch(self.image_repository):
             raise UsageError(
                 f"{self.image_repository!r} is no image repository",
                 why="it is a registry's host name and perhaps a path, in lower case",
@@ -110,9 +111,9 @@ class LabSpec:
                 raise UsageError(
                     f"The {name} {one} and the {other_name} {other} overlap",
                     why="an address in both would mean two things, and a packet to it would go astray",
-                    fix="choose ranges that share no address, for example 10.96.0.0/16 and 192.168.0.0/16",
+                    fix="choose ranges that share none: 10.96.0.0/16 and 192.168.0.0/16",
                 )
-        # kube-controller-manager gives each node a /24 (its --node-cidr-mask-size); kubeadm refuses more than 2^16 nodes.
+        # kube-controller-manager gives each node a /24 (its --node-cidr-mask-size).
         pods, nodes = ranges["pod range"], len(self.node_names)
         if pods.prefixlen > 24 or 2 ** (24 - pods.prefixlen) < nodes:
             raise UsageError(

@@ -78,10 +78,11 @@ def _refuse_hopeless(pods: list[dict[str, Any]]) -> None:
         for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
             waiting = container["state"].get("waiting") or {}
             if waiting.get("reason") in _HOPELESS:
+                pod_name = pod["metadata"]["name"]
                 raise ClusterError(
-                    f"Container {container['name']!r} of pod {pod['metadata']['name']} cannot start: {waiting['reason']}",
+                    f"Pod {pod_name} cannot start its container {container['name']!r}: {waiting['reason']}",
                     why=waiting.get("message", "") or "Kubernetes gives no message",
-                    fix=f"labkit kubectl -- describe pod {pod['metadata']['name']}",
+                    fix=f"labkit kubectl -- describe pod {pod_name}",
                 )
 
 

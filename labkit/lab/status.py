@@ -157,4 +157,4 @@ def _components(node: NodeStatus) -> str:
     for component in node.components:
         text = component.name if component.state == "running" else f"{component.name} ({component.state})"
         names[text] = names.get(text, 0) + 1
-    return ", ".join(text if count == 1 else f"{count} × {text}" for text, count in names.items())
+    return ", ".join(text if count == 1 else f"{count} {text}" for text, count in names.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labkit.errors import UsageError
 from labkit.node.outer import OuterSandbox
-from labkit.node.process import ProcessIdentity
+from labkit.node.process import ProcessIdentity, detach
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -41,7 +41,7 @@ def listen(port: int = 0) -> socket.socket:
 
 
 def start(
-    outer: OuterSandbox, listener: socket.socket, address: str, port: int, namespace: str | None, log: Path
+    outer: OuterSandbox, listener: socket.socket, *, address: str, port: int, namespace: str | None, log: Path
 ) -> ProcessIdentity:
     """Serve a listening socket from inside the lab until the lab ends.
 
@@ -77,4 +77,4 @@ def start(
             pass_fds=(listener.fileno(),),
             start_new_session=True,
         )
-    return ProcessIdentity.of(process.pid)
+    return detach(process)

@@ -1,4 +1,4 @@
-"""What a node sees of the machine it runs on: the machine's programs and libraries, read-only, and nothing of its data."""
+"""What a node sees of the machine it runs on: its programs and libraries, read-only, and nothing of its data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ETC = (
     "/etc/php",
 )
 _ETC_PATTERNS = ("java-*",)
-_USR_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_TOP_LEVEL = tuple(Path("/", name) for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"))
 
 
 def python_paths() -> list[Path]:
@@ -32,19 +32,22 @@ def python_paths() -> list[Path]:
     return sorted(path for path in paths if not path.is_relative_to("/usr"))
 
 
+def link_top_level(root: Path) -> None:
+    """Make ``/bin``, ``/lib`` and the like in a node's root folder, where on this machine they are links into /usr."""
+    for path in _TOP_LEVEL:
+        link = root / path.relative_to("/")
+        if path.is_symlink() and not link.is_symlink():
+            link.symlink_to(str(path.readlink()).removeprefix("/"))
+
+
 def bubblewrap_arguments() -> list[str]:
     """Return bubblewrap's options that show a node the machine's programs (bwrap(1))."""
-    arguments = ["--ro-bind", "/usr", "/usr"]
-    for name in _USR_LINKS:
-        path = Path("/", name)
-        if path.is_symlink():
-            arguments += ["--symlink", str(path.readlink()).removeprefix("/"), str(path)]
-        elif path.is_dir():
-            arguments += ["--ro-bind", str(path), str(path)]
+    folders = [Path("/usr"), *(path for path in _TOP_LEVEL if not path.is_symlink())]
     etc = [Path(path) for path in _ETC]
     for pattern in _ETC_PATTERNS:
         etc += sorted(Path("/etc").glob(pattern))
-    for path in [*etc, *python_paths()]:
+    arguments: list[str] = []
+    for path in [*folders, *etc, *python_paths()]:
         if path.exists():
             arguments += ["--ro-bind", str(path), str(path)]
     return arguments

@@ -1,4 +1,4 @@
-"""One rootless node: a sandbox with a root folder of its own, in which a kubelet and a container runtime are kept running."""
+"""One rootless node: a sandbox with a root folder of its own that keeps a kubelet and a container runtime running."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ class Node:
         (etc / "group").write_text("root:x:0:\nnogroup:x:65534:\n")
         (etc / "os-release").write_text(Path("/etc/os-release").read_text())
         (etc / "labkit/runtime.json").write_text(json.dumps(runtime_config, indent=2))
+        hostfs.link_top_level(self.root)
         var_run = self.root / "var/run"
         if not var_run.is_symlink():
             var_run.symlink_to("../run")

@@ -19,7 +19,7 @@ from typing import Literal
 import psutil
 
 from labkit.errors import ClusterError, PreflightError
-from labkit.node.process import ProcessIdentity
+from labkit.node.process import ProcessIdentity, detach
 
 IdMap = Literal["full", "single"]
 
@@ -109,6 +109,7 @@ def start(folder: Path) -> OuterSandbox:
     while time.monotonic() < deadline and process.poll() is None:
         child = read_child_pid(status)
         if child is not None:
+            detach(process)
             return OuterSandbox(folder, ProcessIdentity.of(child))
         time.sleep(0.005)
     process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,13 @@ class ProcessIdentity:
             process.wait(wait)
         except psutil.NoSuchProcess:
             pass
+
+
+def detach(process: subprocess.Popen[bytes]) -> ProcessIdentity:
+    """Let a child go its own way: it may outlive this process, and becomes no zombie if this process outlives it."""
+    identity = ProcessIdentity.of(process.pid)
+    threading.Thread(target=process.wait, name=f"wait-{process.pid}", daemon=True).start()
+    return identity
 
 
 def run(

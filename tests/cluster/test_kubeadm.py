@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from labkit import components
+from labkit.cluster import kubeadm, network_addon
+from labkit.cluster.bootstrap import ca_hash, new_token
+from labkit.cluster.network_agent import cni_config, routes
+from labkit.cluster.spec import LabSpec
+
+TOKEN = "abcdef.0123456789abcdef"
+
+
+def _validate(document: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(document)
+    program = components.ensure().program("kubeadm")
+    subprocess.run([program, "config", "validate", "--config", path], check=True, capture_output=True)
+
+
+def test_kubeadm_itself_finds_the_init_documents_valid(tmp_path: Path) -> None:
+    _validate(kubeadm.init_documents(LabSpec(), TOKEN), tmp_path)
+
+
+def test_kubeadm_itself_finds_the_join_document_valid(tmp_path: Path) -> None:
+    _validate(kubeadm.join_document(LabSpec(), 1, TOKEN, "sha256:" + "0" * 64), tmp_path)
+
+
+def test_kubeadm_refuses_a_broken_document(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        _validate(kubeadm.init_documents(LabSpec(), TOKEN).replace("serviceSubnet", "serviceSubnets"), tmp_path)
+
+
+def test_the_options_reach_the_documents() -> None:
+    spec = LabSpec(service_cidr="10.97.0.0/16", pod_cidr="10.244.0.0/16", image_repository="mirror.example/k8s")
+    init, cluster, kubelet, proxy = yaml.safe_load_all(kubeadm.init_documents(spec, TOKEN))
+    assert cluster["networking"] == {"serviceSubnet": "10.97.0.0/16", "podSubnet": "10.244.0.0/16"}
+    assert cluster["imageRepository"] == "mirror.example/k8s"
+    assert init["localAPIEndpoint"]["advertiseAddress"] == spec.advertise_address
+    assert init["bootstrapTokens"][0]["token"] == TOKEN
+    arguments = {item["name"]: item["value"] for item in cluster["apiServer"]["extraArgs"]}
+    assert arguments["audit-log-mode"] == "blocking"
+    assert arguments["storage-media-type"] == "application/json"
+    for component in ("controllerManager", "scheduler"):
+        assert {"name": "leader-elect", "value": "false"} in cluster[component]["extraArgs"]
+    assert {"name": "v", "value": "10"} in cluster["scheduler"]["extraArgs"]
+    assert kubelet["tracing"]["samplingRatePerMillion"] == 1_000_000
+    assert proxy["conntrack"] == {"maxPerCore": 0, "min": 0}
+
+
+def test_the_audit_policy_never_logs_bodies_that_hold_secrets() -> None:
+    policy = yaml.safe_load(kubeadm.evidence_files()["/etc/kubernetes/labkit/audit-policy.yaml"])
+    body_rule = next(n for n, rule in enumerate(policy["rules"]) if rule["level"] == "RequestResponse")
+    guarded = {
+        (entry["group"], resource)
+        for rule in policy["rules"][:body_rule]
+        if rule["level"] == "Metadata"
+        for entry in rule["resources"]
+        for resource in entry.get("resources", ["*"])
+    }
+    assert {("", "secrets"), ("", "serviceaccounts/token"), ("authentication.k8s.io", "*")} <= guarded
+
+
+def test_tokens_have_kubeadms_form_and_differ() -> None:
+    tokens = {new_token() for _ in range(50)}
+    assert len(tokens) == 50
+    assert all(len(a) == 6 and len(b) == 16 and (a + b).isalnum() for a, _, b in (t.partition(".") for t in tokens))
+
+
+def test_the_ca_hash_is_what_openssl_computes(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "ca.key", tmp_path / "ca.crt"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subprocess.run([*request, "-keyout", key, "-out", certificate, "-subj", "/CN=ca"], check=True, capture_output=True)
+    # The pipeline of kubeadm's documentation.
+    pipeline = f"openssl x509 -pubkey -in {certificate} | openssl pkey -pubin -outform der | sha256sum"
+    expected = subprocess.run(["sh", "-c", pipeline], check=True, capture_output=True, text=True).stdout.split()[0]
+    assert ca_hash(certificate) == f"sha256:{expected}"
+
+
+def test_the_agent_routes_to_other_nodes_pods_only() -> None:
+    def node(cidr: str | None, address: str) -> dict[str, object]:
+        addresses = [{"type": "Hostname", "address": "x"}, {"type": "InternalIP", "address": address}]
+        return {"spec": {"podCIDR": cidr} if cidr else {}, "status": {"addresses": addresses}}
+
+    nodes = {
+        "master": node("192.168.0.0/24", "172.30.0.10"),
+        "node-01": node("192.168.1.0/24", "172.30.0.11"),
+        "node-02": node(None, "172.30.0.12"),
+    }
+    assert routes(nodes, "node-01") == {"192.168.0.0/24": "172.30.0.10"}  # type: ignore[arg-type]
+    assert routes(nodes, "node-02") == {  # type: ignore[arg-type]
+        "192.168.0.0/24": "172.30.0.10",
+        "192.168.1.0/24": "172.30.0.11",
+    }
+
+
+def test_the_cni_configuration_has_the_nodes_own_range() -> None:
+    plugins = cni_config("192.168.7.0/24")["plugins"]
+    assert plugins[0]["ipam"]["ranges"] == [[{"subnet": "192.168.7.0/24"}]]
+
+
+def test_the_network_add_on_tolerates_nodes_that_are_not_ready() -> None:
+    documents = list(yaml.safe_load_all(network_addon.manifest(LabSpec())))
+    pod = next(d for d in documents if d["kind"] == "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["hostNetwork"] is True

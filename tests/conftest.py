@@ -1,0 +1,36 @@
+"""What all tests share: a state folder of their own, and one real cluster for those that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import labkit
+from labkit.lab import Lab
+from labkit.progress import PhaseEvent, Progress
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state_folder() -> Iterator[None]:
+    """Keep the tests' labs apart from the user's; the cache of programs is shared."""
+    folder = Path(tempfile.mkdtemp(prefix="labkit-tests-"))
+    os.environ["LABKIT_STATE"] = str(folder)
+    yield
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """One real cluster of three nodes; a test leaves it as it found it."""
+    with labkit.up("test", progress=Progress(_print_phase)) as running:
+        yield running
+
+
+def _print_phase(event: PhaseEvent) -> None:
+    if event.state in {"finished", "failed"}:
+        print(f"{event.phase}: {event.state} after {event.seconds:.1f} s {event.detail}")

@@ -1,0 +1,114 @@
+"""The same lab for a person who is not root: with a range of subordinate ids, and without any new privilege at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from labkit import components
+from tests import traces
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.user,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user; as a user, all other tests are this one"),
+]
+
+NAME = "labkit-tester"
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Person:
+    """An ordinary user with labkit at hand."""
+
+    home: Path
+    folder: Path
+
+    def labkit(self, *arguments: str, no_new_privileges: bool = False) -> str:
+        """Run labkit as this person and return what it printed; fail if it fails."""
+        identity = ["setpriv", f"--reuid={NAME}", f"--regid={NAME}", "--init-groups", "--bounding-set=-all"]
+        if no_new_privileges:
+            identity.append("--no-new-privs")
+        environment = {
+            "HOME": str(self.home),
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LABKIT_COMPONENTS": str(self.folder / "components"),
+            "LANG": "C.UTF-8",
+        }
+        python = self.folder / "venv/bin/python"
+        done = subprocess.run(
+            [*identity, python, "-m", "labkit", *arguments],
+            cwd=self.home, env=environment, capture_output=True, text=True, check=False, timeout=180,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", NAME], check=True, capture_output=True)
+    folder = Path(tempfile.mkdtemp(prefix="labkit-user-"))
+    folder.chmod(0o755)
+    try:
+        _copy_environment(folder)
+        yield Person(Path(pwd.getpwnam(NAME).pw_dir), folder)
+    finally:
+        shutil.rmtree(folder)
+        subprocess.run(["userdel", "--remove", NAME], check=True, capture_output=True)
+
+
+def _copy_environment(folder: Path) -> None:
+    """Give the user this project, its environment and its programs at a place that every user may read."""
+    _link(Path(sys.prefix), folder / "venv")
+    packages = folder / "venv" / Path(site.getsitepackages()[0]).relative_to(sys.prefix)
+    for path in packages.glob("*labkit*.pth"):
+        path.unlink()  # rather than to write into the file that the project's own environment shares
+    (packages / "labkit.pth").write_text(f"{folder / 'project'}\n")
+    shutil.copytree(PROJECT / "labkit", folder / "project/labkit", ignore=shutil.ignore_patterns("__pycache__"))
+    # A user's umask may differ from root's; what is copied must be readable all the same.
+    subprocess.run(["chmod", "-R", "a+rX", folder / "project"], check=True)
+    for name, source in components.ensure().folders.items():
+        _link(source, folder / "components" / components.pins()[name].folder_name)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Copy a tree by hard links, or for real where the target is on another file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["cp", "-al", source, target], check=False, capture_output=True).returncode != 0:
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-a", source, target], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("no_new_privileges", [False, True], ids=["subordinate ids", "no new privileges"])
+def test_a_whole_lab(person: Person, no_new_privileges: bool) -> None:
+    def run(*arguments: str) -> str:
+        return person.labkit(*arguments, no_new_privileges=no_new_privileges)
+
+    run("up", "--workers", "1")
+    try:
+        status = json.loads(run("status", "--json"))
+        assert [node["ready"] for node in status["nodes"]] == [True, True]
+        ids = run("node", "exec", "master", "--", "cat", "/proc/self/uid_map").split()
+        assert ids[:2] == ["0", str(pwd.getpwnam(NAME).pw_uid)]
+        assert (len(ids) > 3) is not no_new_privileges, "a range of ids exactly where it can be had"
+        run("deploy", "web", "--image", "labkit/standin")
+        assert "master" in run("kubectl", "get", "nodes")
+        run("stop")
+        run("start")
+        assert "web" in run("kubectl", "get", "deployments")
+    finally:
+        run("down")
+    traces.eventually(lambda: not traces.processes(person.home))
+    assert not list((person.home / ".local/state/labkit/labs").iterdir())

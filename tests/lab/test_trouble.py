@@ -1,0 +1,263 @@
+"""What goes wrong around a lab: forbidden, missing, taken, full, killed. Each is a clear error, or heals by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import labkit
+from labkit.cluster.rest import ApiServer
+from labkit.cluster.state import LabFolder
+from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.lab import Lab
+from labkit.node import forward
+from labkit.progress import Progress
+from tests import traces
+
+pytestmark = pytest.mark.cluster
+
+
+def _labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "labkit", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_user_namespaces_forbidden() -> None:
+    script = f"echo 0 >/proc/sys/user/max_user_namespaces && exec {sys.executable} -m labkit up --name none"
+    inside = ["unshare", "--user", "--map-root-user", "--", "sh", "-c", script]
+    done = subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == PreflightError.exit_code
+    assert "user namespaces" in done.stderr
+    assert "What to do" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
+    for folder in ("/usr/sbin", "/usr/bin"):
+        for program in Path(folder).iterdir():
+            link = tmp_path / program.name
+            if program.name != "bwrap" and not link.is_symlink():
+                link.symlink_to(program)
+    script = 'mount --bind "$1" /usr/bin && mount --bind "$1" /usr/sbin'
+    # The links would lead back to the hidden folder: hide bubblewrap itself instead.
+    script = "mount --bind /dev/null /usr/bin/bwrap && mount -o remount,bind,noexec /usr/bin/bwrap; exec \"$@\""
+    inside = ["unshare", "--mount", "--user", "--map-root-user", "--", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*inside, sys.executable, "-m", "labkit", "up", "--name", "none"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == PreflightError.exit_code
+    assert "bwrap" in done.stderr
+    assert "apt-get install" in done.stderr
+
+
+def test_a_taken_port_is_refused_before_anything_starts() -> None:
+    with forward.listen() as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(UsageError, match=str(port)):
+            labkit.up("taken", api_port=port, progress=Progress())
+    assert not LabFolder.of("taken").path.exists()
+
+
+def test_a_state_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    done = _in_mount_namespace(f"mount -t tmpfs -o ro tmpfs {tmp_path}", tmp_path)
+    assert done.returncode == PreflightError.exit_code, done.stderr
+    assert str(tmp_path) in done.stderr
+    assert "LABKIT_STATE" in done.stderr
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    done = _in_mount_namespace(f"mount -t tmpfs -o size=64k tmpfs {tmp_path}", tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "disk" in done.stderr.lower() or "space" in done.stderr.lower()
+    traces.eventually(lambda: not traces.processes(tmp_path))
+
+
+def _in_mount_namespace(mount: str, state: Path) -> subprocess.CompletedProcess[str]:
+    inside = ["unshare", "--mount", "--user", "--map-root-user", "--", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    command = [*inside, sys.executable, "-m", "labkit", "up", "--name", "full", "--workers", "0"]
+    environment = {**os.environ, "LABKIT_STATE": str(state)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_up_twice_finds_the_same_lab(lab: Lab) -> None:
+    started = time.monotonic()
+    again = labkit.up(lab.name, progress=Progress())
+    assert time.monotonic() - started < 3
+    assert again.kubeconfig == lab.kubeconfig
+    assert again.kubectl("get nodes --no-headers").count("\n") == len(lab.nodes) - 1
+
+
+def test_up_with_other_settings_is_refused_and_changes_nothing(lab: Lab) -> None:
+    before = lab.spec
+    with pytest.raises(UsageError, match="exists and is different") as caught:
+        labkit.up(lab.name, service_cidr="10.97.0.0/16", progress=Progress())
+    assert "labkit down" in caught.value.fix
+    assert labkit.attach(lab.name).spec == before
+
+
+def test_two_commands_at_once_do_not_change_one_lab(lab: Lab) -> None:
+    with LabFolder.of(lab.name).locked(), pytest.raises(UsageError, match="Another command"):
+        labkit.down(lab.name)
+    assert lab.cluster.running
+
+
+def test_down_with_nothing_there() -> None:
+    assert labkit.down("nothing-there") is False
+
+
+def test_the_kernel_that_made_a_lab_is_killed_and_the_lab_is_found() -> None:
+    program = """
+import labkit, os, signal
+from labkit.progress import Progress
+labkit.up("orphan", workers=0, progress=Progress())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    listing = json.loads(_labkit("status", "--name", "orphan", "--json").stdout)
+    assert listing["state"] == "running"
+    with labkit.up("orphan", progress=Progress()) as lab:
+        assert lab.nodes[0].running
+
+
+def test_a_machine_restart_is_recognised_and_up_brings_the_lab_back() -> None:
+    lab = labkit.up("restart", workers=0, progress=Progress())
+    try:
+        lab.kubectl("create configmap kept --from-literal=a=b")
+        for process in psutil.process_iter():  # what a restart does to a lab: all its processes are gone at once
+            if any(str(lab.cluster.folder.path) in word for word in _cmdline(process)):
+                process.kill()
+        traces.eventually(lambda: not traces.processes(lab.cluster.folder.path))
+        assert labkit.attach("restart").status().state == "stopped"
+        with pytest.raises(ClusterError, match="does not run"):
+            labkit.attach("restart").nodes[0].exec("true")
+        again = labkit.up("restart", progress=Progress())
+        assert again.kubectl("get configmap kept -o jsonpath={.data.a}") == "b"
+    finally:
+        labkit.down("restart")
+
+
+def _cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_two_labs_side_by_side_know_nothing_of_each_other(lab: Lab) -> None:
+    with labkit.up("beside", workers=0, progress=Progress()) as other:
+        other.kubectl("create namespace only-here")
+        assert "only-here" not in lab.kubectl("get namespaces")
+        assert {name for name in labkit.lab_names() if name in {"beside", lab.name}} == {"beside", lab.name}
+        assert other.kubectl("get nodes --no-headers").split()[0] == "master"
+    assert lab.kubectl("get nodes --no-headers").count("Ready") == len(lab.nodes)
+
+
+def test_after_down_nothing_is_left() -> None:
+    lab = labkit.up("gone", workers=1, progress=Progress())
+    folder = lab.cluster.folder.path
+    url = lab.open("svc/kubernetes", port=443)
+    assert url.startswith("http://127.0.0.1:")
+    assert lab.cluster._sandbox is not None
+    namespace = str(Path(f"/proc/{lab.cluster._sandbox.holder.pid}/ns/pid").readlink())
+    assert len(traces.pid_namespace_members(namespace)) > 5
+    lab.down()
+    assert traces.pid_namespace_members(namespace) == []
+    traces.eventually(lambda: not traces.processes(folder))
+    assert traces.mounts(folder) == []
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("component", ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"])
+def test_a_killed_component_is_started_again(lab: Lab, component: str) -> None:
+    before = _kill(lab, "master", component)
+    traces.eventually(lambda: _pids(lab, "master", component) - before, timeout=60)
+    traces.eventually(lambda: _serves(lab), timeout=60)
+
+
+@pytest.mark.parametrize("node", ["master", "node-01"])
+@pytest.mark.parametrize("component", ["kubelet", "labkit.cri"])
+def test_a_killed_kubelet_or_runtime_is_started_again_and_pods_live_on(lab: Lab, node: str, component: str) -> None:
+    proxies = _pids(lab, node, "kube-proxy")
+    assert proxies
+    before = _kill(lab, node, component)
+    traces.eventually(lambda: _pids(lab, node, component) - before, timeout=30)
+    traces.eventually(lambda: _serves(lab), timeout=60)
+    assert _pids(lab, node, "kube-proxy") == proxies, "its containers were restarted with it"
+
+
+def _pids(lab: Lab, node: str, component: str) -> set[int]:
+    listing = lab.nodes[node].exec("ps -eo pid,args --no-headers")
+    found = set()
+    for line in listing.splitlines():
+        pid, program, *arguments = line.split()
+        if Path(program).name == component or (component in arguments and "python" in program):
+            found.add(int(pid))
+    return found
+
+
+def _kill(lab: Lab, node: str, component: str) -> set[int]:
+    pids = _pids(lab, node, component)
+    assert pids, f"{component} does not run on {node}"
+    lab.nodes[node].exec("kill -KILL " + " ".join(map(str, pids)))
+    return pids
+
+
+def _serves(lab: Lab) -> bool:
+    """Whether the whole control plane works: a new deployment's pod becomes Ready."""
+    api = ApiServer.from_kubeconfig(lab.kubeconfig)
+    try:
+        healthy = api.get("/api/v1/nodes") is not None
+    finally:
+        api.close()
+    if not healthy:
+        return False
+    try:
+        lab.deploy("proof", image="labkit/standin", timeout=40, progress=Progress())
+    except ClusterError:
+        return False
+    finally:
+        subprocess.run(
+            [shutil.which("true") or "true"], check=True
+        )
+        lab.kubectl("delete deployment,service proof --ignore-not-found --wait=false")
+    return True
+
+
+def test_nothing_listens_beyond_loopback(lab: Lab) -> None:
+    lab.open("svc/kubernetes", port=443)
+    ours = {c.laddr.ip for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and _is_ours(lab, c.pid)}
+    assert ours == {"127.0.0.1"}
+
+
+def _is_ours(lab: Lab, pid: int | None) -> bool:
+    if pid is None:
+        return False
+    process = psutil.Process(pid)
+    return any("labkit" in word or str(lab.cluster.folder.path) in word for word in process.cmdline())
+
+
+def test_secrets_are_for_their_owner_alone(lab: Lab) -> None:
+    folder = lab.cluster.folder.path
+    assert stat.S_IMODE(lab.kubeconfig.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    keys = list(folder.glob("nodes/*/root/etc/kubernetes/pki/**/*.key"))
+    assert len(keys) >= 8
+    assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}

@@ -1,0 +1,147 @@
+"""The outer sandbox, made for real: what it isolates, how it is found again, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from labkit.errors import UsageError
+from labkit.node import forward, network, outer
+from labkit.node.outer import OuterSandbox
+from labkit.node.process import ProcessIdentity, run
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[OuterSandbox]:
+    started = outer.start(tmp_path)
+    yield started
+    started.kill()
+
+
+def test_inside_one_is_root_with_a_network_and_processes_of_ones_own(sandbox: OuterSandbox) -> None:
+    script = "id -u; ip -o link | wc -l; ps -e --no-headers | wc -l"
+    uid, links, processes = run(sandbox.command(["sh", "-c", script]), what="look").split()
+    assert uid == "0"
+    assert links == "1", "only its own loopback"
+    assert int(processes) < 8
+
+
+def test_it_is_found_again_by_its_folder_alone(sandbox: OuterSandbox, tmp_path: Path) -> None:
+    found = outer.find(tmp_path)
+    assert found is not None
+    assert found.holder == sandbox.holder
+    assert outer.find(tmp_path / "other") is None
+
+
+def test_killing_it_ends_all_that_was_started_in_it(sandbox: OuterSandbox, tmp_path: Path) -> None:
+    mark = f"271.{os.getpid()}"
+    run(sandbox.command(["sh", "-c", f"setsid sleep {mark} >/dev/null 2>&1 &"]), what="start a sleeper")
+    assert _with_argument(mark)
+    sandbox.kill()
+    assert not sandbox.alive
+    assert outer.find(tmp_path) is None
+    _eventually(lambda: not _with_argument(mark))
+
+
+def test_the_end_of_who_started_it_does_not_end_it(tmp_path: Path) -> None:
+    program = f"import pathlib; from labkit.node import outer; outer.start(pathlib.Path({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    found = outer.find(tmp_path)
+    assert found is not None
+    found.kill()
+
+
+def test_killed_while_starting_it_leaves_nothing_that_is_not_found(tmp_path: Path) -> None:
+    """SIGKILL at moments spread over a start: what is left is either nothing, or found by the folder."""
+    program = f"import pathlib; from labkit.node import outer; outer.start(pathlib.Path({str(tmp_path)!r}))"
+    for milliseconds in range(0, 30, 3):
+        child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.readline()\n" + program], stdin=subprocess.PIPE)
+        assert child.stdin is not None
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        time.sleep(0.12 + milliseconds / 1000)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdin.close()
+        time.sleep(0.1)
+        left = outer.find(tmp_path)
+        if left is not None:
+            left.kill()
+        _eventually(lambda: not _with_argument(str(tmp_path / "netns")))
+
+
+def test_user_namespaces_are_told_apart_from_other_failures(tmp_path: Path) -> None:
+    assert outer.id_map() in {"full", "single"}
+
+
+def test_a_port_of_the_host_leads_inside(sandbox: OuterSandbox, tmp_path: Path) -> None:
+    network.create_bridge(sandbox)
+    (tmp_path / "index.html").write_text("from inside")
+    script = f"cd {tmp_path} && setsid busybox httpd -f -p {network.GATEWAY}:8080 >/dev/null 2>&1 &"
+    run(sandbox.command(["sh", "-c", script]), what="serve")
+    with forward.listen() as listener:
+        port = listener.getsockname()[1]
+        process = forward.start(
+            sandbox, listener, address=str(network.GATEWAY), port=8080, namespace=None, log=tmp_path / "log"
+        )
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+        assert page.read() == b"from inside"
+    assert _listens_only_on_loopback(port)
+    sandbox.kill()
+    _eventually(lambda: not process.alive)
+
+
+def test_a_taken_port_is_refused() -> None:
+    with forward.listen() as listener, pytest.raises(UsageError, match="cannot be used"):
+        forward.listen(listener.getsockname()[1])
+
+
+def test_a_later_process_of_the_same_pid_is_not_the_same() -> None:
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity.alive
+    assert not ProcessIdentity(identity.pid, identity.started - 10).alive
+    ProcessIdentity(identity.pid, identity.started - 10).kill()  # must not end this test
+
+
+def _with_argument(argument: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if argument in (process.info["cmdline"] or []):
+            found.append(process.pid)
+    return found
+
+
+def _listens_only_on_loopback(port: int) -> bool:
+    addresses = {
+        c.laddr.ip for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.laddr.port == port
+    }
+    return addresses == {"127.0.0.1"}
+
+
+def _eventually(condition: object, timeout: float = 5.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_eventually_can_fail() -> None:
+    with pytest.raises(AssertionError):
+        _eventually(lambda: False, timeout=0.05)
+
+
+def test_a_socket_made_by_listen_is_on_loopback() -> None:
+    with forward.listen() as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+        assert listener.family == socket.AF_INET

@@ -16,7 +16,7 @@ lab: setup ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 keeps the cluster
-	$(BIN)/labkit demo $(if $(KEEP),--keep)
+	$(BIN)/labkit demo
 
 test: lint ## all checks and tests
 	$(BIN)/pytest

@@ -1,0 +1,1 @@
+"""Pictures and text of a flow: they need no browser, no cluster and no notebook."""

@@ -6,6 +6,8 @@ for how command and args meet the image's entrypoint and command.
 
 from __future__ import annotations
 
+import logging
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from labkit.cri.errors import ArgumentError
 from labkit.cri.images import Image
 from labkit.cri.processes import Identity
 from labkit.cri.sandboxes import Sandbox
+
+_log = logging.getLogger(__name__)
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -60,7 +64,7 @@ class Command:
     target_id: str
 
     def sandbox(
-        self, root: Path, *, status_fd: int, keep_fd: int | None, pid_namespace_fd: int | None
+        self, root: Path, *, new_proc: bool, status_fd: int, keep_fd: int | None, pid_namespace_fd: int | None
     ) -> bubblewrap.Container:
         """Return the sandbox to run it in."""
         return bubblewrap.Container(
@@ -73,6 +77,7 @@ class Command:
             # A user other than root is taken on in the sandbox, and every capability is dropped then.
             capabilities=self.capabilities if self.user.is_root else bubblewrap.ALL_CAPABILITIES,
             workdir=self.workdir,
+            new_proc=new_proc,
             status_fd=status_fd,
             keep_fd=keep_fd,
         )
@@ -134,7 +139,8 @@ def environment(
         "{ip}": next(iter(sandbox.record.addresses), ""),
         "{node}": settings.node_name,
     }
-    env = {"PATH": _PATH, "HOME": "/root" if user.uid == 0 else "/"}
+    path = f"{Path(sys.executable).parent}:{_PATH}" if image.python else _PATH
+    env = {"PATH": path, "HOME": "/root" if user.uid == 0 else "/"}
     env["HOSTNAME"] = sandbox.config.hostname or settings.node_name
     if config.tty:
         env["TERM"] = "xterm"
@@ -170,7 +176,19 @@ def _binds(config: api.ContainerConfig, image: Image, sandbox: Sandbox, settings
     given = [Bind(mount.host_path, mount.container_path, mount.readonly) for mount in mounts]
     if bad := [path for bind in devices + given for path in (bind.source, bind.target) if not path.startswith("/")]:
         raise ArgumentError(f"The mount path {bad[0]!r} is not absolute")
-    for bind in given:
-        if not Path(bind.source).exists():
-            Path(bind.source).mkdir(parents=True, exist_ok=True)
-    return own + pod + devices + given
+    return own + pod + devices + [bind for bind in given if _made(bind.source)]
+
+
+def _made(source: str) -> bool:
+    """Make a folder where a mount's source is missing, as other runtimes do; tell whether there is something to mount.
+
+    Below /usr, which the node only borrows, nothing can be made, and the mount is left out: kube-proxy asks for
+    /lib/modules, which a machine without loadable modules lacks.
+    """
+    try:
+        if not Path(source).exists():
+            Path(source).mkdir(parents=True)
+    except OSError as error:
+        _log.warning("%s is not mounted: %s", source, error)
+        return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 import tomllib
 import typing
 from dataclasses import dataclass
@@ -95,8 +96,9 @@ class Image:
         return [program for program in self.programs if not Path(program).exists()]
 
     def size(self) -> int:
-        """Return the bytes of its programs."""
-        return sum(_size(Path(program)) for program in self.programs)
+        """Return the bytes of its programs; for kubelet an image without size is no image."""
+        programs = [*self.programs, *([sys.executable] if self.python else [])]
+        return sum(_size(Path(program).resolve()) for program in programs)
 
     @classmethod
     def from_values(cls, values: dict[str, Any], origin: str) -> Image:

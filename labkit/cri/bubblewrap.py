@@ -14,68 +14,17 @@ from labkit.cri.errors import ArgumentError
 BWRAP = "/usr/bin/bwrap"
 NSENTER = "/usr/bin/nsenter"
 
-ALL_CAPABILITIES = tuple(
-    [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "DAC_READ_SEARCH",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "SETGID",
-        "SETUID",
-        "SETPCAP",
-        "LINUX_IMMUTABLE",
-        "NET_BIND_SERVICE",
-        "NET_BROADCAST",
-        "NET_ADMIN",
-        "NET_RAW",
-        "IPC_LOCK",
-        "IPC_OWNER",
-        "SYS_MODULE",
-        "SYS_RAWIO",
-        "SYS_CHROOT",
-        "SYS_PTRACE",
-        "SYS_PACCT",
-        "SYS_ADMIN",
-        "SYS_BOOT",
-        "SYS_NICE",
-        "SYS_RESOURCE",
-        "SYS_TIME",
-        "SYS_TTY_CONFIG",
-        "MKNOD",
-        "LEASE",
-        "AUDIT_WRITE",
-        "AUDIT_CONTROL",
-        "SETFCAP",
-        "MAC_OVERRIDE",
-        "MAC_ADMIN",
-        "SYSLOG",
-        "WAKE_ALARM",
-        "BLOCK_SUSPEND",
-        "AUDIT_READ",
-        "PERFMON",
-        "BPF",
-        "CHECKPOINT_RESTORE",
-    ]
+ALL_CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
+    "CHECKPOINT_RESTORE",
 )
-DEFAULT_CAPABILITIES = tuple(
-    [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FSETID",
-        "FOWNER",
-        "MKNOD",
-        "NET_RAW",
-        "SETGID",
-        "SETUID",
-        "SETFCAP",
-        "SETPCAP",
-        "NET_BIND_SERVICE",
-        "SYS_CHROOT",
-        "KILL",
-        "AUDIT_WRITE",
-    ]
+DEFAULT_CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP"),
+    *("NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
 )
 
 
@@ -159,6 +108,8 @@ class Container:
         Working directory.
     status_fd : int
         Where bubblewrap writes the child's pid and its exit code, as JSON.
+    new_proc : bool
+        Whether a /proc of its own can be mounted here; else it sees the node's.
     keep_fd : int or None
         A descriptor that bubblewrap's init holds as long as the container lives.
     """
@@ -172,6 +123,7 @@ class Container:
     capabilities: tuple[str, ...]
     workdir: str
     status_fd: int
+    new_proc: bool
     keep_fd: int | None
 
     def arguments(self) -> list[str]:
@@ -181,8 +133,9 @@ class Container:
             argv += ["--unshare-pid"]
         if self.pid_namespace_fd is not None:
             argv += ["--pidns", str(self.pid_namespace_fd)]
-        argv += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
-        if self.privileged:
+        argv += ["--proc", "/proc"] if self.new_proc else ["--bind", "/proc", "/proc"]
+        argv += ["--dev", "/dev", "--ro-bind", "/sys", "/sys"]
+        if self.privileged and self.new_proc:
             argv += ["--bind", "/proc/sys", "/proc/sys"]
         for bind in self.binds:
             argv += bind.arguments()

@@ -12,8 +12,8 @@ from typing import Any
 class CallsLog:
     """One line of JSON per call.
 
-    Each has ``time`` (RFC 3339, UTC, microseconds, of the call's start), ``call``, ``seconds``, the ids and names of what
-    the call is about, and ``error`` if it failed.
+    Each has ``time`` (RFC 3339, UTC, microseconds, of the call's start), ``call``, ``seconds``, the ids and names of
+    what the call is about, and ``error`` if it failed.
 
     Parameters
     ----------

@@ -73,9 +73,9 @@ def parse(values: Any, origin: str) -> Network:
     """
     try:
         single = "plugins" not in values
-        plugins = tuple(dict(plugin) for plugin in ([values] if single else values["plugins"]))
-        if not plugins or not all(isinstance(plugin["type"], str) for plugin in plugins):
-            raise KeyError("type")
+        plugins = tuple(
+            plugin | {"type": str(plugin["type"])} for plugin in ([values] if single else values["plugins"])
+        )
         return Network(values["name"], values.get("cniVersion", "0.1.0"), plugins)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise StateError(

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 _CANNOT_RUN = 128  # what containerd reports for a program that could not be started
 _UNKNOWN = 255  # and for an exit that nobody saw
+_COMPLAINT = 4096  # bytes of what bubblewrap may have to say
 
 
 @dataclass(slots=True)
@@ -125,6 +126,7 @@ class Containers:
         self._folder = Folder(config.state_dir / "containers")
         self._known: dict[str, Container] = {}
         self._reported: set[str] = set()
+        self._new_proc: bool | None = None
 
     def get(self, container_id: str) -> Container:
         """Return a container.
@@ -190,6 +192,8 @@ class Containers:
         command = plan(container.config, container.image, sandbox, self._config)
         if command.target_id:
             command = dataclasses.replace(command, pid_holder=self.get(command.target_id).program())
+        if self._new_proc is None:
+            self._new_proc = await launch.can_mount_proc()
         self._launch(container, sandbox, command)
         await self._settle(container)
 
@@ -208,7 +212,11 @@ class Containers:
                 pids = os.open(f"/proc/{command.pid_holder.pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
                 opened.callback(os.close, pids)
             box = command.sandbox(
-                container.folder / "root", status_fd=status, keep_fd=child.keep, pid_namespace_fd=pids
+                container.folder / "root",
+                new_proc=bool(self._new_proc),
+                status_fd=status,
+                keep_fd=child.keep,
+                pid_namespace_fd=pids,
             )
             record.keep = child.keep
             record.has_init = box.own_pids or child.keep is not None
@@ -222,12 +230,16 @@ class Containers:
 
     async def _settle(self, container: Container) -> None:
         """Wait until the program runs, or say why it does not."""
-        record = container.record
+        record, said = container.record, bytearray()
         assert record.monitor is not None  # noqa: S101 - set by _launch
+        pump = self._open_pump(container)
+        detach = pump.attach(lambda _stream, data: said.extend(data[: _COMPLAINT - len(said)]))
         found = await launch.program(container.folder / "status", record.monitor, init=record.has_init)
-        self._open_pump(container)
-        if not found and (why := self._complaint(container)):
-            processes.on_exit(record.monitor, lambda: self._ended(container))
+        pump.poll()
+        detach()
+        why = said.decode(errors="replace").strip()
+        if not found and why.startswith(("bwrap:", "nsenter:", "setpriv:", "setsid:")):
+            self._watch(container)
             await container.exited.wait()
             record.exit_code, record.reason, record.message = _CANNOT_RUN, "StartError", why
             self._save(container)
@@ -239,21 +251,12 @@ class Containers:
         self._save(container)
         self._watch(container)
 
-    def _open_pump(self, container: Container) -> None:
-        if container.streams:
-            path = container.record.log_path
-            container.pump = LogPump(container.streams.sources, LogFile(Path(path) if path else None))
-            container.pump.start()
-
-    def _complaint(self, container: Container) -> str:
-        """Return what bubblewrap or a tool after it wrote, if that is all there was."""
-        said: list[bytes] = []
-        if container.pump:
-            detach = container.pump.attach(lambda _stream, data: said.append(data))
-            container.pump.poll()
-            detach()
-        text = b"".join(said).decode(errors="replace").strip()
-        return text if text.startswith(("bwrap:", "nsenter:", "setpriv:", "setsid:")) else ""
+    def _open_pump(self, container: Container) -> LogPump:
+        path = container.record.log_path
+        sources = container.streams.sources if container.streams else {}
+        container.pump = LogPump(sources, LogFile(Path(path) if path else None))
+        container.pump.start()
+        return container.pump
 
     def _watch(self, container: Container) -> None:
         if container.record.monitor:
@@ -278,8 +281,9 @@ class Containers:
 
     def _close_input(self, container: Container) -> None:
         if container.streams:
-            for descriptor in {container.streams.stdin, container.streams.terminal} - {None}:
-                os.close(descriptor)  # type: ignore[arg-type]
+            for descriptor in (container.streams.stdin, container.streams.terminal):
+                if descriptor is not None:
+                    os.close(descriptor)
             container.streams = None
 
     def _processes(self, container: Container) -> list[Identity]:
@@ -326,23 +330,27 @@ class Containers:
     def _resume(self, container: Container) -> None:
         """Go on with a container that had been started."""
         record, config = container.record, container.config
-        if not record.init and (first := launch.status(container.folder / "status").get("child-pid")):
-            # The runtime ended between the start of bubblewrap and its first word.
-            if record.monitor and processes.parent(first) == record.monitor.pid and record.monitor.alive():
-                record.init = Identity.of(first)
-                record.main = (
-                    Identity.of(next(iter(processes.children(first)), first)) if record.has_init else record.init
-                )
-                record.mounts = processes.namespace(first, "mnt") or ""
+        alive = record.monitor is not None and record.monitor.alive()
+        if alive and not record.init:
+            self._identify(container)
         record.state, record.started_at = api.CONTAINER_RUNNING, record.started_at or time.time_ns()
-        if record.init and record.monitor and record.monitor.alive():
-            with contextlib.suppress(OSError):
+        if alive and record.init:
+            with contextlib.suppress(OSError):  # it has just ended
                 container.streams = streams.reopen(
                     container.folder, tty=config.tty, stdin=config.stdin, init=record.init, keep=record.keep
                 )
                 self._open_pump(container)
         _log.info("container %s (%s) adopted", config.metadata.name, record.id)
         self._watch(container)
+
+    def _identify(self, container: Container) -> None:
+        """Find the processes of a container whose runtime ended just after it had started bubblewrap."""
+        record = container.record
+        first = launch.status(container.folder / "status").get("child-pid")
+        if first and record.monitor and processes.parent(first) == record.monitor.pid:
+            record.init = Identity.of(first)
+            main = next(iter(processes.children(first)), first) if record.has_init else first
+            record.main, record.mounts = Identity.of(main), processes.namespace(first, "mnt") or ""
 
     def _user(self, config: api.ContainerConfig, pod: str) -> User:
         """Return who a container runs as; where that is not who it asks for, say so once for a pod."""

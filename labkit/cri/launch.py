@@ -1,7 +1,7 @@
 """Start bubblewrap and learn from it: which process is the sandbox's, and how it ended.
 
-Source: bwrap(1), ``--json-status-fd``: one JSON object a line, ``child-pid`` first and ``exit-code`` at the end. It goes
-to a file, so an exit code is known even if nobody was there when it happened.
+Source: bwrap(1), ``--json-status-fd``: one JSON object a line, ``child-pid`` first and ``exit-code`` at the end. They
+go to a file, so an exit code is known even if nobody was there when it happened.
 """
 
 from __future__ import annotations
@@ -42,6 +42,14 @@ def start(
     )
     # A child that has ended stays a zombie until it is reaped: its pid is safe, its start time no longer matters.
     return Identity.of(handle.pid) or Identity(handle.pid, -1), handle
+
+
+async def can_mount_proc() -> bool:
+    """Tell whether a new /proc may be mounted: not where a part of the present one is hidden (user_namespaces(7))."""
+    argv = [BWRAP, "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"]
+    argv += ["--unshare-pid", "--proc", "/proc", "--", "/usr/bin/true"]
+    code, _, _ = await processes.run(argv, env={}, stdin=b"", timeout=_PATIENCE)
+    return code == 0
 
 
 def status(path: Path) -> dict[str, int]:

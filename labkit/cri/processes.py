@@ -17,7 +17,7 @@ _PROC = "/proc"
 
 
 def stat(pid: int) -> list[str] | None:
-    """Return what follows the command's name in ``/proc/PID/stat``: state, parent, group, session, …"""
+    """Return what follows the command's name in ``/proc/PID/stat``: state, parent, group, session and so on."""
     try:
         text = Path(f"{_PROC}/{pid}/stat").read_text(errors="replace")
     except OSError:
@@ -135,7 +135,7 @@ def descendants(pid: int) -> list[Identity]:
 def namespace(pid: int, kind: str) -> str | None:
     """Return a namespace's name, as in ``mnt:[4026531841]``; None if the process has ended."""
     try:
-        return os.readlink(f"{_PROC}/{pid}/ns/{kind}")
+        return os.readlink(f"{_PROC}/{pid}/ns/{kind}")  # noqa: PTH115 - asked for every process at once
     except OSError:
         return None
 
@@ -151,7 +151,7 @@ def members(mount_namespace: str) -> list[Identity]:
 def executable(pid: int) -> str | None:
     """Return the path of the program that a process runs; None if it has ended."""
     try:
-        return os.readlink(f"{_PROC}/{pid}/exe")
+        return os.readlink(f"{_PROC}/{pid}/exe")  # noqa: PTH115 - asked every millisecond
     except OSError:
         return None
 

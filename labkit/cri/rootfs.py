@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,46 +9,17 @@ from pathlib import Path
 from labkit.cri.bubblewrap import Bind
 from labkit.cri.images import PACKAGE, Image
 
-_FOLDERS = [
-    "dev",
-    "etc",
-    "home",
-    "mnt",
-    "opt",
-    "proc",
-    "root",
-    "run",
-    "run/lock",
-    "srv",
-    "sys",
-    "tmp",
-    "usr",
-    "var",
-    "usr/local",
-    "usr/local/bin",
-    "usr/local/sbin",
-    "usr/local/lib",
-    "usr/local/share",
-    "var/cache",
-    "var/lib",
-    "var/log",
-    "var/spool",
-    "var/tmp",
-]
-_USR = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "share")
-_ETC = [
-    "alternatives",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "mime.types",
-    "protocols",
-    "services",
-    "ssl",
-]
+_FOLDERS = (
+    *("dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "run/lock", "srv", "sys", "tmp", "usr", "var"),
+    *("usr/local", "usr/local/bin", "usr/local/sbin", "usr/local/lib", "usr/local/share"),
+    *("var/cache", "var/lib", "var/log", "var/spool", "var/tmp"),
+)
+_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_USR = (*_LINKS, "libexec", "share")
+_ETC = (
+    *("alternatives", "ca-certificates", "ca-certificates.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
+    *("localtime", "mime.types", "protocols", "services", "ssl"),
+)
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"
     "www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"
@@ -57,6 +27,7 @@ _FILES = {
     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "etc/group": "root:x:0:\nadm:x:4:\ntty:x:5:\nwww-data:x:33:\nshadow:x:42:\nmysql:x:101:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "etc/os-release": 'ID=labkit\nNAME="labkit image"\nPRETTY_NAME="labkit image"\n',
 }
 TOOLS = "/.labkit"
@@ -77,7 +48,7 @@ def create(root: Path, image: Image) -> None:
     for folder in image.directories:
         (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
     if image.root == "host":
-        for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        for name in _LINKS:
             if Path("/usr", name).is_dir():
                 (root / name).symlink_to(f"usr/{name}")
     else:
@@ -133,7 +104,7 @@ def prepare(shared: Path) -> None:
         for library in _libraries(f"/usr/bin/{program}"):
             name = "ld.so" if Path(library).name.startswith("ld-") else Path(library).name
             shutil.copy2(library, building / "tools" / name)
-    os.replace(building, shared)  # noqa: PTH105 - Path.replace would read the same
+    building.replace(shared)
 
 
 def _libraries(program: str) -> list[str]:

@@ -16,11 +16,12 @@ from typing import Any
 from labkit.cri import api_pb2 as api
 from labkit.cri import bubblewrap, cni, launch, processes
 from labkit.cri.config import Config
-from labkit.cri.errors import NotFoundError, StateError
+from labkit.cri.errors import ArgumentError, NotFoundError, StateError
 from labkit.cri.processes import Identity
 from labkit.cri.state import Folder
 
 _log = logging.getLogger(__name__)
+_PATIENCE = 10.0
 
 
 @dataclass(slots=True)
@@ -162,6 +163,7 @@ class Sandboxes:
         try:
             self._write_files(sandbox)
             await self._hold(sandbox)
+            await self._tune(sandbox)
             if network:
                 await self._connect(sandbox, network)
         except BaseException:
@@ -220,6 +222,18 @@ class Sandboxes:
             raise StateError("The pod's sandbox did not start", why=why or "bubblewrap ended without a word")
         sandbox.record.holder = found[0]
         self._save(sandbox)
+
+    async def _tune(self, sandbox: Sandbox) -> None:
+        """Set what the pod's securityContext.sysctls asks for, in the pod's own namespaces (sysctl(8))."""
+        wanted = [f"{name}={value}" for name, value in sandbox.config.linux.sysctls.items()]
+        if not wanted:
+            return
+        if not sandbox.own_network:
+            raise ArgumentError("Sysctls need a pod with a network of its own")
+        argv = [*sandbox.entry(), "/usr/sbin/sysctl", "-q", "-w", *wanted]
+        code, _, errors = await processes.run(argv, env={}, stdin=b"", timeout=_PATIENCE)
+        if code:
+            raise StateError(f"Sysctls {', '.join(wanted)} cannot be set", why=errors.decode(errors="replace").strip())
 
     async def _connect(self, sandbox: Sandbox, network: cni.Network) -> None:
         sandbox.record.network = network.values()

@@ -27,6 +27,7 @@ from labkit.cri.sandboxes import Sandboxes
 from labkit.cri.sessions import Sessions
 from labkit.cri.store import ImageStore
 from labkit.cri.streaming import StreamingServer
+from labkit.cri.subjects import Subjects
 from labkit.errors import LabkitError
 
 _log = logging.getLogger(__name__)
@@ -50,13 +51,15 @@ async def serve(config: Config) -> None:
     containers.adopt()
     execution = Execution(config, sandboxes, containers)
     streaming = StreamingServer(Sessions(execution, sandboxes, containers))
-    calls = CallsLog(config.calls_log)
+    calls, subjects = CallsLog(config.calls_log), Subjects(sandboxes, containers)
     services = {
         "RuntimeService": RuntimeService(sandboxes, containers, images, execution, streaming),
         "ImageService": ImageService(images, config.state_dir),
     }
     server = grpc.aio.server(options=[("grpc.max_send_message_length", _MESSAGE_LIMIT)])
-    server.add_generic_rpc_handlers(tuple(_handler(name, service, calls) for name, service in services.items()))
+    server.add_generic_rpc_handlers(
+        tuple(_handler(name, service, calls, subjects) for name, service in services.items())
+    )
     await streaming.start()
     config.socket.parent.mkdir(parents=True, exist_ok=True)
     config.socket.unlink(missing_ok=True)
@@ -74,7 +77,7 @@ async def serve(config: Config) -> None:
     calls.close()
 
 
-def _handler(name: str, service: object, calls: CallsLog) -> grpc.GenericRpcHandler:
+def _handler(name: str, service: object, calls: CallsLog, subjects: Subjects) -> grpc.GenericRpcHandler:
     """Return one service's methods: each of the proto's, by the name that the service's class gives it."""
     descriptor = api.DESCRIPTOR.services_by_name[name]
     methods = {}
@@ -83,7 +86,7 @@ def _handler(name: str, service: object, calls: CallsLog) -> grpc.GenericRpcHand
         response: Any = getattr(api, method.output_type.name)
         function: Method = getattr(service, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
         methods[method.name] = grpc.unary_unary_rpc_method_handler(
-            _answer(method.name, function, calls),
+            _answer(method.name, function, calls, subjects),
             request_deserializer=request.FromString,
             response_serializer=response.SerializeToString,
         )
@@ -91,13 +94,14 @@ def _handler(name: str, service: object, calls: CallsLog) -> grpc.GenericRpcHand
 
 
 def _answer(
-    name: str, function: Method, calls: CallsLog
+    name: str, function: Method, calls: CallsLog, subjects: Subjects
 ) -> Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]:
     """Return a method that turns errors into gRPC statuses and, if it changes something, is logged."""
     logged = bool(_CHANGES.match(name)) and name != "UpdateRuntimeConfig"
 
     async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         started, problem, response = time.time_ns(), "", None
+        about = subjects.before(request) if logged else {}
         try:
             response = await function(request)
         except LabkitError as error:
@@ -110,29 +114,7 @@ def _answer(
             await context.abort(grpc.StatusCode.INTERNAL, problem)
         finally:
             if logged:
-                calls.write(name, started, _subject(request, response), problem)
+                calls.write(name, started, about | Subjects.after(response), problem)
         return response
 
     return answer
-
-
-def _subject(request: Any, response: Any) -> dict[str, Any]:
-    """Return the ids and names that a call is about."""
-    found: dict[str, Any] = {}
-    for message in filter(None, (request, response)):
-        for field, value in message.ListFields():
-            if field.name in {"pod_sandbox_id", "container_id", "image_ref", "exit_code", "timeout", "url"}:
-                found[field.name] = value
-            elif field.name == "cmd":
-                found["command"] = list(value)
-            elif field.name == "image":
-                found["image"] = value.user_specified_image or value.image
-    config = getattr(request, "config", None)
-    pod = getattr(request, "sandbox_config", config)
-    if isinstance(pod, api.PodSandboxConfig) and pod.metadata.name:
-        metadata = pod.metadata
-        found |= {"pod": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
-    if isinstance(config, api.ContainerConfig):
-        found |= {"container": config.metadata.name, "attempt": config.metadata.attempt}
-        found["image"] = config.image.user_specified_image or config.image.image
-    return found

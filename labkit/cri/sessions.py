@@ -12,7 +12,7 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 from labkit.cri import netns, processes
@@ -33,31 +33,32 @@ class Session:
 
     Parameters
     ----------
+    exit_code : awaitable of int
+        How the process ended.
+    ending : contextlib.ExitStack
+        What to do when the client has gone.
     stdin, stdout, stderr
         The streams; None where there is none.
     terminal : int or None
-        The terminal's master side, which the session closes.
-    exit_code : awaitable of int
-        How the process ended.
-    let_go : callable
-        What to do when the client has gone.
+        The terminal's master side.
     """
 
     def __init__(
         self,
+        exit_code: Awaitable[int],
+        ending: contextlib.ExitStack,
+        *,
         stdin: asyncio.StreamWriter | None,
         stdout: asyncio.StreamReader | None,
-        stderr: asyncio.StreamReader | None,
-        terminal: int | None,
-        exit_code: Awaitable[int],
-        let_go: Callable[[], None],
+        stderr: asyncio.StreamReader | None = None,
+        terminal: int | None = None,
     ) -> None:
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
         self._terminal = terminal
         self._exit_code = asyncio.ensure_future(exit_code)
-        self._let_go = let_go
+        self._ending = ending
 
     def resize(self, columns: int, rows: int) -> None:
         """Tell the terminal its size."""
@@ -70,17 +71,9 @@ class Session:
 
     async def close(self) -> None:
         """Let go of the process and close what the session holds."""
-        self._let_go()
-        if self.stdin:
-            self.stdin.close()
-        if self._terminal is not None:
-            os.close(self._terminal)
-            self._terminal = None
-        for reader in (self.stdout, self.stderr):
-            if reader and (transport := getattr(reader, "_transport", None)):
-                transport.close()
-        if not self._exit_code.done():
-            self._exit_code.cancel()
+        self._terminal = None
+        self._ending.close()
+        self._exit_code.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._exit_code
 
@@ -110,21 +103,26 @@ class Sessions:
         process = await asyncio.create_subprocess_exec(
             *argv, env=env, stdin=pipe if stdin else null, stdout=pipe, stderr=pipe, start_new_session=True
         )
-        return Session(process.stdin, process.stdout, process.stderr, None, _exit_code(process), lambda: _end(process))
+        ending = contextlib.ExitStack()
+        ending.callback(_end, process)
+        if process.stdin:
+            ending.callback(process.stdin.close)
+        return Session(_exit_code(process), ending, stdin=process.stdin, stdout=process.stdout, stderr=process.stderr)
 
     async def _open_terminal(self, main: Identity, argv: list[str], env: dict[str, str], *, stdin: bool) -> Session:
-        master, slave = _terminal(main)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv, env={"TERM": "xterm"} | env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-            )
-        except BaseException:
-            os.close(master)
-            raise
-        finally:
-            os.close(slave)
-        writer = await _writer(os.dup(master)) if stdin else None
-        return Session(writer, await _reader(os.dup(master)), None, master, _exit_code(process), lambda: _end(process))
+        with contextlib.ExitStack() as ending:
+            master, slave = _terminal(main)
+            ending.callback(os.close, master)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *argv, env={"TERM": "xterm"} | env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+                )
+            finally:
+                os.close(slave)
+            ending.callback(_end, process)
+            writer = await _writer(os.dup(master), ending) if stdin else None
+            reader = await _reader(os.dup(master), ending)
+            return Session(_exit_code(process), ending.pop_all(), stdin=writer, stdout=reader, terminal=master)
 
     async def open_attach(self, container_id: str, *, tty: bool, stdin: bool) -> Session:
         """Join the streams of a container's main process."""
@@ -132,29 +130,29 @@ class Sessions:
         container.program()
         if not container.streams or not container.pump:
             raise StateError(f"The streams of container {container.config.metadata.name} are closed")
-        taps, readers = {}, {}
-        for stream in ["stdout"] if tty else ["stdout", "stderr"]:
-            read, taps[stream] = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            with contextlib.suppress(OSError):  # beyond what the user may have in pipes
-                fcntl.fcntl(taps[stream], fcntl.F_SETPIPE_SZ, _BUFFER)
-            readers[stream] = await _reader(read)
-        detach = container.pump.attach(_tap(taps))
-        terminal = container.streams.terminal
-
-        def let_go() -> None:
-            detach()
-            for descriptor in taps.values():
-                os.close(descriptor)
-            taps.clear()
-
-        return Session(
-            await _input(container) if stdin else None,
-            readers["stdout"],
-            readers.get("stderr"),
-            os.dup(terminal) if terminal is not None else None,
-            _container_exit_code(container),
-            let_go,
-        )
+        with contextlib.ExitStack() as ending:
+            taps: dict[str, int] = {}
+            readers: dict[str, asyncio.StreamReader] = {}
+            ending.callback(_close, taps)
+            for stream in ["stdout"] if tty else ["stdout", "stderr"]:
+                read, taps[stream] = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                with contextlib.suppress(OSError):  # beyond what the user may have in pipes
+                    fcntl.fcntl(taps[stream], fcntl.F_SETPIPE_SZ, _BUFFER)
+                readers[stream] = await _reader(read, ending)
+            ending.callback(container.pump.attach(_tap(taps)))
+            terminal = None
+            if container.streams and container.streams.terminal is not None:
+                terminal = os.dup(container.streams.terminal)
+                ending.callback(os.close, terminal)
+            writer = await _input(container, ending) if stdin else None
+            return Session(
+                _container_exit_code(container),
+                ending.pop_all(),
+                stdin=writer,
+                stdout=readers["stdout"],
+                stderr=readers.get("stderr"),
+                terminal=terminal,
+            )
 
     async def open_port(self, sandbox_id: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to localhost:port in a pod's network namespace."""
@@ -176,32 +174,40 @@ class _Protocol(asyncio.StreamReaderProtocol):
         super().connection_lost(None if isinstance(error, OSError) and error.errno == errno.EIO else error)
 
 
-async def _reader(descriptor: int) -> asyncio.StreamReader:
-    """Return a stream that reads a descriptor and closes it."""
+async def _reader(descriptor: int, ending: contextlib.ExitStack) -> asyncio.StreamReader:
+    """Return a stream that reads a descriptor and closes it in the end."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: _Protocol(reader), os.fdopen(descriptor, "rb", buffering=0))
+    transport, _ = await loop.connect_read_pipe(lambda: _Protocol(reader), os.fdopen(descriptor, "rb", buffering=0))
+    ending.callback(transport.close)
     return reader
 
 
-async def _writer(descriptor: int) -> asyncio.StreamWriter:
-    """Return a stream that writes a descriptor and closes it."""
+async def _writer(descriptor: int, ending: contextlib.ExitStack) -> asyncio.StreamWriter:
+    """Return a stream that writes a descriptor and closes it in the end."""
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.connect_write_pipe(
         lambda: _Protocol(asyncio.StreamReader()), os.fdopen(descriptor, "wb", buffering=0)
     )
+    ending.callback(transport.close)
     return asyncio.StreamWriter(transport, protocol, None, loop)
 
 
-async def _input(container: Container) -> asyncio.StreamWriter | None:
+async def _input(container: Container, ending: contextlib.ExitStack) -> asyncio.StreamWriter | None:
     """Return a container's input; the first client of a ``stdinOnce`` container takes it, and ends it with its own."""
     streams = container.streams
     if not streams or streams.stdin is None:
         return None
     if not container.config.stdin_once:
-        return await _writer(os.dup(streams.stdin))
+        return await _writer(os.dup(streams.stdin), ending)
     descriptor, streams.stdin = streams.stdin, None
-    return await _writer(descriptor)
+    return await _writer(descriptor, ending)
+
+
+def _close(ends: dict[str, int]) -> None:
+    for descriptor in ends.values():
+        os.close(descriptor)
+    ends.clear()
 
 
 def _tap(ends: dict[str, int]) -> Listener:

@@ -1,8 +1,8 @@
 """A container's standard streams, made so that they outlive the runtime.
 
 Output goes to FIFOs that the container's side holds open for reading too: with no runtime there, a writer waits once
-the pipe is full, and never gets a broken pipe. A terminal's other end is held by bubblewrap's init (``--sync-fd``), from
-which a restarted runtime takes it back.
+the pipe is full, and never gets a broken pipe. A terminal's other end is held by bubblewrap's init (``--sync-fd``); from
+there a restarted runtime takes it back.
 
 Sources: fifo(7), pty(7), pidfd_getfd(2), bwrap(1) ``--sync-fd``.
 """
@@ -54,8 +54,10 @@ class ChildStreams:
 
     def close(self) -> None:
         """Close the runtime's copies."""
-        for descriptor in {*self.standard, self.keep} - {None}:
+        for descriptor in self.standard:
             os.close(descriptor)
+        if self.keep is not None:
+            os.close(self.keep)
 
 
 def make(folder: Path, *, tty: bool, stdin: bool, stdin_once: bool) -> tuple[Streams, ChildStreams]:
@@ -65,26 +67,29 @@ def make(folder: Path, *, tty: bool, stdin: bool, stdin_once: bool) -> tuple[Str
     closing it is seen; other input is held by bubblewrap's init too.
     """
     if tty:
-        master, slave = os.openpty()
-        os.set_blocking(master, False)
-        streams = Streams({"stdout": master}, os.dup(master) if stdin else None, os.dup(master))
-        keep = os.dup(master)
-        return streams, ChildStreams((slave, os.dup(slave), os.dup(slave)), keep)
-    sources, outputs = {}, []
+        return _make_terminal(stdin=stdin)
+    sources = {}
     for name in ("stdout", "stderr"):
-        path = folder / name
-        os.mkfifo(path)
-        path.chmod(0o666)  # a program of another user may open /dev/stdout again; the folder is private
-        sources[name] = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        outputs.append(os.open(path, os.O_RDWR))
+        os.mkfifo(folder / name)
+        (folder / name).chmod(0o666)  # a program of another user may open /dev/stdout again; the folder is private
+        sources[name] = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK)
+    out, err = os.open(folder / "stdout", os.O_RDWR), os.open(folder / "stderr", os.O_RDWR)
     if not stdin:
-        return Streams(sources, None), ChildStreams((os.open(os.devnull, os.O_RDONLY), *outputs), None)
+        return Streams(sources, None), ChildStreams((os.open(os.devnull, os.O_RDONLY), out, err), None)
     os.mkfifo(folder / "stdin")
     reader = os.open(folder / "stdin", os.O_RDONLY | os.O_NONBLOCK)
     writer = os.open(folder / "stdin", os.O_WRONLY | os.O_NONBLOCK)
     os.set_blocking(reader, True)
     keep = None if stdin_once else os.open(folder / "stdin", os.O_WRONLY)
-    return Streams(sources, writer), ChildStreams((reader, *outputs), keep)
+    return Streams(sources, writer), ChildStreams((reader, out, err), keep)
+
+
+def _make_terminal(*, stdin: bool) -> tuple[Streams, ChildStreams]:
+    master, slave = os.openpty()
+    keep = os.dup(master)
+    os.set_blocking(master, False)
+    streams = Streams({"stdout": master}, os.dup(master) if stdin else None, os.dup(master))
+    return streams, ChildStreams((slave, os.dup(slave), os.dup(slave)), keep)
 
 
 def reopen(folder: Path, *, tty: bool, stdin: bool, init: Identity, keep: int | None) -> Streams:

@@ -44,7 +44,7 @@ def manifest(spec: LabSpec) -> str:
 def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:
     server = f"https://{spec.advertise_address}:{API_PORT}"
     container = {
-        "name": "agent",
+        "name": _NAME,
         "image": "labkit/network:v1",
         "command": ["python3", "-I", "-m", "labkit.cluster.network_agent"],
         "args": ["--server", server, "--node", "$(NODE_NAME)"],

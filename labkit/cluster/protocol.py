@@ -64,5 +64,8 @@ class Cluster(Protocol):
     def node_log(self, node: str, component: str) -> Path:
         """Return the log file of a node's ``kubelet`` or ``runtime``, as the host sees it."""
 
+    def image_port(self, image: str) -> int | None:
+        """Return the port on which the program of an image listens, None where that is not known."""
+
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Make an address inside the cluster reachable at 127.0.0.1; return the local port."""

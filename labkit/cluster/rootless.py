@@ -17,9 +17,11 @@ from labkit.cluster.forwards import Forwards, Target
 from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
 from labkit.cluster.state import LabFolder
 from labkit.components import Components
-from labkit.errors import ClusterError, UsageError
+from labkit.cri.images import Catalogue
+from labkit.cri.references import Reference
+from labkit.errors import ClusterError, LabkitError, UsageError
 from labkit.node import network, outer
-from labkit.node.node import CRI_SOCKET, Node, runtime_config
+from labkit.node.node import CRI_SOCKET, Node
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import run
 from labkit.progress import Progress
@@ -76,7 +78,10 @@ class RootlessCluster:
         LabkitError
             It did not come up; no process of it is left, its logs are.
         """
+        images = Path(spec.catalogue).read_bytes() if spec.catalogue else None
         folder.create(spec)
+        if images is not None:
+            folder.catalogue.write_bytes(images)
         cluster = cls(folder, programs)
         with cluster._undone_on_failure():
             with progress.phase("nodes"):
@@ -162,6 +167,15 @@ class RootlessCluster:
         """Return the log file of a node's ``kubelet`` or ``runtime``, as the host sees it."""
         return self._node(node).log(component)
 
+    def image_port(self, image: str) -> int | None:
+        """Return the port on which the program of an image listens, None where that is not known."""
+        catalogue = self.folder.catalogue if self.folder.catalogue.exists() else None
+        try:
+            found = Catalogue(self.spec.kubernetes_version, catalogue).find(Reference.parse(image))
+        except LabkitError:
+            return None
+        return found.ports[0] if found.ports else None
+
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
         target = Target(address, port, str(self._control_plane.namespace))
@@ -204,10 +218,9 @@ class RootlessCluster:
     def _start_nodes(self, names: Iterable[str]) -> None:
         sandbox = self._running_sandbox()
         hosts = {name: self._node(name).address for name in self.spec.node_names}
-        catalogue = Path(self.spec.catalogue) if self.spec.catalogue else None
+        catalogue = self.folder.catalogue if self.folder.catalogue.exists() else None
         for name in names:
-            config = runtime_config(name, self.spec.kubernetes_version, catalogue)
-            self._node(name).prepare(hosts, config)
+            self._node(name).prepare(hosts, self.spec.kubernetes_version, catalogue)
         for name in hosts.keys() - set(names):
             self._node(name).write_hosts(hosts)
         with ThreadPoolExecutor() as pool:

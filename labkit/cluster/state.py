@@ -57,6 +57,11 @@ class LabFolder:
         return self.path / "kubeconfig"
 
     @property
+    def catalogue(self) -> Path:
+        """The user's own image catalogue as it was at `up`; missing where there was none."""
+        return self.path / "images.toml"
+
+    @property
     def nodes(self) -> Path:
         """The nodes' folders."""
         return self.path / "nodes"

@@ -49,6 +49,8 @@ class Image:
         What runs, as in a Dockerfile's ENTRYPOINT and CMD.
     env : dict of str to str
         Environment; ``{pod}``, ``{namespace}``, ``{ip}`` and ``{node}`` are filled in.
+    ports : tuple of int
+        Where its program listens, the main one first, as in a Dockerfile's EXPOSE.
     workdir : str
         Working directory.
     stop_signal : str
@@ -72,6 +74,7 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     env: dict[str, str] = dataclasses.field(default_factory=dict)
+    ports: tuple[int, ...] = ()
     workdir: str = "/"
     stop_signal: str = "SIGTERM"
     python: bool = False

@@ -11,6 +11,7 @@ from labkit.cluster import preflight, rootless, state
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec, default_node_names
 from labkit.cluster.state import LabFolder
+from labkit.cri.images import Catalogue
 from labkit.errors import UsageError
 from labkit.lab.lab import Lab
 from labkit.node import forward
@@ -95,6 +96,7 @@ def up(
     }
     given = {key: value for key, value in given.items() if value is not None}
     spec = LabSpec(name=name, **given)
+    Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
     folder = LabFolder.of(name)
     with watch(progress) as reporter, folder.locked():
         return Lab(_up(folder, spec, given, api_port, reporter))

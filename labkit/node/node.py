@@ -21,6 +21,7 @@ from labkit.node.process import run
 
 CRI_SOCKET = "/run/labkit/cri.sock"
 
+_CATALOGUE = "/etc/labkit/images.toml"
 _INIT = Path(__file__).with_name("init.sh")
 _FOLDERS = (
     *("etc/labkit", "etc/cni/net.d", "etc/kubernetes", "home", "mnt", "opt/cni/bin", "opt/labkit/bin", "root", "srv"),
@@ -64,27 +65,35 @@ class Node:
         """Return the log file of ``kubelet`` or ``runtime``, as the host sees it."""
         return self.root / "var/log/labkit" / f"{component}.log"
 
-    def prepare(self, hosts: Mapping[str, ipaddress.IPv4Address], runtime_config: Mapping[str, object]) -> None:
+    def prepare(
+        self, hosts: Mapping[str, ipaddress.IPv4Address], kubernetes_version: str, catalogue: Path | None
+    ) -> None:
         """Write the files that a fresh machine would have.
 
         Parameters
         ----------
         hosts : mapping
             Names and addresses of all nodes, for /etc/hosts.
-        runtime_config : mapping
-            The container runtime's configuration.
+        kubernetes_version : str
+            ``"v1.34.3"``: the tag of the control plane's images.
+        catalogue : Path or None
+            The user's own image catalogue, on the host.
         """
         for folder in _FOLDERS:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         etc = self.root / "etc"
         self.write_hosts(hosts)
         (etc / "hostname").write_text(f"{self.name}\n")
-        (etc / "resolv.conf").write_text(f"nameserver {network.GATEWAY}\n")
+        # Nobody answers there: a lab has no way out. A node's own address at least refuses at once.
+        (etc / "resolv.conf").write_text(f"nameserver {self.address}\n")
         (etc / "machine-id").write_text(f"{self.index:032x}\n")
         (etc / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n")
         (etc / "group").write_text("root:x:0:\nnogroup:x:65534:\n")
         (etc / "os-release").write_text(Path("/etc/os-release").read_text())
-        (etc / "labkit/runtime.json").write_text(json.dumps(runtime_config, indent=2))
+        if catalogue is not None:
+            (self.root / _CATALOGUE.lstrip("/")).write_bytes(catalogue.read_bytes())
+        config = _runtime_config(self.name, kubernetes_version, _CATALOGUE if catalogue else None)
+        (etc / "labkit/runtime.json").write_text(json.dumps(config, indent=2))
         hostfs.link_top_level(self.root)
         var_run = self.root / "var/run"
         if not var_run.is_symlink():
@@ -151,9 +160,9 @@ class Node:
             raise ClusterError(
                 f"Node {self.name} does not run", why="its sandbox has ended", fix=f"labkit node start {self.name}"
             )
-        enter = ["nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd=/root"]
+        enter = ["nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--uts", "--ipc", "--root"]
         path = "PATH=/opt/labkit/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        environment = ["env", "-i", path, "HOME=/root", f"TERM={os.environ.get('TERM', 'dumb')}"]
+        environment = ["env", "--chdir=/root", "-i", path, "HOME=/root", f"TERM={os.environ.get('TERM', 'dumb')}"]
         kubeconfig = "KUBECONFIG=/etc/kubernetes/admin.conf"
         return outer.command([*enter, "--", *environment, kubeconfig, *argv])
 
@@ -192,18 +201,8 @@ def _start_time(outer: OuterSandbox, pid: int) -> str:
     return fields[19] if fields and fields[0] != "Z" else ""
 
 
-def runtime_config(node_name: str, kubernetes_version: str, catalogue: Path | None) -> dict[str, object]:
-    """Return the configuration of a node's container runtime.
-
-    Parameters
-    ----------
-    node_name : str
-        The node.
-    kubernetes_version : str
-        ``"v1.34.3"``: the tag of the control plane's images.
-    catalogue : Path or None
-        The user's own image catalogue.
-    """
+def _runtime_config(node_name: str, kubernetes_version: str, catalogue: str | None) -> dict[str, object]:
+    """Return the configuration of a node's container runtime; paths are the node's."""
     return {
         "node_name": node_name,
         "socket": CRI_SOCKET,
@@ -212,7 +211,7 @@ def runtime_config(node_name: str, kubernetes_version: str, catalogue: Path | No
         "cni_bin_dir": "/opt/cni/bin",
         "kubernetes_version": kubernetes_version,
         "readonly_binds": [str(path) for path in hostfs.python_paths()],
-        "catalogue": str(catalogue) if catalogue else None,
+        "catalogue": catalogue,
         "id_map": id_map(),
     }
 

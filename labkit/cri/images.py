@@ -137,6 +137,9 @@ class Image:
         return cls(**typed)
 
 
+_PLURALS = {str: "strings", int: "numbers"}
+
+
 @cache
 def _types() -> dict[str, Any]:
     return typing.get_type_hints(Image)
@@ -146,8 +149,9 @@ def _mismatch(value: object, hint: Any) -> str:
     """Return what a value should have been; empty if it is."""
     origin = typing.get_origin(hint)
     if origin is tuple:
-        right = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-        return "" if right else "a list of strings"
+        item_type = typing.get_args(hint)[0]
+        right = isinstance(value, list | tuple) and all(type(item) is item_type for item in value)
+        return "" if right else f"a list of {_PLURALS[item_type]}"
     if origin is dict:
         right = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
         return "" if right else "a table of strings"

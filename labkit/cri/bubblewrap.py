@@ -127,8 +127,8 @@ class Container:
     keep_fd: int | None
 
     def arguments(self) -> list[str]:
-        """Return bubblewrap's command line, up to the program."""
-        argv = [BWRAP, "--bind", self.root, "/"]
+        """Return bubblewrap's options."""
+        argv = ["--bind", self.root, "/"]
         if self.own_pids:
             argv += ["--unshare-pid"]
         if self.pid_namespace_fd is not None:
@@ -147,7 +147,7 @@ class Container:
         argv += ["--chdir", self.workdir, "--json-status-fd", str(self.status_fd)]
         if self.keep_fd is not None:
             argv += ["--sync-fd", str(self.keep_fd)]
-        return [*argv, "--"]
+        return argv
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +172,12 @@ class Sandbox:
     status_fd: int
 
     def arguments(self) -> list[str]:
-        """Return bubblewrap's whole command line."""
-        argv = [BWRAP, "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"]
+        """Return bubblewrap's options."""
+        argv = ["--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"]
         if self.network:
             argv += ["--unshare-net", "--unshare-uts", "--hostname", self.hostname]
         argv += ["--unshare-ipc"] * self.ipc + ["--unshare-pid"] * self.pids
-        argv += ["--cap-drop", "ALL", "--json-status-fd", str(self.status_fd), "--"]
-        return [*argv, "/usr/bin/sleep", "infinity"]
+        return [*argv, "--cap-drop", "ALL", "--json-status-fd", str(self.status_fd)]
 
 
 def enter_pod(pid: int, *, network: bool, ipc: bool) -> list[str]:

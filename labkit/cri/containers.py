@@ -221,7 +221,9 @@ class Containers:
             record.keep = child.keep
             record.has_init = box.own_pids or child.keep is not None
             record.monitor, container.handle = launch.start(
-                [*sandbox.entry(), *box.arguments(), *command.argv],
+                box.arguments(),
+                command.argv,
+                enter=sandbox.entry(),
                 env=command.env,
                 streams=child.standard,
                 inherit=tuple(fd for fd in (status, child.keep, pids) if fd is not None),

@@ -23,13 +23,31 @@ _STAGES = {os.path.realpath(path) for path in (BWRAP, "/usr/bin/nsenter", "/usr/
 
 
 def start(
-    argv: list[str],
+    options: list[str],
+    program: list[str],
     *,
+    enter: list[str],
     env: dict[str, str],
     streams: tuple[int, int, int],
     inherit: tuple[int, ...],
 ) -> tuple[Identity, subprocess.Popen[bytes]]:
     """Start bubblewrap in a session of its own, so that nothing that ends the runtime ends it.
+
+    Its options go through a descriptor (``--args``): process 1 of a container is bubblewrap, and ``ps`` there should
+    be readable.
+
+    Parameters
+    ----------
+    options, program : list of str
+        Bubblewrap's options, and what it runs.
+    enter : list of str
+        The command that enters the pod's namespaces before.
+    env : dict of str to str
+        The program's environment.
+    streams : tuple of int
+        Standard input, output and errors.
+    inherit : tuple of int
+        Other descriptors that the options name.
 
     Returns
     -------
@@ -37,9 +55,21 @@ def start(
         Bubblewrap's outer process, and the handle that reaps it while this runtime lives.
     """
     stdin, stdout, stderr = streams
-    handle = subprocess.Popen(
-        argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=inherit, start_new_session=True
-    )
+    arguments = os.memfd_create("bwrap")
+    try:
+        os.write(arguments, b"".join(option.encode() + b"\0" for option in options))
+        os.lseek(arguments, 0, os.SEEK_SET)
+        handle = subprocess.Popen(
+            [*enter, BWRAP, "--args", str(arguments), "--", *program],
+            env=env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=(*inherit, arguments),
+            start_new_session=True,
+        )
+    finally:
+        os.close(arguments)
     # A child that has ended stays a zombie until it is reaped: its pid is safe, its start time no longer matters.
     return Identity.of(handle.pid) or Identity(handle.pid, -1), handle
 

@@ -209,7 +209,12 @@ class Sandboxes:
         )
         try:
             sandbox.record.monitor, sandbox.handle = launch.start(
-                command.arguments(), env={}, streams=(null, null, errors), inherit=(descriptor,)
+                command.arguments(),
+                ["/usr/bin/sleep", "infinity"],
+                enter=[],
+                env={},
+                streams=(null, null, errors),
+                inherit=(descriptor,),
             )
         finally:
             for opened in (descriptor, null, errors):

@@ -1,8 +1,8 @@
 """A container's standard streams, made so that they outlive the runtime.
 
 Output goes to FIFOs that the container's side holds open for reading too: with no runtime there, a writer waits once
-the pipe is full, and never gets a broken pipe. A terminal's other end is held by bubblewrap's init (``--sync-fd``); from
-there a restarted runtime takes it back.
+the pipe is full, and never gets a broken pipe. A terminal's other end is held by bubblewrap's init (``--sync-fd``);
+there a restarted runtime finds it again.
 
 Sources: fifo(7), pty(7), pidfd_getfd(2), bwrap(1) ``--sync-fd``.
 """

@@ -103,6 +103,7 @@ class Lab:
         ClusterError
             It failed; the message is its own.
         """
+        self._require_running()
         return kubectl.run(components.ensure().program("kubectl"), self.kubeconfig, arguments, stdin=stdin)
 
     def deploy(
@@ -216,13 +217,16 @@ class Lab:
 
     @contextmanager
     def _api_server(self) -> Iterator[ApiServer]:
-        if not self.cluster.running:
-            raise ClusterError(f"Lab {self.name!r} does not run", fix=f"labkit start --name {self.name}")
+        self._require_running()
         api = ApiServer.from_kubeconfig(self.kubeconfig)
         try:
             yield api
         finally:
             api.close()
+
+    def _require_running(self) -> None:
+        if not self.cluster.running or not self.kubeconfig.exists():
+            raise ClusterError(f"Lab {self.name!r} does not run", fix=f"labkit up --name {self.name}")
 
     def _service_port(self, service: dict[str, Any], port: int | None) -> tuple[str, int]:
         name, spec = service["metadata"]["name"], service["spec"]

@@ -11,10 +11,13 @@ import ctypes
 import os
 import socket
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 _CHUNK = 65536
+_PATIENCE_SECONDS = 10.0
+_RETRY_SECONDS = 0.1
 _CLONE_NEWNET = 0x40000000  # setns(2)
 
 
@@ -45,10 +48,24 @@ async def _connect(address: str, port: int, namespace: str) -> tuple[asyncio.Str
     return await asyncio.open_connection(sock=connection)
 
 
+async def _connect_patiently(
+    address: str, port: int, namespace: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect, and try again for a while where nobody listens yet: a pod runs before its program serves."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return await _connect(address, port, namespace)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
 async def _serve(listener: socket.socket, address: str, port: int, namespace: str) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            inside_reader, inside_writer = await _connect(address, port, namespace)
+            inside_reader, inside_writer = await _connect_patiently(address, port, namespace)
         except OSError as error:
             print(f"{address}:{port}: {error}", flush=True)
             writer.close()

@@ -8,6 +8,8 @@ log=/var/log/labkit
 PATH=/opt/labkit/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
+: >"$log/started" # tells who waits that the sandbox is complete
+
 keep_running() { # NAME COMMAND...
     name=$1
     shift

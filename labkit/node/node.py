@@ -114,7 +114,9 @@ class Node:
         """
         network.connect_node(outer, self.namespace, self.index)
         status = self.folder / "sandbox.json"
-        status.unlink(missing_ok=True)
+        started_file = self.root / "var/log/labkit/started"
+        for stale in (status, started_file):
+            stale.unlink(missing_ok=True)
         script = (
             'status=$1 log=$2; shift 2; exec 9>"$status"; setsid nsenter --net="$0" -- "$@" </dev/null >>"$log" 2>&1 &'
         )
@@ -124,12 +126,13 @@ class Node:
         )
         run(command, what=f"start node {self.name}", environment=_environment())
         deadline = time.monotonic() + _SETTLE_TIMEOUT
-        while (pid := read_child_pid(status)) is None or not (started := _start_time(outer, pid)):
+        while not started_file.exists():
             if time.monotonic() > deadline:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
                 raise ClusterError(f"Node {self.name} did not start", why=tail or "its sandbox left no message")
             time.sleep(0.005)
-        self._process.write_text(f"{pid} {started}")
+        pid = read_child_pid(status) or 0
+        self._process.write_text(f"{pid} {_start_time(outer, pid)}")
 
     def stop(self, outer: OuterSandbox) -> None:
         """End every process of the node at once, as pulling its plug would."""

@@ -67,8 +67,8 @@ def flow(
     """
     from labkit.cli import flows  # noqa: PLC0415 - costs time that `--help` has not
 
-    found = find_lab(name).flow(application, namespace)
+    lab = find_lab(name)
+    found = lab.flow(application, namespace)
     flows.show(found)
     if svg:
-        flows.draw(found, svg)
-        console.say(f"Drawn: {svg}")
+        flows.draw(found, svg, lab.spec.node_names[0])

@@ -15,6 +15,8 @@ from rich.text import Text
 _UNICODE = {"done": "✓", "failed": "✗", "unknown": "?", "idle": "·", "to": "→", "more": "…"}
 _ASCII = {"done": "ok", "failed": "!!", "unknown": "??", "idle": "--", "to": "->", "more": "..."}
 _WIDE = 10_000  # a pipe has no edge to wrap at
+_GAP = 2  # columns between columns
+_NARROWEST = 24  # columns that the last one must have, to be read with ease
 
 
 def out() -> Console:
@@ -49,13 +51,20 @@ def say(words: str = "", style: str = "") -> None:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table without rules; on a narrow terminal its cells wrap."""
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    """Print a table without rules: its last column wraps; a terminal too narrow even so gets a line for each cell."""
+    console, rows = out(), list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
+    if sum(widths[:-1]) + _GAP * len(widths) + min(widths[-1], _NARROWEST) > console.width:
+        for row in rows:
+            say()
+            for title, cell in zip(titles, row, strict=True):
+                say(f"{title}: {cell}")
+        return
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for title in titles:
-        grid.add_column(title, overflow="fold")
+        grid.add_column(title, overflow="fold", no_wrap=title != titles[-1])
     for row in rows:
         grid.add_row(*(text(cell) for cell in row))
-    console = out()
     with console.capture() as captured:
         console.print(grid)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # the last column is padded, too

@@ -76,8 +76,7 @@ def _flow(lab: Lab, svg: Path) -> None:
     _title("What happened")
     flow = lab.flow(_APPLICATION)
     flows.show(flow)
-    flows.draw(flow, svg)
-    console.say(f"Drawn: {svg}")
+    flows.draw(flow, svg, lab.spec.node_names[0])
 
 
 def _page(lab: Lab) -> None:

@@ -5,29 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labkit.cli import console
 from labkit.errors import UsageError
+from labkit.views import table
 
 if TYPE_CHECKING:
     from labkit.flow import Flow
 
+_ESSENTIAL = ("#", "+ms", "who", "what")
+
 
 def show(flow: Flow) -> None:
-    """Print a flow's requests in order, with milliseconds since the first."""
-    print(flow)
+    """Print a flow's hops in order, with milliseconds since the first; a pipe gets all, a terminal what fits."""
+    width = console.out().width
+    for whole in (table.to_text(flow), table.to_text(flow, evidence=False)):
+        if max(map(len, whole.splitlines())) <= width:
+            console.say(whole)
+            return
+    columns = [table.HEADINGS.index(heading) for heading in _ESSENTIAL]
+    console.table(_ESSENTIAL, [[row[column] for column in columns] for row in table.rows(flow)])
 
 
-def draw(flow: Flow, path: Path) -> None:
-    """Draw a flow as SVG.
+def draw(flow: Flow, path: Path, control_plane: str) -> None:
+    """Draw a flow as SVG and say where.
 
     Raises
     ------
     UsageError
         The file cannot be written.
     """
+    from labkit.views.graph import save_svg  # noqa: PLC0415 - imports matplotlib, which a table has no need of
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(str(flow))
+        save_svg(flow, path, control_plane=control_plane)
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written", why=error.strerror or str(error), fix="name another file"
-        ) from error
+        reason = error.strerror or str(error)
+        raise UsageError(f"{path} cannot be written", why=reason, fix="name another file") from error
+    console.say(f"Drawn: {path}")

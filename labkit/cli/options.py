@@ -39,7 +39,9 @@ def complete_node(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of the chosen lab's nodes that begin so."""
     from labkit.cluster.state import LabFolder  # noqa: PLC0415 - as above
 
-    name = context.params.get("name") or chosen_name()
+    # While a shell completes, no command has run that could have set the variable.
+    named = (context.params.get("name"), context.find_root().params.get("name"))
+    name = next((each for each in named if each not in {None, DEFAULT_NAME}), None) or chosen_name()
     try:
         return [node for node in LabFolder.of(name).load_spec().node_names if node.startswith(incomplete)]
     except LabkitError:

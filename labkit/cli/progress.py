@@ -5,20 +5,24 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
+from rich.text import Text
 
 from labkit.cli import console
 from labkit.progress import PhaseEvent, Progress
 
 _NAME_WIDTH = 24
+_SECONDS_WIDTH = 12  # with its blanks and the sign before the name
 _BAR_WIDTH = 20
+_ROOMY = 64  # columns from which on there is room for more than names and seconds
 _DETAIL_EVERY = 10.0  # seconds between lines about one phase in a pipe
 _PER_SECOND = 10
 
@@ -31,36 +35,39 @@ def progress() -> Iterator[Progress]:
     started = time.monotonic()
     with shown.live():
         yield Progress(shown.listen)
-    if shown.finished > 1:
-        shown.line(" " * len(console.mark("done", err)), "total", time.monotonic() - started)
+    shown.show_total(time.monotonic() - started)
 
 
-class _Lines:
-    """Phases as lines; listeners are called on several threads.
-
-    Nothing is printed while the lock is held: the thread that paints holds the console's lock and waits for ours.
-    """
+class _Lines(ABC):
+    """What all ways of showing phases have in common; listeners are called on several threads."""
 
     def __init__(self, err: Console) -> None:
         self.finished = 0
         self._err = err
+        self._name_width = max(1, min(_NAME_WIDTH, err.width - _SECONDS_WIDTH))
         self._lock = threading.Lock()
 
-    def live(self) -> nullcontext[None] | Live:
+    def live(self) -> AbstractContextManager[None]:
         """Return what is open while phases run."""
         return nullcontext()
 
+    @abstractmethod
     def listen(self, event: PhaseEvent) -> None:
         """Show an event."""
-        if event.state in {"finished", "failed"}:
-            with self._lock:
-                self.finished += 1
-            done = event.state == "finished"
-            self.line(console.mark("done" if done else "failed", self._err), event.phase, event.seconds)
 
-    def line(self, sign: str, name: str, seconds: float) -> None:
-        """Print the line that stays of a phase."""
-        self._err.print(console.text(f"{sign} {name:{_NAME_WIDTH}} {seconds:6.1f} s"), soft_wrap=True)
+    def show_total(self, seconds: float) -> None:
+        """Print the last line, where there was more than one phase."""
+        if self.finished > 1:
+            blank = " " * len(console.mark("done", self._err))
+            self._err.print(self._line(blank, "total", seconds), soft_wrap=True)
+
+    def _last_line(self, event: PhaseEvent) -> Text:
+        """Return the line that stays of a phase."""
+        sign = console.mark("done" if event.state == "finished" else "failed", self._err)
+        return self._line(sign, event.phase, event.seconds)
+
+    def _line(self, sign: str, name: str, seconds: float) -> Text:
+        return console.text(f"{sign} {name:{self._name_width}} {seconds:6.1f} s")
 
 
 class _PipeLines(_Lines):
@@ -72,52 +79,89 @@ class _PipeLines(_Lines):
 
     def listen(self, event: PhaseEvent) -> None:
         """Show an event."""
-        super().listen(event)
-        more = console.mark("more", self._err)
-        if event.state == "started":
-            self._told[event.phase] = 0.0
-            self._print(f"{console.mark('idle', self._err)} {event.phase} {more}")
-        elif event.state == "advanced" and event.seconds - self._told.get(event.phase, 0.0) >= _DETAIL_EVERY:
-            self._told[event.phase] = event.seconds
-            known = "" if event.fraction is None else f"{event.fraction:.0%} "
-            self._print(f"{console.mark('idle', self._err)} {event.phase} {more} {known}{event.detail}".rstrip())
+        with self._lock:
+            line = self._line_about(event)
+            if line is not None:
+                self._err.print(line, soft_wrap=True)
 
-    def _print(self, words: str) -> None:
-        self._err.print(console.text(words), soft_wrap=True)
+    def _line_about(self, event: PhaseEvent) -> Text | None:
+        if event.state in {"finished", "failed"}:
+            self.finished += 1
+            return self._last_line(event)
+        if event.state == "advanced" and event.seconds - self._told[event.phase] < _DETAIL_EVERY:
+            return None
+        self._told[event.phase] = event.seconds
+        known = "" if event.fraction is None else f"{event.fraction:.0%} "
+        sign, more = (console.mark(name, self._err) for name in ("idle", "more"))
+        return console.text(f"{sign} {event.phase} {more} {known}{event.detail}".rstrip())
 
 
 class _LiveLines(_Lines):
-    """For people: below the lines of what is done, a spinner, a bar where a fraction is known, and seconds that run."""
+    """For people: below the lines of what is done, a spinner, a bar where a fraction is known, and seconds that run.
+
+    One thread alone writes to the terminal: what two write at a time, each moving the cursor, erases the other's lines.
+    """
 
     def __init__(self, err: Console) -> None:
         super().__init__(err)
         self._running: dict[str, tuple[float, PhaseEvent]] = {}
-        self._spinner = Spinner("dots" if err.encoding.lower().startswith("utf") else "line")
+        self._done: list[Text] = []
+        self._unicode = err.encoding.lower().startswith("utf")
+        self._spinner = Spinner("dots" if self._unicode else "line")
 
-    def live(self) -> nullcontext[None] | Live:
-        """Return the part of the terminal that is painted again and again, and is gone at the end."""
-        return Live(console=self._err, get_renderable=self._render, refresh_per_second=_PER_SECOND, transient=True)
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Paint a part of the terminal again and again; it is gone at the end, the lines of what is done stay."""
+        ended = threading.Event()
+        with Live(console=self._err, auto_refresh=False, transient=True) as live:
+
+            def paint() -> None:
+                while not ended.wait(1 / _PER_SECOND):
+                    self._paint(live)
+
+            painter = threading.Thread(target=paint, name="progress", daemon=True)
+            painter.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                painter.join()
+                self._paint(live)
 
     def listen(self, event: PhaseEvent) -> None:
-        """Show an event."""
+        """Take note of an event."""
         with self._lock:
             if event.state in {"finished", "failed"}:
                 self._running.pop(event.phase, None)
+                self.finished += 1
+                self._done.append(self._last_line(event))
             else:
                 started, _ = self._running.get(event.phase, (time.monotonic(), event))
                 self._running[event.phase] = (started, event)
-        super().listen(event)
 
-    def _render(self) -> RenderableType:
+    def _paint(self, live: Live) -> None:
         with self._lock:
+            done, self._done = self._done, []
             running = list(self._running.values())
+        live.update(self._render(running))
+        for line in done:
+            self._err.print(line, soft_wrap=True)
+        live.refresh()
+
+    def _render(self, running: list[tuple[float, PhaseEvent]]) -> RenderableType:
         now = time.monotonic()
+        roomy = self._err.width >= _ROOMY
         grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
-        for ratio in (None, None, None, 1):
-            grid.add_column(no_wrap=True, overflow="ellipsis" if ratio else "crop", ratio=ratio)
+        grid.add_column(min_width=1)
+        grid.add_column(no_wrap=True, min_width=self._name_width + 9)
+        grid.add_column(min_width=_BAR_WIDTH if roomy else None)
+        grid.add_column(no_wrap=True, overflow="ellipsis" if self._unicode else "crop", ratio=1)
         for started, event in running:
-            known = event.fraction is not None
-            bar = ProgressBar(total=1.0, completed=event.fraction or 0.0, width=_BAR_WIDTH)
-            seconds = f"{event.phase:{_NAME_WIDTH}} {now - started:6.1f} s"
-            grid.add_row(self._spinner, console.text(seconds), bar if known else "", console.text(event.detail))
+            name = event.phase if roomy else event.phase[: self._name_width]
+            cells: list[RenderableType] = [console.text(f"{name:{self._name_width}} {now - started:6.1f} s")]
+            if roomy:
+                known = event.fraction is not None
+                cells.append(ProgressBar(total=1.0, completed=event.fraction or 0, width=_BAR_WIDTH) if known else "")
+                cells.append(console.text(event.detail))
+            grid.add_row(self._spinner, *cells)
         return grid

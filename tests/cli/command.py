@@ -1,0 +1,61 @@
+"""Runs labkit as its users do: as a process of its own, with pipes or in a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping, Sequence
+
+LABKIT = (sys.executable, "-m", "labkit")
+_TIMEOUT = 120
+
+
+def labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``labkit …`` with pipes."""
+    return subprocess.run(
+        [*LABKIT, *arguments],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=_TIMEOUT,
+    )
+
+
+def in_terminal(
+    argv: Sequence[str], *, columns: int = 80, environment: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a program in a terminal; return its exit code and all that the terminal received."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    variables = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES", "NO_COLOR"}}
+    variables |= {"TERM": "xterm-256color", **(environment or {})}
+    with subprocess.Popen(
+        argv, env=variables, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    ) as process:
+        os.close(slave)
+        received = b""
+        while True:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # EIO: the last process has closed the terminal
+                break
+            if not chunk:
+                break
+            received += chunk
+        process.wait(timeout=_TIMEOUT)
+    os.close(master)
+    return process.returncode, received.decode(errors="replace").replace("\r\n", "\n")
+
+
+def without_escapes(text: str) -> str:
+    """Return what a terminal received without its control sequences (ECMA-48)."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)

@@ -95,20 +95,22 @@ def start(folder: Path) -> OuterSandbox:
         It did not start for another reason.
     """
     (folder / "netns").mkdir(parents=True, exist_ok=True)
-    status = folder / "sandbox.json"
-    status.unlink(missing_ok=True)
+    status, started = folder / "sandbox.json", folder / "started"
+    for stale in (status, started):
+        stale.unlink(missing_ok=True)
     log_path = folder / "sandbox.log"
     with log_path.open("wb") as log, status.open("wb") as status_file:
         bubblewrap = [
             *("bwrap", "--unshare-net", "--unshare-pid", "--cap-add", "ALL", "--dev-bind", "/", "/", "--proc", "/proc"),
             *("--tmpfs", str(folder / "netns"), "--json-status-fd", str(status_file.fileno()), "--"),
-            *("sleep", "infinity"),
+            # Bubblewrap tells its child's pid before the child has its mounts; the file tells that it has.
+            *("sh", "-c", ': >"$0" && exec sleep infinity', str(started)),
         ]
         process = _unshare(bubblewrap, status_file.fileno(), log.fileno())
     deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         child = read_child_pid(status)
-        if child is not None:
+        if child is not None and started.exists():
             detach(process)
             return OuterSandbox(folder, ProcessIdentity.of(child))
         time.sleep(0.005)

@@ -22,7 +22,9 @@ from tests import traces
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.user,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user; as a user, all other tests are this one"),
+    pytest.mark.skipif(
+        os.geteuid() != 0, reason="only root can make another user; as a user, all other tests are this one"
+    ),
 ]
 
 NAME = "labkit-tester"

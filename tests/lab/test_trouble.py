@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -48,15 +47,8 @@ def test_user_namespaces_forbidden() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
-    for folder in ("/usr/sbin", "/usr/bin"):
-        for program in Path(folder).iterdir():
-            link = tmp_path / program.name
-            if program.name != "bwrap" and not link.is_symlink():
-                link.symlink_to(program)
-    script = 'mount --bind "$1" /usr/bin && mount --bind "$1" /usr/sbin'
-    # The links would lead back to the hidden folder: hide bubblewrap itself instead.
-    script = "mount --bind /dev/null /usr/bin/bwrap && mount -o remount,bind,noexec /usr/bin/bwrap; exec \"$@\""
+def test_a_program_that_is_missing_is_named() -> None:
+    script = 'mount --bind /dev/null "$(command -v bwrap)" && exec "$@"'  # a file that cannot be executed
     inside = ["unshare", "--mount", "--user", "--map-root-user", "--", "sh", "-c", script, "sh"]
     done = subprocess.run(
         [*inside, sys.executable, "-m", "labkit", "up", "--name", "none"], capture_output=True, text=True, check=False
@@ -234,16 +226,15 @@ def _serves(lab: Lab) -> bool:
     except ClusterError:
         return False
     finally:
-        subprocess.run(
-            [shutil.which("true") or "true"], check=True
-        )
         lab.kubectl("delete deployment,service proof --ignore-not-found --wait=false")
     return True
 
 
 def test_nothing_listens_beyond_loopback(lab: Lab) -> None:
     lab.open("svc/kubernetes", port=443)
-    ours = {c.laddr.ip for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and _is_ours(lab, c.pid)}
+    ours = {
+        c.laddr.ip for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and _is_ours(lab, c.pid)
+    }
     assert ours == {"127.0.0.1"}
 
 

@@ -65,7 +65,9 @@ def test_killed_while_starting_it_leaves_nothing_that_is_not_found(tmp_path: Pat
     """SIGKILL at moments spread over a start: what is left is either nothing, or found by the folder."""
     program = f"import pathlib; from labkit.node import outer; outer.start(pathlib.Path({str(tmp_path)!r}))"
     for milliseconds in range(0, 30, 3):
-        child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.readline()\n" + program], stdin=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.readline()\n" + program], stdin=subprocess.PIPE
+        )
         assert child.stdin is not None
         child.stdin.write(b"\n")
         child.stdin.flush()

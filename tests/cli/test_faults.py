@@ -13,12 +13,10 @@ from pathlib import Path
 
 import filelock
 import pytest
-from typer.testing import CliRunner
 
-from labkit.cli.app import app
 from labkit.cluster.state import LabFolder
 from labkit.components import pins
-from tests.cli.command import LABKIT, in_terminal, labkit, without_escapes
+from tests.cli.command import LABKIT, here, in_terminal, labkit, without_escapes
 
 FAULT = "from labkit.cli import app, main; app.run = lambda: [][0]; main()"
 
@@ -63,7 +61,7 @@ FAULT = "from labkit.cli import app, main; app.run = lambda: [][0]; main()"
     ],
 )
 def test_what_cannot_be_right_is_a_usage_error_before_anything_starts(no_lab: Path, arguments: str) -> None:
-    done = CliRunner().invoke(app, arguments.split(), prog_name="labkit")
+    done = here(*arguments.split())
     assert done.exit_code == 2, done.stderr
     assert done.stdout == ""
     assert re.search(r"^(Error: |Usage: )", done.stderr, re.MULTILINE)
@@ -88,14 +86,19 @@ def test_other_labs_are_named_where_the_one_asked_for_is_not_there(stopped_lab: 
 
 
 def test_what_this_machine_lacks_has_an_exit_code_of_its_own(no_lab: Path, tmp_path: Path) -> None:
-    done = labkit("up", PATH=str(tmp_path))
+    done = labkit("up", "--name", "lacking", PATH=str(tmp_path))
     assert done.returncode == 3, done.stderr
     assert "bwrap" in done.stderr
     assert "What to do: " in done.stderr
 
 
 def test_lines_of_a_cause_stand_below_each_other(no_lab: Path, tmp_path: Path) -> None:
-    why = labkit("up", PATH=str(tmp_path)).stderr.partition("Why: ")[2].partition("\nWhat to do:")[0].splitlines()
+    why = (
+        labkit("up", "--name", "lacking", PATH=str(tmp_path))
+        .stderr.partition("Why: ")[2]
+        .partition("\nWhat to do:")[0]
+        .splitlines()
+    )
     assert len(why) > 1
     assert all(re.match(r" {12}\S", line) for line in why[1:])
 

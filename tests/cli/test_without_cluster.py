@@ -9,7 +9,7 @@ import pytest
 
 from labkit.cluster.state import LabFolder
 from labkit.components import pins
-from tests.cli.command import LABKIT, in_terminal, labkit, without_escapes
+from tests.cli.command import LABKIT, here, in_terminal, labkit, without_escapes
 
 
 def test_status_with_no_lab_says_how_to_make_one(no_lab: Path) -> None:
@@ -19,12 +19,12 @@ def test_status_with_no_lab_says_how_to_make_one(no_lab: Path) -> None:
 
 
 def test_status_with_no_lab_is_an_empty_list_for_programs(no_lab: Path) -> None:
-    assert json.loads(labkit("status", "--json").stdout) == []
+    assert json.loads(here("status", "--json").stdout) == []
 
 
 def test_status_of_a_stopped_lab(stopped_lab: LabFolder) -> None:
-    done = labkit("status")
-    assert done.returncode == 0, done.stderr
+    done = here("status")
+    assert done.exit_code == 0, done.stderr
     title, _, *rows = done.stdout.splitlines()
     assert title.startswith("Lab resting: stopped, Kubernetes v1.34.3 (rootless)")
     assert [row.split()[:4] for row in rows] == [
@@ -36,7 +36,7 @@ def test_status_of_a_stopped_lab(stopped_lab: LabFolder) -> None:
 
 def test_status_for_programs(stopped_lab: LabFolder) -> None:
     for arguments in (["status", "--json"], ["status", "--json", "--name", "resting"]):
-        [found] = json.loads(labkit(*arguments).stdout)
+        [found] = json.loads(here(*arguments).stdout)
         assert found["name"] == "resting"
         assert found["state"] == "stopped"
         assert [node["ready"] for node in found["nodes"]] == [False, False]
@@ -46,13 +46,13 @@ def test_one_lab_that_cannot_be_read_does_not_hide_the_others(stopped_lab: LabFo
     broken = LabFolder.of("broken")
     broken.path.mkdir()
     broken.spec_file.write_text("{")
-    done = labkit("status")
-    assert done.returncode == 1
+    done = here("status")
+    assert done.exit_code == 1
     assert "Lab resting: stopped" in done.stdout
     assert "'broken' cannot be read" in done.stderr
-    done = labkit("status", "--json")
+    done = here("status", "--json")
     assert [each["name"] for each in json.loads(done.stdout)] == ["resting"]
-    assert done.returncode == 1
+    assert done.exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_the_lab_is_named_by_option_before_or_after_or_by_variable(stopped_lab: 
         (["node", "list", "-n", "resting"], "other"),
         (["node", "list"], "resting"),
     ):
-        done = labkit(*arguments, LABKIT_NAME=variable)
-        assert done.returncode == 0, done.stderr
+        done = here(*arguments, LABKIT_NAME=variable)
+        assert done.exit_code == 0, done.stderr
         assert done.stdout.splitlines()[1].split() == ["cp", "control-plane", "172.30.0.10", "stopped"]
 
 
@@ -112,15 +112,15 @@ def test_the_log_of_a_node(stopped_lab: LabFolder) -> None:
     log = stopped_lab.nodes / "cp/root/var/log/labkit/kubelet.log"
     log.parent.mkdir(parents=True)
     log.write_text("".join(f"line {number} [x]\n" for number in range(5)))
-    assert labkit("node", "logs", "cp", "-n", "resting").stdout == log.read_text()
-    assert labkit("node", "logs", "cp", "kubelet", "--tail", "2", "-n", "resting").stdout == "line 3 [x]\nline 4 [x]\n"
-    assert labkit("node", "logs", "cp", "etcd", "-n", "resting").returncode == 2
+    assert here("node", "logs", "cp", "-n", "resting").stdout == log.read_text()
+    assert here("node", "logs", "cp", "kubelet", "--tail", "2", "-n", "resting").stdout == "line 3 [x]\nline 4 [x]\n"
+    assert here("node", "logs", "cp", "etcd", "-n", "resting").exit_code == 2
 
 
 def test_the_path_and_the_content_of_a_kubeconfig(stopped_lab: LabFolder) -> None:
     stopped_lab.kubeconfig.write_text("apiVersion: v1\nkind: Config\n")
-    assert labkit("kubeconfig", "-n", "resting").stdout == f"{stopped_lab.kubeconfig}\n"
-    assert labkit("kubeconfig", "-n", "resting", "--raw").stdout == "apiVersion: v1\nkind: Config\n"
+    assert here("kubeconfig", "-n", "resting").stdout == f"{stopped_lab.kubeconfig}\n"
+    assert here("kubeconfig", "-n", "resting", "--raw").stdout == "apiVersion: v1\nkind: Config\n"
 
 
 def test_the_help_of_kubectl_is_its_own_and_needs_no_lab(no_lab: Path) -> None:
@@ -132,23 +132,23 @@ def test_the_help_of_kubectl_is_its_own_and_needs_no_lab(no_lab: Path) -> None:
 
 
 def test_down_with_nothing_there_and_down_of_a_stopped_lab(stopped_lab: LabFolder) -> None:
-    done = labkit("down")
-    assert done.returncode == 0
+    done = here("down")
+    assert done.exit_code == 0
     assert "nothing to do" in done.stdout
-    done = labkit("down", "--name", "resting")
-    assert done.returncode == 0
+    done = here("down", "--name", "resting")
+    assert done.exit_code == 0
     assert not stopped_lab.path.exists()
 
 
 def test_stop_of_a_stopped_lab_changes_nothing(stopped_lab: LabFolder) -> None:
-    assert labkit("stop", "--name", "resting").returncode == 0
+    assert here("stop", "--name", "resting").exit_code == 0
     assert stopped_lab.ready_file.exists()
 
 
 def test_doctor_says_why_of_each_need(no_lab: Path) -> None:
-    done = labkit("doctor")
-    plain = json.loads(labkit("doctor", "--json").stdout)
-    assert (done.returncode == 0) == plain["ready"]
+    done = here("doctor")
+    plain = json.loads(here("doctor", "--json").stdout)
+    assert (done.exit_code == 0) == plain["ready"]
     assert len(plain["checks"]) > 10
     for check in plain["checks"]:
         assert check["name"] in done.stdout
@@ -157,19 +157,19 @@ def test_doctor_says_why_of_each_need(no_lab: Path) -> None:
 
 
 def test_doctor_without_the_programs_has_the_exit_code_of_preflight(no_lab: Path, tmp_path: Path) -> None:
-    done = labkit("doctor", PATH=str(tmp_path))
-    assert done.returncode == 3
+    done = here("doctor", PATH=str(tmp_path))
+    assert done.exit_code == 3
     assert done.stdout.splitlines()[-1].startswith("Not ready, for want of: ")
     assert "Fix: " in done.stdout
-    done = labkit("doctor", "--json", PATH=str(tmp_path))
-    assert done.returncode == 3
+    done = here("doctor", "--json", PATH=str(tmp_path))
+    assert done.exit_code == 3
     plain = json.loads(done.stdout)
     assert plain["ready"] is False
 
 
 def test_the_list_of_components() -> None:
-    done = labkit("components", "list")
-    assert done.returncode == 0
+    done = here("components", "list")
+    assert done.exit_code == 0
     assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [
         [pin.name, pin.version] for pin in pins().values()
     ]

@@ -34,7 +34,7 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
     body = event.response or {}
     refused = event.code is not None and event.code >= 400
     if name.resource == "events":
-        said = event.request or {}
+        said = body if "reason" in body and not refused else event.request or {}  # a patch repeats but what changes
         text = f"notes {said.get('reason', 'an Event')}: {said.get('message') or said.get('note', '')}"
     elif name.subresource == "binding":
         text = f"binds {thing} to {target_node(event) or 'a node'}"

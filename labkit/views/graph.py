@@ -179,7 +179,7 @@ def _lane(axes: Axes, lane: Lane) -> None:
         )
     )
     align = "right" if away < 0 else "left"
-    _text(axes, lane.end + away * 16, lane.y - 16, lane.label, color=QUIET, size=SMALL, align=align)
+    _text(axes, lane.end + away * 16, lane.y - 18, lane.label, color=QUIET, size=SMALL, align=align)
     marks = _marks(lane.hops)
     widths = [_badge_width(text) for text, _ in marks]
     x = lane.end - 16 - sum(widths) - 4 * (len(widths) - 1) if away < 0 else lane.end + 16

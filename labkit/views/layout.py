@@ -15,7 +15,7 @@ import networkx
 
 from labkit.flow import Actor, Flow, Hop, to_graph
 
-LANE = 36.0  # the height of one line of requests
+LANE = 40.0  # the height of one line of requests
 WIDTH = 1120.0
 TOP = 72.0
 WORKERS_SHOWN = 4

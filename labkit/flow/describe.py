@@ -58,7 +58,7 @@ def target_node(event: AuditEvent) -> str:
 def _refusal(event: AuditEvent) -> str:
     reason = _dig(event.response, "reason") or "unknown reason"
     if reason == "Conflict":
-        return "it has changed in between"
+        return "out of date"
     return f"{reason}: {_dig(event.response, 'message') or event.code}"
 
 

@@ -226,11 +226,12 @@ def _step(axes: Axes, flow: Flow, hops: tuple[Hop, ...], x: float, y: float) -> 
     number_width = 32 if len(flow.hops) <= _STEPS_SHOWN else 80
     _badge(axes, x + (number_width - 8 - _badge_width(number)), y, number, hops)
     _text(axes, x + number_width + 56, y, _after(flow, first), color=QUIET, size=SMALL, align="right")
-    who = f"{first.source.name} "
+    sources = {hop.source for hop in hops}
+    who = first.source.name if len(sources) == 1 else f"{len(sources)} {first.source.kind}s"
     x += number_width + 64
     _text(axes, x, y, who, size=SMALL, color=paint if not quiet else QUIET, weight="bold")
-    taken = number_width + 64 + _width(who, SMALL, "bold") + 6
-    room = WIDTH / 2 - _MARGIN - taken
+    taken = number_width + 64 + _width(who, SMALL, "bold") + 10
+    room = WIDTH / 2 - 1.5 * _MARGIN - taken
     _text(axes, x + taken - number_width - 64, y, _fit(what, room), size=SMALL, color=QUIET if quiet else INK)
 
 
@@ -241,10 +242,10 @@ def _after(flow: Flow, hop: Hop) -> str:
 
 
 def _brief(flow: Flow, text: str) -> str:
-    """Shorten the names of the flow's own pods to what tells them apart."""
+    """Shorten the names of the flow's own pods and replica sets to what tells them apart."""
     for pod in flow.pods:
         text = text.replace(pod, f"…{pod[-5:]}")
-    return text
+    return text.replace(f"replica set {flow.subject.name}-", "replica set …")
 
 
 def _rounded(

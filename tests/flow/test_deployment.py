@@ -142,7 +142,7 @@ def test_reads_are_left_out_but_for_the_look_after_a_refusal() -> None:
     ]
     refused, look = deployment_flow(events, "tomcat").hops[3:]
     assert refused.failed
-    assert refused.what == "reports replica set tomcat-5c8: refused, it has changed in between"
+    assert refused.what == "reports replica set tomcat-5c8: refused, out of date"
     assert (look.verb, look.because) == ("get", "names replicasets/tomcat-5c8, after its update was refused")
 
 

@@ -84,7 +84,7 @@ def test_every_hop_has_evidence_and_a_reason(tomcat: Flow) -> None:
 def test_refusals_are_told_and_followed_by_another_look(tomcat: Flow) -> None:
     refused = [hop for hop in tomcat.hops if hop.failed]
     assert refused
-    assert all(hop.code == 409 and hop.what.endswith("it has changed in between") for hop in refused)
+    assert all(hop.code == 409 and hop.what.endswith("out of date") for hop in refused)
     assert any(hop.verb == "get" and hop.because.endswith("after its update was refused") for hop in tomcat.hops)
 
 

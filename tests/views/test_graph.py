@@ -69,6 +69,10 @@ def test_fifty_pods_are_listed_by_kind() -> None:
     assert len(text) < 150
 
 
+def test_nodes_drawn_as_one_are_not_called_by_one_name() -> None:
+    assert "47 kubelets" in words(to_svg(flow_of(50, 50)))
+
+
 def test_the_alternative_text_tells_every_request() -> None:
     flow = flow_of(2)
     assert all(f"{hop.number}. {hop.source.name} {hop.what}" in alt_text(flow) for hop in flow.requests)

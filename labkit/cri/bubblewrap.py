@@ -186,10 +186,10 @@ def enter_pod(pid: int, *, network: bool, ipc: bool) -> list[str]:
     return [NSENTER, *(f"--{kind}=/proc/{pid}/ns/{kind}" for kind in own), "--"] if own else []
 
 
-def enter_container(pid: int, workdir: str) -> list[str]:
-    """Return the command that enters all namespaces of a container's process and starts what follows there."""
-    kinds = ["--mount", "--pid", "--net", "--ipc", "--uts"]
-    return [NSENTER, f"--target={pid}", *kinds, f"--wd=/proc/{pid}/root{workdir}", "--"]
+def enter_container(pid: int, kinds: Iterable[str], workdir: str) -> list[str]:
+    """Return the command that enters namespaces, named as in /proc, of a container's process and runs what follows."""
+    options = [f"--{kind.replace('mnt', 'mount')}" for kind in kinds]
+    return [NSENTER, f"--target={pid}", *options, f"--wd=/proc/{pid}/root{workdir}", "--"]
 
 
 def set_user(tool: list[str], user: User) -> list[str]:

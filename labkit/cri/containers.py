@@ -265,11 +265,19 @@ class Containers:
             processes.on_exit(container.record.monitor, lambda: self._ended(container))
 
     def _ended(self, container: Container) -> None:
-        """Note how a container ended, end what is left in it, and write the rest of its output."""
+        """End what a container's program has left behind; once all is gone, note how the program ended."""
+        left = self._processes(container)
+        for process in left:
+            process.signal(signal.SIGKILL)
+        if left:
+            processes.on_exit(left[0], lambda: self._ended(container))
+        else:
+            self._finish(container)
+
+    def _finish(self, container: Container) -> None:
+        """Note how a container ended, and write the rest of its output."""
         record = container.record
         returncode = container.handle.wait() if container.handle else None
-        for process in self._processes(container):
-            process.signal(signal.SIGKILL)
         code = launch.status(container.folder / "status").get("exit-code")
         if code is None:
             code = _UNKNOWN if returncode is None else processes.exit_code(returncode)

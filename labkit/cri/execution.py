@@ -6,6 +6,7 @@ Sources: the CRI's ``ExecSync``; containerd's ``container_execsync.go`` for the 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 from labkit.cri import bubblewrap, processes, rootfs
@@ -16,6 +17,7 @@ from labkit.cri.errors import DeadlineError
 from labkit.cri.sandboxes import Sandboxes
 
 OUTPUT_LIMIT = 16 * 1024 * 1024
+_NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")
 _DRAIN = 1.0  # seconds for output that a process's children still hold open
 
 
@@ -63,18 +65,19 @@ class Execution:
         ]
         try:
             async with asyncio.timeout(timeout or None):
-                code = await process.wait()
+                code = await processes.wait(process)
             await asyncio.wait(readers, timeout=_DRAIN)
         except TimeoutError as error:
             raise DeadlineError(f"command {command[0]!r} did not end within {timeout:g} s and was ended") from error
         finally:
             if process.returncode is None:
                 kill(process.pid)
-                await process.wait()
+                await processes.wait(process)
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
-        return processes.exit_code(code), bytes(outputs[0]), bytes(outputs[1])
+            process._transport.close()  # type: ignore[attr-defined] # or its pipes stay open as long as a child of the process has them
+        return code, bytes(outputs[0]), bytes(outputs[1])
 
     def command(self, container_id: str, command: list[str], *, tty: bool) -> tuple[list[str], dict[str, str]]:
         """Return the command that starts a process as the container's own program was, and its environment.
@@ -89,7 +92,12 @@ class Execution:
         sandbox = self._sandboxes.get(container.record.sandbox_id)
         like = plan(container.config, container.image, sandbox, self._config)
         setpriv = rootfs.tool(container.image, "setpriv")
-        argv = bubblewrap.enter_container(main.pid, like.workdir)
+        kinds = [
+            kind
+            for kind in _NAMESPACES
+            if processes.namespace(main.pid, kind) != processes.namespace(os.getpid(), kind)
+        ]
+        argv = bubblewrap.enter_container(main.pid, kinds, like.workdir)
         if like.user.is_root:
             argv += bubblewrap.limit(setpriv, like.capabilities, privileged=like.privileged)
         else:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = "/proc"
+_PAUSE = 0.001
 
 
 def stat(pid: int) -> list[str] | None:
@@ -159,6 +160,15 @@ def executable(pid: int) -> str | None:
 def exit_code(returncode: int) -> int:
     """Return an exit code as a shell shows it: 128 + number after a signal."""
     return 128 - returncode if returncode < 0 else returncode
+
+
+async def wait(process: asyncio.subprocess.Process) -> int:
+    """Return a child's exit code as soon as it ends; asyncio's own ``wait`` waits for whoever holds its pipes, too."""
+    if identity := Identity.of(process.pid):
+        await ended(identity)
+    while process.returncode is None:  # until asyncio has reaped it
+        await asyncio.sleep(_PAUSE)
+    return exit_code(process.returncode)
 
 
 async def run(argv: list[str], *, env: dict[str, str], stdin: bytes, timeout: float) -> tuple[int, bytes, bytes]:

@@ -47,9 +47,9 @@ class Reference:
         ArgumentError
             If the text is no image reference.
         """
-        name, _, digest = text.partition("@")
+        name, at, digest = text.partition("@")
         head, slash, last = name.rpartition("/")
-        last, _, tag = last.partition(":")
+        last, colon, tag = last.partition(":")
         repository = head + slash + last
         domain, slash, path = repository.partition("/")
         if not slash or not (set(domain) & set(".:[") or domain == "localhost"):
@@ -57,7 +57,7 @@ class Reference:
         if domain in {"docker.io", "index.docker.io"}:
             domain, path = "docker.io", path if "/" in path else f"library/{path}"
         valid = _DOMAIN.fullmatch(domain) and _REPOSITORY.fullmatch(path)
-        if not valid or (tag and not _TAG.fullmatch(tag)) or (digest and not _DIGEST.fullmatch(digest)):
+        if not valid or (colon and not _TAG.fullmatch(tag)) or (at and not _DIGEST.fullmatch(digest)):
             raise ArgumentError(
                 f"{text!r} is not an image reference",
                 why="A reference is [registry/]name[:tag][@sha256:digest], the name in lower case.",

@@ -100,21 +100,20 @@ def _answer(
     logged = bool(_CHANGES.match(name)) and name != "UpdateRuntimeConfig"
 
     async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        started, problem, response = time.time_ns(), "", None
-        about = subjects.before(request) if logged else {}
+        started, about = time.time_ns(), subjects.before(request) if logged else {}
+        response, code, problem = None, "INTERNAL", ""
         try:
             response = await function(request)
         except LabkitError as error:
+            code = error.code if isinstance(error, CriError) else "UNKNOWN"
             problem = " ".join(filter(None, (f"{error.what}{':' if error.why else ''}", error.why, error.fix)))
-            code = grpc.StatusCode[error.code if isinstance(error, CriError) else "UNKNOWN"]
-            await context.abort(code, problem)
         except Exception as error:
             _log.exception("%s failed", name)
             problem = f"{type(error).__name__}: {error}"
-            await context.abort(grpc.StatusCode.INTERNAL, problem)
-        finally:
-            if logged:
-                calls.write(name, started, about | Subjects.after(response), problem)
+        if logged:
+            calls.write(name, started, about | Subjects.after(response), problem)
+        if problem:
+            await context.abort(grpc.StatusCode[code], problem)
         return response
 
     return answer

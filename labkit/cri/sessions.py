@@ -107,7 +107,9 @@ class Sessions:
         ending.callback(_end, process)
         if process.stdin:
             ending.callback(process.stdin.close)
-        return Session(_exit_code(process), ending, stdin=process.stdin, stdout=process.stdout, stderr=process.stderr)
+        return Session(
+            processes.wait(process), ending, stdin=process.stdin, stdout=process.stdout, stderr=process.stderr
+        )
 
     async def _open_terminal(self, main: Identity, argv: list[str], env: dict[str, str], *, stdin: bool) -> Session:
         with contextlib.ExitStack() as ending:
@@ -122,7 +124,7 @@ class Sessions:
             ending.callback(_end, process)
             writer = await _writer(os.dup(master), ending) if stdin else None
             reader = await _reader(os.dup(master), ending)
-            return Session(_exit_code(process), ending.pop_all(), stdin=writer, stdout=reader, terminal=master)
+            return Session(processes.wait(process), ending.pop_all(), stdin=writer, stdout=reader, terminal=master)
 
     async def open_attach(self, container_id: str, *, tty: bool, stdin: bool) -> Session:
         """Join the streams of a container's main process."""
@@ -232,10 +234,6 @@ def _terminal(main: Identity) -> tuple[int, int]:
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     return master, slave
-
-
-async def _exit_code(process: asyncio.subprocess.Process) -> int:
-    return processes.exit_code(await process.wait())
 
 
 async def _container_exit_code(container: Container) -> int:

@@ -236,20 +236,18 @@ class Containers:
         assert record.monitor is not None  # noqa: S101 - set by _launch
         pump = self._open_pump(container)
         detach = pump.attach(lambda _stream, data: said.extend(data[: _COMPLAINT - len(said)]))
-        found = await launch.program(container.folder / "status", record.monitor, init=record.has_init)
+        main = await launch.program(container.folder, record.monitor, init=record.has_init)
         pump.poll()
         detach()
         why = said.decode(errors="replace").strip()
-        if not found and why.startswith(("bwrap:", "nsenter:", "setpriv:", "setsid:")):
+        if not main and why.startswith(("bwrap:", "nsenter:", "setpriv:", "setsid:")):
             self._watch(container)
             await container.exited.wait()
             record.exit_code, record.reason, record.message = _CANNOT_RUN, "StartError", why
             self._save(container)
             raise StateError(f"Container {container.config.metadata.name} cannot be started", why=why)
         record.state, record.started_at = api.CONTAINER_RUNNING, time.time_ns()
-        if found:
-            record.init, record.main = found
-            record.mounts = processes.namespace(found[1].pid, "mnt") or ""
+        self._identify(container, main)
         self._save(container)
         self._watch(container)
 
@@ -341,8 +339,8 @@ class Containers:
         """Go on with a container that had been started."""
         record, config = container.record, container.config
         alive = record.monitor is not None and record.monitor.alive()
-        if alive and not record.init:
-            self._identify(container)
+        if not record.init:  # the runtime ended just after it had started bubblewrap
+            self._identify(container, None)
         record.state, record.started_at = api.CONTAINER_RUNNING, record.started_at or time.time_ns()
         if alive and record.init:
             with contextlib.suppress(OSError):  # it has just ended
@@ -353,14 +351,13 @@ class Containers:
         _log.info("container %s (%s) adopted", config.metadata.name, record.id)
         self._watch(container)
 
-    def _identify(self, container: Container) -> None:
-        """Find the processes of a container whose runtime ended just after it had started bubblewrap."""
+    def _identify(self, container: Container, main: Identity | None) -> None:
+        """Remember a container's processes, also if its program has already ended: it may have left others behind."""
         record = container.record
-        first = launch.status(container.folder / "status").get("child-pid")
-        if first and record.monitor and processes.parent(first) == record.monitor.pid:
-            record.init = Identity.of(first)
-            main = next(iter(processes.children(first)), first) if record.has_init else first
-            record.main, record.mounts = Identity.of(main), processes.namespace(first, "mnt") or ""
+        record.init = launch.first(container.folder, record.monitor) if record.monitor else None
+        if record.init:
+            record.main = main or launch.main_of(record.init, init=record.has_init)
+            record.mounts = processes.namespace(record.init.pid, "mnt") or ""
 
     def _user(self, config: api.ContainerConfig, pod: str) -> User:
         """Return who a container runs as; where that is not who it asks for, say so once for a pod."""

@@ -7,6 +7,7 @@ go to a file, so an exit code is known even if nobody was there when it happened
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -97,13 +98,30 @@ def status(path: Path) -> dict[str, int]:
     return found
 
 
-async def program(path: Path, monitor: Identity, *, init: bool) -> tuple[Identity, Identity] | None:
+def first(folder: Path, monitor: Identity) -> Identity | None:
+    """Return a sandbox's first process: bubblewrap's child or, once bubblewrap has ended, who writes to its output."""
+    pid = status(folder / "status").get("child-pid")
+    if pid is None:
+        return None
+    with contextlib.suppress(OSError):
+        if processes.parent(pid) == monitor.pid or Path(f"/proc/{pid}/fd/1").samefile(folder / "stdout"):
+            return Identity.of(pid)
+    return None
+
+
+def main_of(eldest: Identity, *, init: bool) -> Identity | None:
+    """Return a sandbox's own program: its first process or, where that is an init, the init's first child."""
+    children = processes.children(eldest.pid) if init else [eldest.pid]
+    return Identity.of(children[0]) if children else None
+
+
+async def program(folder: Path, monitor: Identity, *, init: bool) -> Identity | None:
     """Wait until a sandbox's own program runs.
 
     Parameters
     ----------
-    path : Path
-        The status file.
+    folder : Path
+        Where the status file is.
     monitor : Identity
         Bubblewrap's outer process.
     init : bool
@@ -111,17 +129,15 @@ async def program(path: Path, monitor: Identity, *, init: bool) -> tuple[Identit
 
     Returns
     -------
-    tuple of Identity, Identity or None
-        The sandbox's first process and its program (the same without an init); None if bubblewrap ended before.
+    Identity or None
+        The program; None if bubblewrap ended before it was seen.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _PATIENCE
     while monitor.alive() and loop.time() < deadline:
-        first = Identity.of(status(path).get("child-pid", -1))
-        if first and (processes.parent(first.pid) == monitor.pid or not init):
-            main = first if not init else next((Identity.of(pid) for pid in processes.children(first.pid)), None)
-            if main and _is_own(main.pid):
-                return first, main
+        eldest = first(folder, monitor)
+        if eldest and (main := main_of(eldest, init=init)) and _is_own(main.pid):
+            return main
         await asyncio.sleep(_PAUSE)
     return None
 

@@ -221,11 +221,11 @@ class Sandboxes:
                 os.close(opened)
         self._save(sandbox)
         self._watch(sandbox)
-        found = await launch.program(status, sandbox.record.monitor, init=sandbox.shared_pids)
-        if not found:
+        program = await launch.program(sandbox.folder, sandbox.record.monitor, init=sandbox.shared_pids)
+        if not program:
             why = (sandbox.folder / "errors").read_text(errors="replace").strip()
             raise StateError("The pod's sandbox did not start", why=why or "bubblewrap ended without a word")
-        sandbox.record.holder = found[0]
+        sandbox.record.holder = launch.first(sandbox.folder, sandbox.record.monitor)
         self._save(sandbox)
 
     async def _tune(self, sandbox: Sandbox) -> None:

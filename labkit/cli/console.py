@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -50,8 +50,18 @@ def say(words: str = "", style: str = "") -> None:
     out().print(text(words, style), soft_wrap=True)
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table without rules: its last column wraps; a terminal too narrow even so gets a line for each cell."""
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Container[str] = ()) -> None:
+    """Print a table without rules: its last column wraps; a terminal too narrow even so gets a line for each cell.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        Of the columns.
+    rows : iterable of sequence of str
+        A cell for each column.
+    right : container of str
+        Titles of columns with numbers.
+    """
     console, rows = out(), list(rows)
     widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
     if sum(widths[:-1]) + _GAP * len(widths) + min(widths[-1], _NARROWEST) > console.width:
@@ -62,7 +72,9 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         return
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for title in titles:
-        grid.add_column(title, overflow="fold", no_wrap=title != titles[-1])
+        grid.add_column(
+            title, overflow="fold", no_wrap=title != titles[-1], justify="right" if title in right else "left"
+        )
     for row in rows:
         grid.add_row(*(text(cell) for cell in row))
     with console.capture() as captured:

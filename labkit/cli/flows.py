@@ -23,7 +23,7 @@ def show(flow: Flow) -> None:
             console.say(whole)
             return
     columns = [table.HEADINGS.index(heading) for heading in _ESSENTIAL]
-    console.table(_ESSENTIAL, [[row[column] for column in columns] for row in table.rows(flow)])
+    console.table(_ESSENTIAL, [[row[column] for column in columns] for row in table.rows(flow)], right=("#", "+ms"))
 
 
 def draw(flow: Flow, path: Path, control_plane: str) -> None:

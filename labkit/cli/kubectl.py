@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labkit.cli import console
 from labkit.cli.execute import become
-from labkit.cli.options import DEFAULT_NAME, Name, chosen_name, example, find_lab
+from labkit.cli.options import DEFAULT_NAME, Name, chosen_name, example, find_folder, find_lab
 from labkit.errors import ClusterError
+
+if TYPE_CHECKING:
+    from labkit.cluster.state import LabFolder
 
 app = typer.Typer()
 _UNTOUCHED = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
@@ -27,16 +30,13 @@ def kubectl(
     Every argument is kubectl's own; the lab is chosen before the word kubectl, or by the variable LABKIT_NAME.
     """
     from labkit import components  # noqa: PLC0415 - costs time that `--help` has not
-    from labkit.cluster.state import LabFolder  # noqa: PLC0415
     from labkit.lab.kubectl import environment  # noqa: PLC0415
 
     words = arguments or []
     program = components.ensure().program("kubectl")
-    if {"-h", "--help"}.isdisjoint(words) and words[:1] != ["help"] and words:
-        lab = find_lab(chosen_name())
-        if not lab.cluster.running:
-            raise ClusterError(f"Lab {lab.name!r} does not run", fix=f"labkit start --name {lab.name}")
-    become([program, *words], environment(LabFolder.of(chosen_name()).kubeconfig, program))
+    if not words or words[0] == "help" or not {"-h", "--help"}.isdisjoint(words):
+        become([program, *words])
+    become([program, *words], environment(_running(chosen_name()).kubeconfig, program))
 
 
 @app.command(epilog=example("export KUBECONFIG=$(labkit kubeconfig)"))
@@ -53,3 +53,13 @@ def kubeconfig(
             fix=f"labkit up --name {name}",
         )
     console.say(lab.kubeconfig.read_text().rstrip("\n") if raw else str(lab.kubeconfig))
+
+
+def _running(name: str) -> LabFolder:
+    """Return the folder of a lab that runs; without one, kubectl could only say that nobody answers."""
+    from labkit.node import outer  # noqa: PLC0415 - costs time that `--help` has not
+
+    folder = find_folder(name)
+    if outer.find(folder.path) is None:
+        raise ClusterError(f"Lab {name!r} does not run", fix=f"labkit start --name {name}")
+    return folder

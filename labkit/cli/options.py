@@ -11,6 +11,7 @@ from labkit.cli.progress import progress
 from labkit.errors import LabkitError, UsageError
 
 if TYPE_CHECKING:
+    from labkit.cluster.state import LabFolder
     from labkit.lab import Lab
 
 DEFAULT_NAME = "lab"
@@ -57,26 +58,39 @@ Name = Annotated[
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="The node's name.", autocompletion=complete_node)]
 
 
-def find_lab(name: str) -> Lab:
-    """Return a lab that exists, with the programs that it needs fetched where they have gone missing.
+def find_folder(name: str) -> LabFolder:
+    """Return the folder of a lab that exists.
 
     Raises
     ------
     UsageError
         There is none of that name; the message has the names of those there are.
     """
-    import labkit  # noqa: PLC0415 - as above
-    from labkit import components  # noqa: PLC0415
-    from labkit.cluster.state import LabFolder, lab_names  # noqa: PLC0415
+    from labkit.cluster.state import LabFolder, lab_names  # noqa: PLC0415 - costs time that `--help` has not
 
-    names = lab_names()
-    if not LabFolder.of(name).path.exists() and names:
+    folder, names = LabFolder.of(name), lab_names()
+    if name not in names and names:
         raise UsageError(
             f"There is no lab {name!r}",
             why=f"there is {', '.join(names)}",
             fix=f"say --name {names[0]}, or make it: labkit up --name {name}",
         )
-    LabFolder.of(name).load_spec()
+    folder.load_spec()
+    return folder
+
+
+def find_lab(name: str) -> Lab:
+    """Return a lab that exists, with the programs that it needs fetched where they have gone missing.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name.
+    """
+    import labkit  # noqa: PLC0415 - as above
+    from labkit import components  # noqa: PLC0415
+
+    find_folder(name)
     with progress() as reporter:
         components.ensure(reporter)
     return labkit.attach(name)

@@ -113,20 +113,21 @@ class _LiveLines(_Lines):
     def live(self) -> Iterator[None]:
         """Paint a part of the terminal again and again; it is gone at the end, the lines of what is done stay."""
         ended = threading.Event()
-        with Live(console=self._err, auto_refresh=False, transient=True) as live:
+        live = Live(console=self._err, auto_refresh=False, transient=True)
 
-            def paint() -> None:
-                while not ended.wait(1 / _PER_SECOND):
-                    self._paint(live)
-
-            painter = threading.Thread(target=paint, name="progress", daemon=True)
-            painter.start()
-            try:
-                yield
-            finally:
-                ended.set()
-                painter.join()
+        def paint() -> None:
+            while not ended.wait(1 / _PER_SECOND):
                 self._paint(live)
+
+        painter = threading.Thread(target=paint, name="progress", daemon=True)
+        painter.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            painter.join()
+            self._paint(live)
+            live.stop()
 
     def listen(self, event: PhaseEvent) -> None:
         """Take note of an event."""
@@ -143,6 +144,8 @@ class _LiveLines(_Lines):
         with self._lock:
             done, self._done = self._done, []
             running = list(self._running.values())
+        if running or done:
+            live.start()
         live.update(self._render(running))
         for line in done:
             self._err.print(line, soft_wrap=True)

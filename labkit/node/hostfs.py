@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import labkit
+_PACKAGE = Path(__file__).parents[1]
 
 #: Settings that programs of /usr read at fixed places; each is bound read-only where the machine has it.
 _ETC = (
@@ -28,7 +28,7 @@ _TOP_LEVEL = tuple(Path("/", name) for name in ("bin", "sbin", "lib", "lib32", "
 
 def python_paths() -> list[Path]:
     """Return the folders that this Python needs to run labkit: its environment, its base and the package's parent."""
-    paths = {Path(sys.prefix), Path(sys.base_prefix), Path(labkit.__file__).parents[1]}
+    paths = {Path(sys.prefix), Path(sys.base_prefix), _PACKAGE.parent}
     return sorted(path for path in paths if not path.is_relative_to("/usr"))
 
 

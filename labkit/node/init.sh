@@ -20,13 +20,13 @@ keep_running() { # NAME COMMAND...
     done
 }
 
-run_kubelet() {
+run_kubelet() ( # in a shell of its own, which exec replaces
     # Written by `kubeadm init` and `kubeadm join`; kubelet's own unit file for systemd reads the same one.
     . /var/lib/kubelet/kubeadm-flags.env
     # shellcheck disable=SC2086  # the flags are words
     exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
         --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml $KUBELET_KUBEADM_ARGS
-}
+)
 
 keep_running runtime "$python" -I -m labkit.cri --config /etc/labkit/runtime.json &
 until [ -s /var/lib/kubelet/config.yaml ] && [ -s /var/lib/kubelet/kubeadm-flags.env ] && [ -S /run/labkit/cri.sock ]; do

@@ -12,7 +12,7 @@ from labkit.cluster.bootstrap import ca_hash, new_token
 from labkit.cluster.network_agent import cni_config, routes
 from labkit.cluster.spec import LabSpec
 
-TOKEN = "abcdef.0123456789abcdef"
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - of no cluster
 
 
 def _validate(document: str, tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_the_agent_routes_to_other_nodes_pods_only() -> None:
         "node-01": node("192.168.1.0/24", "172.30.0.11"),
         "node-02": node(None, "172.30.0.12"),
     }
-    assert routes(nodes, "node-01") == {"192.168.0.0/24": "172.30.0.10"}  # type: ignore[arg-type]
-    assert routes(nodes, "node-02") == {  # type: ignore[arg-type]
+    assert routes(nodes, "node-01") == {"192.168.0.0/24": "172.30.0.10"}
+    assert routes(nodes, "node-02") == {
         "192.168.0.0/24": "172.30.0.10",
         "192.168.1.0/24": "172.30.0.11",
     }

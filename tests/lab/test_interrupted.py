@@ -1,4 +1,4 @@
-"""`up` ended half-way, by Ctrl-C and by SIGKILL, in each of its phases: the next `up` is not disturbed by what is left."""
+"""`up` ended half-way, by Ctrl-C and by SIGKILL, in each of its phases: the next `up` finds its way."""
 
 from __future__ import annotations
 

@@ -116,18 +116,12 @@ def test_a_later_process_of_the_same_pid_is_not_the_same() -> None:
 
 
 def _with_argument(argument: str) -> list[int]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if argument in (process.info["cmdline"] or []):
-            found.append(process.pid)
-    return found
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if argument in (p.info["cmdline"] or [])]
 
 
 def _listens_only_on_loopback(port: int) -> bool:
-    addresses = {
-        c.laddr.ip for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.laddr.port == port
-    }
-    return addresses == {"127.0.0.1"}
+    listening = [c.laddr for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    return {address.ip for address in listening if address and address.port == port} == {"127.0.0.1"}
 
 
 def _eventually(condition: object, timeout: float = 5.0) -> None:

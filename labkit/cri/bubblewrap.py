@@ -139,6 +139,7 @@ class Container:
             argv += ["--bind", "/proc/sys", "/proc/sys"]
         for bind in self.binds:
             argv += bind.arguments()
+        argv += ["--dir", self.workdir]  # made where it is missing, as other runtimes do
         if self.readonly_root:
             argv += ["--remount-ro", "/"]
         argv += ["--cap-drop", "ALL"]

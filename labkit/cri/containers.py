@@ -185,6 +185,8 @@ class Containers:
         StateError
             If the container is not fresh, its pod is not ready or its program cannot be run.
         """
+        if self._new_proc is None:
+            self._new_proc = await launch.can_mount_proc()
         if container.record.state != api.CONTAINER_CREATED or container.record.monitor:
             raise StateError(f"Container {container.config.metadata.name} ({container.id}) was started before")
         if not sandbox.ready:
@@ -192,8 +194,6 @@ class Containers:
         command = plan(container.config, container.image, sandbox, self._config)
         if command.target_id:
             command = dataclasses.replace(command, pid_holder=self.get(command.target_id).program())
-        if self._new_proc is None:
-            self._new_proc = await launch.can_mount_proc()
         self._launch(container, sandbox, command)
         await self._settle(container)
 

@@ -28,11 +28,12 @@ from labkit.cri.sessions import Sessions
 from labkit.cri.store import ImageStore
 from labkit.cri.streaming import StreamingServer
 from labkit.cri.subjects import Subjects
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, UsageError
 
 _log = logging.getLogger(__name__)
 _CHANGES = re.compile("Run|Stop|Remove|Create|Start|Update|Reopen|Exec|Attach|PortForward|Pull")
 _MESSAGE_LIMIT = 64 * 1024 * 1024  # an exec's output can be 2 x 16 MiB; kubelet accepts 16 MiB messages
+_CODES: dict[type[LabkitError], str] = {UsageError: "INVALID_ARGUMENT"}  # of errors that are not the runtime's own
 
 Method = Callable[[Any], Awaitable[Any]]
 
@@ -105,7 +106,7 @@ def _answer(
         try:
             response = await function(request)
         except LabkitError as error:
-            code = error.code if isinstance(error, CriError) else "UNKNOWN"
+            code = error.code if isinstance(error, CriError) else _CODES.get(type(error), "UNKNOWN")
             problem = " ".join(filter(None, (f"{error.what}{':' if error.why else ''}", error.why, error.fix)))
         except Exception as error:
             _log.exception("%s failed", name)

@@ -48,13 +48,7 @@ class ImageStore:
 
     def find(self, text: str) -> tuple[Image, list[str]] | None:
         """Return a pulled image, by reference or id, with all references it was pulled by; None if there is none."""
-        if text in self._pulled.values():
-            identifier: str | None = text
-        else:
-            try:
-                identifier = self._pulled.get(str(Reference.parse(text)))
-            except ArgumentError:
-                return None
+        identifier = text if text in self._pulled.values() else self._identify(text)
         references = [reference for reference, pulled in self._pulled.items() if pulled == identifier]
         for reference in references:
             image = self._current(reference)
@@ -72,6 +66,17 @@ class ImageStore:
         if found := self.find(text):
             self._pulled = {key: value for key, value in self._pulled.items() if value != found[0].id}
             self._save()
+
+    def _identify(self, text: str) -> str | None:
+        """Return the id that a reference was pulled as; one by digest means any pull of its repository."""
+        try:
+            wanted = Reference.parse(text)
+        except ArgumentError:
+            return None
+        if not wanted.digest:
+            return self._pulled.get(str(wanted))
+        pulled = {Reference.parse(key).repository for key, value in self._pulled.items() if value == wanted.digest}
+        return wanted.digest if wanted.repository in pulled else None
 
     def _current(self, reference: str) -> Image | None:
         """Return what the catalogue says now; it may have been changed since the pull."""

@@ -173,11 +173,11 @@ class Node:
         self.client = Client(self.root / "run/labkit/cri.sock")
         self.start()
 
-    def use_network(self) -> None:
+    def use_network(self, *more: dict[str, Any]) -> None:
         """Configure a pod network, as a network add-on does."""
         bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False}
         bridge["ipam"] = {"type": "host-local", "ranges": [[{"subnet": "192.168.7.0/24"}]], "dataDir": "/run/cni"}
-        values = {"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]}
+        values = {"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge, *more]}
         (self.root / "etc/cni/net.d/10-pods.conflist").write_text(json.dumps(values))
 
     def enter(self, *command: str) -> subprocess.CompletedProcess[str]:

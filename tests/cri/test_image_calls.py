@@ -22,7 +22,9 @@ def test_an_image_is_there_only_after_it_was_pulled(own_node: Node) -> None:
     assert image.size > 100_000
     assert [each.id for each in client.ListImages().images] == [reference]
     assert client.ImageStatus(image=spec(reference)).image.id == reference
-    assert client.ImageStatus(image=spec(image.repo_digests[0])).image.id in ("", reference)
+    assert client.ImageStatus(image=spec(image.repo_digests[0])).image.id == reference
+    assert not client.ImageStatus(image=spec(f"docker.io/library/tomcat@{reference}")).HasField("image")
+    assert not client.ImageStatus(image=spec("No Such")).HasField("image")
     client.RemoveImage(image=spec(reference))
     client.RemoveImage(image=spec(reference))
     assert not client.ImageStatus(image=spec("busybox")).HasField("image")

@@ -1,6 +1,7 @@
 """Pod sandboxes: their namespaces, network and files, and that stopping and removing can be repeated."""
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -54,6 +55,17 @@ def test_pods_reach_each_other_and_addresses_are_given_back(node: Node) -> None:
     server.remove()
     client.remove()
     assert not (leases / address).exists()
+
+
+def test_a_host_port_leads_to_the_pod(own_node: Node) -> None:
+    own_node.use_network({"type": "portmap", "capabilities": {"portMappings": True}})
+    ports = [api.PortMapping(host_port=8081, container_port=8080)]
+    pod = own_node.pod(network=api.POD, port_mappings=ports)
+    pod.run("labkit/standin")
+    fetch = "import urllib.request; print(urllib.request.urlopen('http://192.168.7.1:8081', timeout=5).read().decode())"
+    assert pod.name in eventually(lambda: own_node.enter(sys.executable, "-c", fetch).stdout)
+    pod.remove()
+    assert "8081" not in own_node.enter("iptables-save").stdout
 
 
 def test_two_containers_share_localhost_and_a_volume(node: Node) -> None:

@@ -31,7 +31,7 @@ from labkit.cri.subjects import Subjects
 from labkit.errors import LabkitError, UsageError
 
 _log = logging.getLogger(__name__)
-_CHANGES = re.compile("Run|Stop|Remove|Create|Start|Update|Reopen|Exec|Attach|PortForward|Pull")
+_CHANGES = re.compile("RunPod|Stop|Remove|Create|Start|Update(Pod|Container)|Reopen|Exec|Attach|PortForward|Pull")
 _MESSAGE_LIMIT = 64 * 1024 * 1024  # an exec's output can be 2 x 16 MiB; kubelet accepts 16 MiB messages
 _CODES: dict[type[LabkitError], str] = {UsageError: "INVALID_ARGUMENT"}  # of errors that are not the runtime's own
 
@@ -98,7 +98,7 @@ def _answer(
     name: str, function: Method, calls: CallsLog, subjects: Subjects
 ) -> Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]:
     """Return a method that turns errors into gRPC statuses and, if it changes something, is logged."""
-    logged = bool(_CHANGES.match(name)) and name != "UpdateRuntimeConfig"
+    logged = bool(_CHANGES.match(name))
 
     async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         started, about = time.time_ns(), subjects.before(request) if logged else {}

@@ -9,6 +9,7 @@ Sources: fifo(7), pty(7), pidfd_getfd(2), bwrap(1) ``--sync-fd``.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,6 @@ def reopen(folder: Path, *, tty: bool, stdin: bool, init: Identity, keep: int | 
 
 def _take(process: Identity, number: int) -> int:
     """Return a copy of another process's descriptor."""
-    import ctypes  # noqa: PLC0415 - a megabyte, for the rare restart with a terminal
-
     pidfd = process.open()
     try:
         taken = ctypes.CDLL(None, use_errno=True).syscall(_SYS_PIDFD_GETFD, pidfd, number, 0)

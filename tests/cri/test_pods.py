@@ -109,6 +109,17 @@ def test_containers_see_each_others_processes_only_if_the_pod_says_so(node: Node
         pod.remove()
 
 
+def test_a_debugging_container_joins_the_processes_of_its_target(node: Node) -> None:
+    pod = node.pod()
+    target = pod.run(command=["sleep", "1236"], name="target")
+    options = api.NamespaceOption(network=api.NODE, pid=api.TARGET, target_id=target.id)
+    debugger = pod.run(command=["sleep", "60"], name="debugger", security={"namespace_options": options})
+    assert b"sleep 1236" in debugger.exec("ps").stdout
+    debugger.stop(1)
+    assert target.status().state == api.CONTAINER_RUNNING
+    pod.remove()
+
+
 def test_a_pod_may_see_the_nodes_processes(node: Node) -> None:
     pod = node.pod(pid=api.NODE)
     inside = pod.run(command=["sleep", "1235"])

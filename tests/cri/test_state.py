@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,13 @@ def test_files_are_private_and_replaced_in_one_step(tmp_path: Path) -> None:
         assert (reader.read(), file.read_bytes()) == (b"one", b"two")
     assert file.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_runtime_is_lean() -> None:
+    heavy = {"kubernetes", "yaml", "networkx", "rich", "typer", "psutil", "matplotlib", "IPython", "websockets"}
+    script = f"import sys, labkit.cri.__main__; print(*{heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"node_name": "a", "socket": 3, "kubernetes_version": "v1"}'])

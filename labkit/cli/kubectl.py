@@ -34,7 +34,8 @@ def kubectl(
 
     words = arguments or []
     program = components.ensure().program("kubectl")
-    if not words or words[0] == "help" or not {"-h", "--help"}.isdisjoint(words):
+    kubectls = words[: words.index("--")] if "--" in words else words  # what follows is for a program in a pod
+    if not words or words[0] == "help" or not {"-h", "--help"}.isdisjoint(kubectls):
         become([program, *words])
     become([program, *words], environment(_running(chosen_name()).kubeconfig, program))
 

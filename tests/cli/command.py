@@ -17,21 +17,28 @@ from typer.testing import CliRunner, Result
 from labkit.cli.app import app
 
 LABKIT = (sys.executable, "-m", "labkit")
-_TIMEOUT = 120
+_TIMEOUT = 200
 
 
 def labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``labkit …`` with pipes."""
-    return subprocess.run(
+    process = subprocess.Popen(
         [*LABKIT, *arguments],
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        check=False,
-        timeout=_TIMEOUT,
     )
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # it then takes down what it has started
+            stdout, stderr = process.communicate()
+            raise AssertionError(f"labkit {' '.join(arguments)} took too long:\n{stdout}\n{stderr}") from None
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def here(*arguments: str, **environment: str) -> Result:

@@ -21,7 +21,11 @@ def _own_state_folder() -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="labkit-tests-"))
     os.environ["LABKIT_STATE"] = str(folder)
     yield
+    left = labkit.lab_names()
+    for name in left:  # of a test that was cut off
+        labkit.down(name)
     shutil.rmtree(folder)
+    assert left == [], "a test left its lab"
 
 
 @pytest.fixture(scope="session")

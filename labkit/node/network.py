@@ -56,6 +56,8 @@ def connect_node(outer: OuterSandbox, namespace: Path, index: int) -> None:
             ip link set eth0 up
             ip route add default via {GATEWAY}
             echo 1 >/proc/sys/net/ipv4/ip_forward
+            # Every refusal is told: CoreDNS asks this node for names outside the cluster, and would wait for an answer.
+            echo 0 >/proc/sys/net/ipv4/icmp_ratelimit
         '
     """
     run(outer.command(["sh", "-c", script, "sh", namespace]), what=f"link node {index} to the lab's network")

@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 import labkit as package
+from labkit.cluster.state import LabFolder
 from labkit.lab import Lab
+from tests import traces
 from tests.cli.command import LABKIT, in_terminal, labkit, without_escapes
 
 pytestmark = pytest.mark.cluster
@@ -207,3 +209,21 @@ def test_the_demo_of_a_lab_that_was_there_leaves_it(lab: Lab, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert f"labkit down --name {lab.name}" in done.stdout
     assert lab.status().state == "running"
+
+
+def test_ctrl_c_during_up_is_one_word_and_leaves_no_process() -> None:
+    name = "cli-interrupted"
+    try:
+        with subprocess.Popen([*LABKIT, "up", "--name", name], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            while "kubeadm init" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=30)[1]
+        assert process.returncode == 130
+        assert said.rstrip().endswith("Interrupted.")
+        assert "✗ kubeadm init" in said
+        assert "Traceback" not in said
+        traces.eventually(lambda: not traces.processes(LabFolder.of(name).path))
+    finally:
+        assert labkit("down", "--name", name).returncode == 0

@@ -72,9 +72,11 @@ def pending(api: ApiServer, spec: LabSpec, nodes: list[str], *, since: float) ->
     missing = [f"node {name}" for name in nodes if name not in present]
     if spec.network:
         missing += [f"node {name}" for name in nodes if name in present and not node_ready(present[name], since)]
-    ready_pods = [pod for pod in pod_list["items"] if _pod_ready(pod, since)]
     for name, count in _expected_pods(spec, nodes).items():
-        found = sum(1 for pod in ready_pods if pod["metadata"]["name"].startswith(f"{name}-"))
+        pods = [pod for pod in pod_list["items"] if pod["metadata"]["name"].startswith(f"{name}-")]
+        # kubeadm gives the control plane's pods a startup probe that first looks after ten seconds: they serve long
+        # before they are called Ready, and that the API server answers is known here.
+        found = sum(_running(pod, since) and (name in _CONTROL_PLANE or _ready(pod)) for pod in pods)
         if found < count:
             missing.append(f"{name} ({found}/{count})" if count > 1 else name)
     return missing
@@ -95,12 +97,14 @@ def _expected_pods(spec: LabSpec, nodes: list[str]) -> dict[str, int]:
     return expected
 
 
-def _pod_ready(pod: dict[str, Any], since: float) -> bool:
-    status = pod["status"]
-    if not any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", [])):
-        return False
-    running = [container["state"].get("running") for container in status.get("containerStatuses", [])]
-    return all(state is not None and _seconds(state["startedAt"]) >= int(since) for state in running)
+def _ready(pod: dict[str, Any]) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+
+
+def _running(pod: dict[str, Any], since: float) -> bool:
+    """Whether all containers of a pod run, and were started after `since`."""
+    states = [container["state"].get("running") for container in pod["status"].get("containerStatuses", [])]
+    return bool(states) and all(state is not None and _seconds(state["startedAt"]) >= int(since) for state in states)
 
 
 def _seconds(timestamp: str | None) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from labkit.cluster import bootstrap, kubeadm, network_addon, readiness
+from labkit.cluster import bootstrap, coredns, kubeadm, network_addon, readiness
 from labkit.cluster.forwards import Forwards, Target
 from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
 from labkit.cluster.state import LabFolder
@@ -21,7 +21,7 @@ from labkit.cri.images import Catalogue
 from labkit.cri.references import Reference
 from labkit.errors import ClusterError, LabkitError, UsageError
 from labkit.node import network, outer
-from labkit.node.node import CRI_SOCKET, Node
+from labkit.node.node import Node
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import run
 from labkit.progress import Progress
@@ -238,8 +238,7 @@ class RootlessCluster:
                 if not futures[0].done() or futures[0].exception() is None:
                     self._write_kubeconfig()
                     futures += [pool.submit(self._join, name, token, progress) for name in self.spec.node_names[1:]]
-                    if self.spec.network:
-                        futures.append(pool.submit(self._apply_network, progress))
+                    futures.append(pool.submit(self._apply_add_ons, progress))
                 for future in futures:
                     future.result()
             except BaseException:
@@ -251,11 +250,11 @@ class RootlessCluster:
 
     def _init(self, token: str, progress: Progress) -> None:
         node = self._control_plane
-        files = {f"{kubeadm.EVIDENCE_FOLDER}/init.yaml": kubeadm.init_documents(self.spec, token)}
+        files = {kubeadm.CONFIG: kubeadm.init_documents(self.spec, token)}
         _write(node, files | kubeadm.evidence_files())
         with progress.phase("kubeadm init") as phase:
-            self._wait_for_runtime(node)
-            command = ["kubeadm", "init", "--config", f"{kubeadm.EVIDENCE_FOLDER}/init.yaml"]
+            node.wait_for_runtime(self._running_sandbox())
+            command = ["kubeadm", "init", "--config", kubeadm.CONFIG]
             log = self.folder.logs / "kubeadm-init.log"
             bootstrap.kubeadm(self.node_command(node.name, command), what="kubeadm init", log=log, phase=phase)
 
@@ -267,25 +266,22 @@ class RootlessCluster:
         path = f"{kubeadm.EVIDENCE_FOLDER}/join.yaml"
         _write(node, {path: document})
         with progress.phase(f"kubeadm join {name}") as phase:
-            self._wait_for_runtime(node)
+            node.wait_for_runtime(self._running_sandbox())
             bootstrap.wait_for_signed_cluster_info(self._forwards.port(_API), token)
             command = self.node_command(name, ["kubeadm", "join", "--config", path])
             log = self.folder.logs / f"kubeadm-join-{name}.log"
             bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
 
-    def _wait_for_runtime(self, node: Node) -> None:
-        script = f"until [ -S {CRI_SOCKET} ]; do sleep 0.02; done"
-        run(self.node_command(node.name, ["sh", "-c", script]), what=f"reach the container runtime of {node.name}")
-
-    def _apply_network(self, progress: Progress) -> None:
-        with progress.phase("network add-on"):
-            apply = ["apply", "--filename", "-"]
-            kubectl = [self._programs.program("kubectl"), f"--kubeconfig={self.kubeconfig}", *apply]
-            run(
-                [str(part) for part in kubectl],
-                what="apply the network add-on",
-                stdin=network_addon.manifest(self.spec),
-            )
+    def _apply_add_ons(self, progress: Progress) -> None:
+        with progress.phase("add-ons"):
+            name = self._control_plane.name
+            printed = run(self.node_command(name, coredns.PRINT_COMMAND), what="print kubeadm's manifest of CoreDNS")
+            manifests = [coredns.with_quick_probe(printed)]
+            if self.spec.network:
+                manifests.append(network_addon.manifest(self.spec))
+            # Validation would have the API server describe all its types first, which takes it a second.
+            apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
+            run(self.node_command(name, apply), what="apply the add-ons", stdin="---\n".join(manifests))
 
     def _write_kubeconfig(self) -> None:
         """Copy the administrator's kubeconfig to the host, with the address that reaches the API server from there."""

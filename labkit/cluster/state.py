@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,11 +102,11 @@ class LabFolder:
         """
         try:
             return LabSpec.load(self.spec_file)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(
                 f"There is no lab {self.path.name!r}", why=f"{self.path} does not exist", fix="labkit up"
             ) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise ClusterError(
                 f"Lab {self.path.name!r} cannot be read",
                 why=f"{self.spec_file}: {error}",
@@ -123,7 +124,9 @@ class LabFolder:
         PreflightError
             The state folder cannot be written.
         """
-        lock_path = paths.cache_dir() / "locks" / f"{self.path.name}.lock"  # a lock must outlive what it guards
+        # A lock must outlive what it guards, so it lies in the cache, under a name that no other state folder shares.
+        digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
+        lock_path = paths.cache_dir() / "locks" / f"{self.path.name}-{digest}.lock"
         try:
             lock_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = filelock.FileLock(lock_path)

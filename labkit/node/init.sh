@@ -8,6 +8,7 @@ log=/var/log/labkit
 PATH=/opt/labkit/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
+rm -f "$log/runtime-serves"
 : >"$log/started" # tells who waits that the sandbox is complete
 
 keep_running() { # NAME COMMAND...
@@ -23,14 +24,15 @@ keep_running() { # NAME COMMAND...
 run_kubelet() ( # in a shell of its own, which exec replaces
     # Written by `kubeadm init` and `kubeadm join`; kubelet's own unit file for systemd reads the same one.
     . /var/lib/kubelet/kubeadm-flags.env
+    export GOGC=50 # memory is scarcer in a lab than processor time
     # shellcheck disable=SC2086  # the flags are words
     exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
         --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml $KUBELET_KUBEADM_ARGS
 )
 
 keep_running runtime "$python" -I -m labkit.cri --config /etc/labkit/runtime.json &
-until [ -s /var/lib/kubelet/config.yaml ] && [ -s /var/lib/kubelet/kubeadm-flags.env ] && [ -S /run/labkit/cri.sock ]; do
-    sleep 0.05
-done
+until [ -S /run/labkit/cri.sock ]; do sleep 0.05; done
+: >"$log/runtime-serves" # tells who waits to run kubeadm
+until [ -s /var/lib/kubelet/config.yaml ] && [ -s /var/lib/kubelet/kubeadm-flags.env ]; do sleep 0.05; done
 keep_running kubelet run_kubelet &
 wait

@@ -28,6 +28,7 @@ _FOLDERS = (
     *("tmp", "var/lib/labkit", "var/log/labkit", "var/tmp"),
 )
 _SETTLE_TIMEOUT = 10.0
+_RUNTIME_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,23 @@ class Node:
             time.sleep(0.005)
         pid = read_child_pid(status) or 0
         self._process.write_text(f"{pid} {_start_time(outer, pid)}")
+
+    def wait_for_runtime(self, outer: OuterSandbox) -> None:
+        """Wait until the node's container runtime serves.
+
+        Raises
+        ------
+        ClusterError
+            It does not; the message has the tail of its log.
+        """
+        mark = self.root / "var/log/labkit/runtime-serves"
+        deadline = time.monotonic() + _RUNTIME_TIMEOUT
+        while not mark.exists():
+            if time.monotonic() > deadline or not outer.alive:
+                log = self.log("runtime")
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:]) if log.exists() else ""
+                raise ClusterError(f"The container runtime of {self.name} does not start", why=tail or "it left no log")
+            time.sleep(0.01)
 
     def stop(self, outer: OuterSandbox) -> None:
         """End every process of the node at once, as pulling its plug would."""

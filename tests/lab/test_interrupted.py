@@ -14,7 +14,7 @@ from labkit.progress import Progress
 from tests import traces
 
 NAME = "interrupted"
-PHASES = ("preflight", "nodes", "kubeadm init", "kubeadm join node-01", "network add-on", "system pods")
+PHASES = ("preflight", "nodes", "kubeadm init", "kubeadm join node-01", "add-ons", "system pods")
 
 #: Starts a lab and says each phase on a line of its own.
 PROGRAM = f"""

@@ -33,7 +33,7 @@ repositories = ["docker.io/learner/greeter"]
 programs = ["/usr/bin/perl"]
 ports = [9000]
 entrypoint = ["/usr/bin/perl", "-e"]
-command = ["$| = 1; print 'hello from a catalogue'; sleep 1000"]
+command = ['$| = 1; print "hello from a catalogue\\n"; sleep 1000']
 
 [image.env]
 GREETING = "on {node}"

@@ -19,9 +19,10 @@ NODES = ("master", "node-01", "node-02")
 @pytest.fixture(scope="module", autouse=True)
 def _objects(space: Space) -> None:
     everywhere = [{"operator": "Exists"}]
+    at_once: Any = {"replicas": 3, "strategy": {"rollingUpdate": {"maxSurge": "100%"}}}
     ordered: Any = {"replicas": 2, "serviceName": "member"}
     space.create(
-        workload("Deployment", "standins", {"replicas": 3}, container("main", image="labkit/standin")),
+        workload("Deployment", "standins", at_once, container("main", image="labkit/standin")),
         workload("DaemonSet", "agent", {}, container("main", LONG), tolerations=everywhere),
         workload("StatefulSet", "member", ordered, container("main", LONG)),
         service("member", "member", 80, 80, clusterIP="None"),
@@ -42,20 +43,6 @@ def _objects(space: Space) -> None:
 def _job(name: str, spec: Manifest, script: str) -> Manifest:
     template = {"spec": {"restartPolicy": "Never", "containers": [container("main", script)]}}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {**spec, "template": template}}
-
-
-def test_job_completes(space: Space) -> None:
-    jobs = BatchV1Api(space.lab.api)
-    traces.eventually(lambda: jobs.read_namespaced_job("sum", space.name).status.completion_time, 60)
-    assert jobs.read_namespaced_job("sum", space.name).status.succeeded == 3
-    logs = space.kubectl("logs", "--selector=batch.kubernetes.io/job-name=sum")
-    assert logs.split() == ["42"] * 3
-
-
-def test_job_of_a_cron_job(space: Space) -> None:
-    space.kubectl("create", "job", "now", "--from=cronjob/nightly")
-    space.kubectl("wait", "--for=condition=Complete", "--timeout=60s", "job/now")
-    assert space.kubectl("logs", "job/now") == "by hand"
 
 
 def test_daemon_set_has_a_pod_on_each_node(space: Space) -> None:
@@ -154,6 +141,20 @@ def test_top_is_not_available(space: Space) -> None:
         done = space.run("top", what)
         assert done.returncode == 1
         assert "Metrics API not available" in done.stderr
+
+
+def test_job_completes(space: Space) -> None:
+    jobs = BatchV1Api(space.lab.api)
+    traces.eventually(lambda: jobs.read_namespaced_job("sum", space.name).status.completion_time, 60)
+    assert jobs.read_namespaced_job("sum", space.name).status.succeeded == 3
+    logs = space.kubectl("logs", "--selector=batch.kubernetes.io/job-name=sum")
+    assert logs.split() == ["42"] * 3
+
+
+def test_job_of_a_cron_job(space: Space) -> None:
+    space.kubectl("create", "job", "now", "--from=cronjob/nightly")
+    space.kubectl("wait", "--for=condition=Complete", "--timeout=60s", "job/now")
+    assert space.kubectl("logs", "job/now") == "by hand"
 
 
 def test_job_that_fails_gives_up(space: Space) -> None:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-import labkit
-from labkit.cluster.state import LabFolder
-from labkit.errors import UsageError
 from labkit.lab import Lab
 from labkit.progress import Progress
 from tests import traces
@@ -24,19 +18,6 @@ $blog->exec('CREATE TABLE IF NOT EXISTS post (title VARCHAR(80))');
 if (isset($_GET['title'])) $blog->prepare('INSERT INTO post VALUES (?)')->execute([$_GET['title']]);
 foreach ($blog->query('SELECT title FROM post') as $post) echo "<h1>{$post['title']}</h1>\\n";
 echo $blog->getAttribute(PDO::ATTR_SERVER_VERSION);
-"""
-CATALOGUE = """
-[[image]]
-name = "greeter"
-about = "Says hello with the machine's own Perl"
-repositories = ["docker.io/learner/greeter"]
-programs = ["/usr/bin/perl"]
-ports = [9000]
-entrypoint = ["/usr/bin/perl", "-e"]
-command = ['$| = 1; print "hello from a catalogue\\n"; sleep 1000']
-
-[image.env]
-GREETING = "on {node}"
 """
 
 
@@ -115,46 +96,6 @@ def test_tomcat_names_where_it_runs(space: Space, name: str) -> None:
     assert "Apache Tomcat/10.1" in page
     assert "successfully installed Tomcat" in page
     assert f"Served by pod {name}, address {found.status.pod_ip}, node {found.spec.node_name}" in page
-
-
-@pytest.fixture(scope="module")
-def own_images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A small lab with an image of the user's own."""
-    file = tmp_path_factory.mktemp("images") / "images.toml"
-    file.write_text(CATALOGUE)
-    with labkit.up("own-images", workers=0, images=file, progress=Progress()) as running:
-        yield running
-
-
-def test_image_of_ones_own(own_images: Lab) -> None:
-    own_images.kubectl("taint node master node-role.kubernetes.io/control-plane-")
-    own_images.deploy("greeter", image="learner/greeter", progress=Progress())
-    traces.eventually(lambda: own_images.kubectl("logs deployment/greeter") == "hello from a catalogue")
-    assert own_images.kubectl("exec deployment/greeter -- printenv GREETING") == "on master"
-    assert own_images.kubectl("get service greeter -o jsonpath={.spec.ports[0].port}") == "9000"
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("[[image]\n", "cannot be read"),
-        ("[settings]\n", "nothing but tables"),
-        (CATALOGUE.replace("about", "abuot"), "unknown key 'abuot'"),
-        (CATALOGUE.replace("[9000]", '"9000"'), "'ports' must be a list of numbers"),
-    ],
-)
-def test_broken_catalogue_is_refused_before_anything_starts(tmp_path: Path, text: str, complaint: str) -> None:
-    file = tmp_path / "images.toml"
-    file.write_text(text)
-    with pytest.raises(UsageError) as caught:
-        labkit.up("broken-images", images=file, progress=Progress())
-    assert complaint in str(caught.value)
-    assert not LabFolder.of("broken-images").path.exists()
-
-
-def test_catalogue_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
-        labkit.up("broken-images", images=tmp_path / "none.toml", progress=Progress())
 
 
 def test_tomcat_through_labkit_open(lab: Lab) -> None:

@@ -139,12 +139,6 @@ def test_failing_init_container_fails_the_pod(space: Space) -> None:
         assert status.state.waiting.reason == "PodInitializing"
 
 
-def test_failing_init_container_is_tried_again(space: Space) -> None:
-    space.until_ready("init-retried")
-    assert space.status("init-retried/first").restart_count == 1
-    assert space.status("init-retried/main").restart_count == 0
-
-
 def test_sidecar_runs_before_and_ends_after_the_main_container(space: Space) -> None:
     assert space.terminated("sidecar/main").exit_code == 0
     assert space.kubectl("logs", "sidecar", "-c", "main") == "sidecar"
@@ -261,6 +255,12 @@ def test_pre_stop_hook_by_http(space: Space, deleted: None) -> None:
 def test_succeeding_liveness_probe_leaves_the_container_alone(space: Space) -> None:
     # They have been probed many times while the other tests ran.
     assert [space.status(f"alive-{kind}").restart_count for kind in HEALS] == [1, 1, 1]
+
+
+def test_failing_init_container_is_tried_again(space: Space) -> None:
+    space.until_ready("init-retried")
+    assert space.status("init-retried/first").restart_count == 1
+    assert space.status("init-retried/main").restart_count == 0
 
 
 def test_restart_policy_always_restarts_success_and_backs_off(space: Space) -> None:

@@ -194,6 +194,15 @@ def test_rules_name_the_service(space: Space, node: str) -> None:
     assert targets == {f"{space.pod(name).status.pod_ip}:8080" for name in WEB}
 
 
+def test_kube_proxy_is_kubeadms_daemon_set(lab: Lab) -> None:
+    get = ["get", "daemonset", "kube-proxy", "--namespace=kube-system", "-o"]
+    assert lab.kubectl([*get, "jsonpath={.status.numberReady}"]) == "3"
+    volume = "{.spec.template.spec.volumes[?(@.configMap)].configMap.name}"
+    assert lab.kubectl([*get, f"jsonpath={volume}"]) == "kube-proxy"
+    config = lab.kubectl(["get", "configmap", "kube-proxy", "--namespace=kube-system", "-o", "jsonpath={.data}"])
+    assert "kind: KubeProxyConfiguration" in config
+
+
 def test_kube_proxy_says_its_mode(space: Space) -> None:
     found = space.lab.kubectl("get pods -n kube-system -l k8s-app=kube-proxy -o name").split()
     assert len(found) == 3

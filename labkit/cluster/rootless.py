@@ -267,7 +267,7 @@ class RootlessCluster:
         _write(node, {path: document})
         with progress.phase(f"kubeadm join {name}") as phase:
             node.wait_for_runtime(self._running_sandbox())
-            bootstrap.wait_for_signed_cluster_info(self._forwards.port(_API), token)
+            bootstrap.wait_for_signed_cluster_info(self._forwards.port(_API), token, unless=lambda: not self.running)
             command = self.node_command(name, ["kubeadm", "join", "--config", path])
             log = self.folder.logs / f"kubeadm-join-{name}.log"
             bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import socket
 import sys
@@ -19,6 +20,8 @@ _CHUNK = 65536
 _PATIENCE_SECONDS = 10.0
 _RETRY_SECONDS = 0.1
 _CLONE_NEWNET = 0x40000000  # setns(2)
+# What is said of a pod whose program does not serve yet, and of a Service whose rules are not there yet.
+_NOT_YET = {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH}
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -51,13 +54,13 @@ async def _connect(address: str, port: int, namespace: str) -> tuple[asyncio.Str
 async def _connect_patiently(
     address: str, port: int, namespace: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect, and try again for a while where nobody listens yet: a pod runs before its program serves."""
+    """Connect, and try again for a while where nobody listens yet."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             return await _connect(address, port, namespace)
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
+        except OSError as error:
+            if error.errno not in _NOT_YET or time.monotonic() > deadline:
                 raise
             await asyncio.sleep(_RETRY_SECONDS)
 

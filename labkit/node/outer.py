@@ -6,6 +6,7 @@ that is how `down` leaves nothing behind, whatever happened before.
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import os
@@ -62,8 +63,9 @@ class OuterSandbox:
         self.holder.kill()
 
 
+@functools.cache
 def id_map() -> IdMap:
-    """Tell which user ids a sandbox of this user can have.
+    """Tell which user ids a sandbox of this user can have, by trying it.
 
     Returns
     -------
@@ -75,7 +77,17 @@ def id_map() -> IdMap:
         return "single"
     if os.geteuid() == 0:
         return "full"
-    return "full" if _subordinate_range("/etc/subuid") and _subordinate_range("/etc/subgid") else "single"
+    if not (_subordinate_range("/etc/subuid") and _subordinate_range("/etc/subgid") and shutil.which("newuidmap")):
+        return "single"
+    with subprocess.Popen(
+        ["unshare", "--user", "--", "cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as trial:
+        try:
+            _wait_for_namespace(trial)
+            _map_ids(trial.pid)
+        except (OSError, subprocess.CalledProcessError):
+            return "single"
+    return "full"
 
 
 def start(folder: Path) -> OuterSandbox:

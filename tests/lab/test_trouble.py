@@ -123,7 +123,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
-    listing = json.loads(_labkit("status", "--name", "orphan", "--json").stdout)
+    (listing,) = json.loads(_labkit("status", "--name", "orphan", "--json").stdout)
     assert listing["state"] == "running"
     with labkit.up("orphan", progress=Progress()) as lab:
         assert lab.nodes[0].running

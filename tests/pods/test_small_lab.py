@@ -14,6 +14,7 @@ from labkit.errors import UsageError
 from labkit.lab import Lab
 from labkit.progress import Progress
 from tests import traces
+from tests.pods.space import fetch
 
 pytestmark = pytest.mark.cluster
 
@@ -66,8 +67,7 @@ def test_image_of_ones_own(small: Lab) -> None:
 
 def test_images_of_labkits_own_are_there_too(small: Lab) -> None:
     small.deploy("standin", image="labkit/standin", progress=Progress())
-    page = small.kubectl("exec deployment/standin -- wget -qO- http://standin:8080")
-    assert page.startswith("pod standin-")
+    assert fetch(small.open("svc/standin")).startswith("pod standin-")
 
 
 @pytest.mark.parametrize(

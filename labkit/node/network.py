@@ -21,7 +21,11 @@ def node_address(index: int) -> ipaddress.IPv4Address:
 
 
 def create_bridge(outer: OuterSandbox) -> None:
-    """Make the bridge, with the gateway's address."""
+    """Make the bridge, with the gateway's address.
+
+    The gateway leads nowhere and says so to the nodes: a connection to an address outside, or to a Service before
+    kube-proxy has its rules, is refused at once instead of after the minutes that TCP would wait.
+    """
     batch = [
         "link set lo up",
         f"link add {_BRIDGE} type bridge",
@@ -29,8 +33,6 @@ def create_bridge(outer: OuterSandbox) -> None:
         f"link set {_BRIDGE} up",
     ]
     run(outer.command(["ip", "-batch", "-"]), what="make the lab's bridge", stdin="\n".join(batch))
-    # The gateway leads nowhere and says so: a packet to an address outside, or to a Service before kube-proxy has its
-    # rules, is refused at once instead of lost.
     settings = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"
     run(outer.command(["sh", "-e", "-c", settings]), what="set up the lab's gateway")
 

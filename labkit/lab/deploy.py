@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from labkit.cluster.rest import ApiServer
-from labkit.errors import ClusterError
+from labkit.errors import ClusterError, UsageError
 from labkit.progress import Phase
 
 _POLL_SECONDS = 0.1
@@ -22,6 +22,27 @@ _HOPELESS = (
     "InvalidImageName",
     "RunContainerError",
 )
+
+
+def exists(api: ApiServer, namespace: str, name: str, image: str) -> bool:
+    """Whether a deployment is there already.
+
+    Raises
+    ------
+    UsageError
+        It is, and runs another image.
+    """
+    deployment = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+    if deployment is None:
+        return False
+    images = [container["image"] for container in deployment["spec"]["template"]["spec"]["containers"]]
+    if images != [image]:
+        raise UsageError(
+            f"There is a deployment {name!r} of another image",
+            why=f"it runs {', '.join(images)}, not {image}",
+            fix=f"labkit kubectl -- delete deployment {name}, or choose another name",
+        )
+    return True
 
 
 def wait_until_running(api: ApiServer, namespace: str, name: str, *, phase: Phase, timeout: float) -> None:

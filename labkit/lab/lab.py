@@ -118,6 +118,8 @@ class Lab:
     ) -> Output:
         """Deploy an application: `kubectl create deployment`, then `kubectl expose`; wait until its pods are Ready.
 
+        What is there already is left as it is, so that a cell can be run again.
+
         Parameters
         ----------
         name : str
@@ -141,12 +143,13 @@ class Lab:
         image = image or name
         port = port or self.cluster.image_port(image)
         create = ["create", "deployment", name, f"--image={image}", f"--replicas={replicas}"]
-        with watch(progress) as reporter, reporter.phase(f"deployment {name}") as phase:
-            printed = [self.kubectl([*create, f"--port={port}"] if port else create)]
-            if port:
+        with watch(progress) as reporter, reporter.phase(f"deployment {name}") as phase, self._api_server() as api:
+            printed = []
+            if not deploy.exists(api, "default", name, image):
+                printed.append(self.kubectl([*create, f"--port={port}"] if port else create))
+            if port and api.get(f"/api/v1/namespaces/default/services/{name}") is None:
                 printed.append(self.kubectl(["expose", "deployment", name, f"--port={port}"]))
-            with self._api_server() as api:
-                deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
+            deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
         return Output("\n".join(printed))
 
     def open(self, target: str, *, port: int | None = None, local_port: int = 0) -> str:

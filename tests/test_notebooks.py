@@ -1,0 +1,33 @@
+"""The notebooks, run from top to bottom on a real cluster; cells that promise an output are held to it (nbval)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_that_are_compared_exist_and_hold_output(notebook: Path) -> None:
+    stored = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    cells = [cell for cell in stored.cells if cell.cell_type == "code"]
+    compared = [cell for cell in cells if "nbval-check-output" in cell.metadata.get("tags", [])]
+    assert compared, "nothing is compared"
+    assert all(cell.outputs for cell in compared)
+    assert all(cell.execution_count for cell in cells), "it is stored without having been run"
+    assert not [out for cell in cells for out in cell.outputs if out.output_type == "error"]
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom(notebook: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-W", "default", str(notebook)]
+    environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stdout[-4000:]

@@ -204,6 +204,7 @@ class Lab:
 
     def stop(self) -> None:
         """End all processes of the lab; its data stays."""
+        self._forget_api()
         with self.cluster.folder.locked():
             self.cluster.stop()
 
@@ -215,6 +216,7 @@ class Lab:
 
     def down(self) -> None:
         """Remove the lab: its processes and its files."""
+        self._forget_api()
         with self.cluster.folder.locked():
             self.cluster.down()
 
@@ -226,6 +228,13 @@ class Lab:
             yield api
         finally:
             api.close()
+
+    def _forget_api(self) -> None:
+        """Close the official client's connections: the server that they lead to is about to end."""
+        client: ApiClient | None = self.__dict__.pop("api", None)
+        if client is not None:
+            client.rest_client.pool_manager.clear()
+            client.close()
 
     def _require_running(self) -> None:
         if not self.cluster.running or not self.kubeconfig.exists():

@@ -47,6 +47,6 @@ def _interrupt(phase: str, signal_number: signal.Signals) -> None:
             if line == f"started {phase}\n":
                 up.send_signal(signal_number)
                 break
-        up.communicate(timeout=60)
-    assert f"started {phase}\n" in seen, f"`up` never came to {phase}: {seen}"
+        _, errors = up.communicate(timeout=60)
+    assert f"started {phase}\n" in seen, f"`up` never came to {phase}: {errors}"
     assert up.returncode != 0

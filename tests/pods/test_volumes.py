@@ -131,7 +131,6 @@ def test_host_path_is_the_nodes_folder(space: Space) -> None:
 
 
 def test_host_path_of_the_wrong_type_says_so(space: Space) -> None:
-    assert space.status("wrong-host-path").state.waiting.reason == "ContainerCreating"
-
     events = ["get", "events", "--field-selector=reason=FailedMount", "-o", "jsonpath={..message}"]
     traces.eventually(lambda: "hostPath type check failed" in space.kubectl(*events))
+    assert space.status("wrong-host-path").state.waiting.reason == "ContainerCreating"

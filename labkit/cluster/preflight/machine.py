@@ -76,7 +76,9 @@ def _disk(host: Host) -> Finding:
         return Finding("unmet", f"{folder} cannot be written", "Set LABKIT_STATE to a folder of yours.")
     free = shutil.disk_usage(folder).free
     if free >= DISK_NEEDED:
-        return Finding("met", f"{free // MIB} MiB free in {folder}")
+        home = Path.home()
+        shown = f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else folder
+        return Finding("met", f"{free // MIB} MiB free in {shown}")
     fix = f"Free {(DISK_NEEDED - free) // MIB + 1} MiB there, or set LABKIT_STATE to a folder on a larger disk."
     return Finding("unmet", f"{free // MIB} MiB free in {folder}", fix)
 

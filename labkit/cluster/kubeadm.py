@@ -62,7 +62,7 @@ def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) ->
         "clusterName": spec.name,
         "kubernetesVersion": spec.kubernetes_version,
         "imageRepository": spec.image_repository,
-        # RSA keys take a second of every core; kubeadm offers both.
+        # Faster to make than RSA keys; kubeadm offers both.
         "encryptionAlgorithm": "ECDSA-P256",
         "networking": {"serviceSubnet": spec.service_cidr, "podSubnet": spec.pod_cidr},
         "apiServer": _api_server(),

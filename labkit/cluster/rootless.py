@@ -279,7 +279,7 @@ class RootlessCluster:
             manifests = [coredns.with_quick_probe(printed)]
             if self.spec.network:
                 manifests.append(network_addon.manifest(self.spec))
-            # Validation would have the API server describe all its types first, which takes it a second.
+            # Validation would have the API server describe all its types first.
             apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
             run(self.node_command(name, apply), what="apply the add-ons", stdin="---\n".join(manifests))
 

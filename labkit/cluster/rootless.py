@@ -48,7 +48,7 @@ class RootlessCluster:
     def __init__(self, folder: LabFolder, programs: Components) -> None:
         self.folder = folder
         self.spec = folder.load_spec()
-        self._programs = programs
+        self.programs = programs
         self._sandbox = outer.find(folder.path)
         self._forwards = Forwards(folder.forwards, folder.logs)
 
@@ -157,7 +157,7 @@ class RootlessCluster:
     def start_node(self, node: str) -> None:
         """Boot a stopped node; nothing happens to one that runs."""
         if not self.node_running(node):
-            self._node(node).start(self._running_sandbox(), self._programs)
+            self._node(node).start(self._running_sandbox(), self.programs)
 
     def stop_node(self, node: str) -> None:
         """End every process of a node at once."""
@@ -169,9 +169,8 @@ class RootlessCluster:
 
     def image_port(self, image: str) -> int | None:
         """Return the port on which the program of an image listens, None where that is not known."""
-        catalogue = self.folder.catalogue if self.folder.catalogue.exists() else None
         try:
-            found = Catalogue(self.spec.kubernetes_version, catalogue).find(Reference.parse(image))
+            found = Catalogue(self.spec.kubernetes_version, self._catalogue).find(Reference.parse(image))
         except LabkitError:
             return None
         return found.ports[0] if found.ports else None
@@ -180,6 +179,10 @@ class RootlessCluster:
         """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
         target = Target(address, port, str(self._control_plane.namespace))
         return self._forwards.open(self._running_sandbox(), f"{address}-{port}", target, local_port=local_port)
+
+    @property
+    def _catalogue(self) -> Path | None:
+        return self.folder.catalogue if self.folder.catalogue.exists() else None
 
     @property
     def _control_plane(self) -> Node:
@@ -193,7 +196,7 @@ class RootlessCluster:
                 fix="labkit node list",
             )
         index = self.spec.node_names.index(name)
-        return Node(name, index, self.folder.nodes / name, self.folder.path / "netns" / name)
+        return Node(name, index, self.folder.nodes / name, outer.namespaces(self.folder.path) / name)
 
     def _running_sandbox(self) -> OuterSandbox:
         if self._sandbox is None or not self._sandbox.alive:
@@ -218,13 +221,12 @@ class RootlessCluster:
     def _start_nodes(self, names: Iterable[str]) -> None:
         sandbox = self._running_sandbox()
         hosts = {name: self._node(name).address for name in self.spec.node_names}
-        catalogue = self.folder.catalogue if self.folder.catalogue.exists() else None
         for name in names:
-            self._node(name).prepare(hosts, self.spec.kubernetes_version, catalogue)
+            self._node(name).prepare(hosts, self.spec.kubernetes_version, self._catalogue)
         for name in hosts.keys() - set(names):
             self._node(name).write_hosts(hosts)
         with ThreadPoolExecutor() as pool:
-            for future in [pool.submit(self._node(name).start, sandbox, self._programs) for name in names]:
+            for future in [pool.submit(self._node(name).start, sandbox, self.programs) for name in names]:
                 future.result()
 
     def _bootstrap(self, progress: Progress) -> None:
@@ -242,8 +244,7 @@ class RootlessCluster:
                 for future in futures:
                     future.result()
             except BaseException:
-                # What the other threads wait for runs in the sandbox, and ends with it.
-                self._running_sandbox().kill()
+                self.stop()  # what the other threads wait for runs in the sandbox, and ends with it
                 raise
         with progress.phase("system pods") as phase:
             readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)

@@ -43,11 +43,6 @@ class Components:
             for program in pin.programs
         }
 
-    @property
-    def bin_dirs(self) -> tuple[Path, ...]:
-        """The folders that together hold `programs`, as for a PATH."""
-        return tuple(dict.fromkeys(path.parent for path in self.programs.values()))
-
     def program(self, name: str) -> Path:
         """Return the absolute path of a program.
 
@@ -76,11 +71,6 @@ class Components:
     def tomcat(self) -> Path:
         """Apache Tomcat's home, its CATALINA_HOME; it is never written to."""
         return self.folders["tomcat"]
-
-    @property
-    def kubernetes_version(self) -> str:
-        """The version of Kubernetes: ``"v1.34.3"``."""
-        return pins()["kubernetes"].version
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The API server's audit log: who asked for what, when, and what came of it.
 
 The format is ``audit.k8s.io/v1``, one JSON object a line (kubernetes.io/docs/tasks/debug/debug-cluster/audit;
-staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go). A lab keeps the log at `AUDIT_LOG` below its state folder.
+staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go).
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import EvidenceError
-
-AUDIT_LOG = Path("nodes/master/root/var/log/kubernetes/audit/audit.log")
 
 Json = Mapping[str, Any]
 

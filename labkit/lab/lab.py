@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from labkit import components
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec
@@ -104,7 +103,7 @@ class Lab:
             It failed; the message is its own.
         """
         self._require_running()
-        return kubectl.run(components.ensure().program("kubectl"), self.kubeconfig, arguments, stdin=stdin)
+        return kubectl.run(self.cluster.programs.program("kubectl"), self.kubeconfig, arguments, stdin=stdin)
 
     def deploy(
         self,

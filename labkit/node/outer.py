@@ -44,11 +44,6 @@ class OuterSandbox:
         self.holder = holder
 
     @property
-    def namespaces(self) -> Path:
-        """The folder in which the sandbox, and nobody else, sees the nodes' network namespaces as files."""
-        return self.folder / "netns"
-
-    @property
     def alive(self) -> bool:
         """Whether the sandbox still exists."""
         return self.holder.alive
@@ -61,6 +56,11 @@ class OuterSandbox:
     def kill(self) -> None:
         """End every process in the sandbox; its namespaces and mounts end with them."""
         self.holder.kill()
+
+
+def namespaces(folder: Path) -> Path:
+    """Return where the sandbox of a lab's folder, and nobody else, sees the nodes' network namespaces as files."""
+    return folder / "netns"
 
 
 @functools.cache
@@ -96,8 +96,7 @@ def start(folder: Path) -> OuterSandbox:
     Parameters
     ----------
     folder : Path
-        Its logs go there, and an empty folder ``netns`` in which the sandbox, and nobody else, sees network
-        namespaces of nodes as files.
+        The lab's; its logs go there.
 
     Raises
     ------
@@ -106,7 +105,7 @@ def start(folder: Path) -> OuterSandbox:
     ClusterError
         It did not start for another reason.
     """
-    (folder / "netns").mkdir(parents=True, exist_ok=True)
+    namespaces(folder).mkdir(parents=True, exist_ok=True)
     status, started = folder / "sandbox.json", folder / "started"
     for stale in (status, started):
         stale.unlink(missing_ok=True)
@@ -114,7 +113,7 @@ def start(folder: Path) -> OuterSandbox:
     with log_path.open("wb") as log, status.open("wb") as status_file:
         bubblewrap = [
             *("bwrap", "--unshare-net", "--unshare-pid", "--cap-add", "ALL", "--dev-bind", "/", "/", "--proc", "/proc"),
-            *("--tmpfs", str(folder / "netns"), "--json-status-fd", str(status_file.fileno()), "--"),
+            *("--tmpfs", str(namespaces(folder)), "--json-status-fd", str(status_file.fileno()), "--"),
             # Bubblewrap tells its child's pid before the child has its mounts; the file tells that it has.
             *("sh", "-c", ': >"$0" && exec sleep infinity', str(started)),
         ]
@@ -136,7 +135,7 @@ def find(folder: Path) -> OuterSandbox | None:
 
     The process table is asked rather than a file, so that a start that was interrupted half-way is found too.
     """
-    mark = str(folder / "netns")
+    mark = str(namespaces(folder))
     for process in psutil.process_iter():
         try:
             # Only the sandbox's own first process, not the one outside that waits for it, is number 1 in there.

@@ -19,6 +19,7 @@ from labkit.errors import UsageError
 from labkit.node import forward, network, outer
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import ProcessIdentity, run
+from tests import traces
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_killing_it_ends_all_that_was_started_in_it(sandbox: OuterSandbox, tmp_p
     sandbox.kill()
     assert not sandbox.alive
     assert outer.find(tmp_path) is None
-    _eventually(lambda: not _with_argument(mark))
+    traces.eventually(lambda: not _with_argument(mark))
 
 
 def test_the_end_of_who_started_it_does_not_end_it(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_killed_while_starting_it_leaves_nothing_that_is_not_found(tmp_path: Pat
         left = outer.find(tmp_path)
         if left is not None:
             left.kill()
-        _eventually(lambda: not _with_argument(str(tmp_path / "netns")))
+        traces.eventually(lambda: not _with_argument(str(tmp_path / "netns")))
 
 
 def test_user_namespaces_are_told_apart_from_other_failures(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_port_of_the_host_leads_inside(sandbox: OuterSandbox, tmp_path: Path) 
         assert page.read() == b"from inside"
     assert _listens_only_on_loopback(port)
     sandbox.kill()
-    _eventually(lambda: not process.alive)
+    traces.eventually(lambda: not process.alive)
 
 
 def test_a_taken_port_is_refused() -> None:
@@ -124,17 +125,9 @@ def _listens_only_on_loopback(port: int) -> bool:
     return {address.ip for address in listening if address and address.port == port} == {"127.0.0.1"}
 
 
-def _eventually(condition: object, timeout: float = 5.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_eventually_can_fail() -> None:
     with pytest.raises(AssertionError):
-        _eventually(lambda: False, timeout=0.05)
+        traces.eventually(lambda: False, timeout=0.05)
 
 
 def test_a_socket_made_by_listen_is_on_loopback() -> None:

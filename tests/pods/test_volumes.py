@@ -133,4 +133,7 @@ def test_host_path_is_the_nodes_folder(space: Space) -> None:
 def test_host_path_of_the_wrong_type_says_so(space: Space) -> None:
     events = ["get", "events", "--field-selector=reason=FailedMount", "-o", "jsonpath={..message}"]
     traces.eventually(lambda: "hostPath type check failed" in space.kubectl(*events))
-    assert space.status("wrong-host-path").state.waiting.reason == "ContainerCreating"
+    reason = "{.status.containerStatuses[*].state.waiting.reason}"
+    traces.eventually(
+        lambda: space.kubectl("get", "pod", "wrong-host-path", "-o", f"jsonpath={reason}") == "ContainerCreating"
+    )

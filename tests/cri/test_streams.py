@@ -70,9 +70,9 @@ def test_input_that_is_for_one_client_ends_with_it(node: Node, pod: Pod) -> None
     container = pod.shell("cat; echo ended", stdin=True, stdin_once=True)
     url = node.client.Attach(container_id=container.id, stdin=True, stdout=False, stderr=False).url
     script = (
-        "import sys, time; from websockets.sync.client import connect;"
+        "import sys; from websockets.sync.client import connect;"
         "socket = connect(sys.argv[1].replace('http:', 'ws:'), subprotocols=['v4.channel.k8s.io']);"
-        "socket.send(b'\\0hello\\n'); time.sleep(0.5); socket.close()"
+        "socket.send(b'\\0hello\\n'); socket.close()"
     )
     done = node.enter(sys.executable, "-c", script, url)
     assert done.returncode == 0, done.stderr

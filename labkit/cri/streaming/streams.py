@@ -7,6 +7,7 @@ a writer waits until the socket has taken what was written before.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
@@ -30,6 +31,9 @@ IDLE_TIMEOUT = 4 * 3600.0
 
 CREATION_TIMEOUT = 30.0
 """Seconds a client has to send its request and to open its streams (CRI's StreamCreationTimeout)."""
+
+LAST_INPUT = 5.0
+"""Seconds that the input of a peer that has gone has to reach its reader."""
 
 LINGER = 60.0
 """Seconds a finished connection waits for its peer, that may still be reading, to close."""
@@ -207,6 +211,8 @@ class Connection(ABC):
             self.goodbye(problem if isinstance(problem, ClusterError) else None)
             if working in done:
                 await self._finish(tasks[1])
+            elif not isinstance(problem, ClusterError):
+                await self._deliver_the_last(working)
         finally:
             await cancel(tasks)
 
@@ -225,6 +231,13 @@ class Connection(ABC):
         while (left := self._active + IDLE_TIMEOUT - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(left)
         raise ClusterError("A streaming connection was idle for too long.", why=f"{IDLE_TIMEOUT:.0f} s with no byte")
+
+    async def _deliver_the_last(self, working: asyncio.Task[None]) -> None:
+        """Let what a peer sent before it went reach its reader: many a client says one line and leaves."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_INPUT):
+                while self.buffered and not working.done():
+                    await asyncio.sleep(0.005)
 
     async def _finish(self, receiving: asyncio.Task[None]) -> None:
         """Let the peer read all: closing a socket with unread input resets it and loses what is on its way."""

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-ActorKind = Literal["client", "api server", "controller", "scheduler", "kubelet", "other"]
+ActorKind = Literal[
+    "client", "api server", "etcd", "controller", "scheduler", "kubelet", "runtime", "kube-proxy", "other"
+]
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 # The controllers whose service account does not end in "-controller" (the names are in
@@ -35,12 +37,12 @@ class Actor:
     ----------
     id : str
         Unique in a flow: ``"kube-scheduler"``, ``"deployment-controller"``, ``"kubelet/node-02"``.
-    kind : {"client", "api server", "controller", "scheduler", "kubelet", "other"}
+    kind : {"client", "api server", "etcd", "controller", "scheduler", "kubelet", "runtime", "kube-proxy", "other"}
         What it is; controllers are the parts of the controller-manager.
     name : str
         For people: ``"kubelet on node-02"``.
     node : str
-        The node it is the kubelet of, else empty.
+        The node that a kubelet, a runtime or a kube-proxy belongs to, else empty.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Actor:
 
 
 API_SERVER = Actor("kube-apiserver", "api server", "API server")
+ETCD = Actor("etcd", "etcd", "etcd")
 
 _NODE = "system:node:"
 _COMPONENTS = {

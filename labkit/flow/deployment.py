@@ -9,7 +9,7 @@ from labkit.errors import EvidenceError
 from labkit.evidence.audit import AuditEvent, ObjectReference
 from labkit.flow.actors import API_SERVER, Actor, actor
 from labkit.flow.describe import describe, target_node
-from labkit.flow.model import Flow, Hop, ObjectName
+from labkit.flow.model import EvidenceId, Flow, Hop, ObjectName
 
 _READS = frozenset({"get", "list", "watch"})
 
@@ -100,7 +100,7 @@ class _Tracker:
                 kind="record" if name.resource == "events" else "request",
                 what=describe(event, name),
                 because=because,
-                evidence=event.audit_id,
+                evidence=(EvidenceId("audit", event.audit_id),),
             )
         )
 

@@ -36,36 +36,68 @@ class ObjectName:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceId:
+    """Where to find one piece of evidence; as a string ``"audit:8ce1…"``.
+
+    Attributes
+    ----------
+    source : {"audit", "span", "etcd", "scheduler", "runtime"}
+        Who left it.
+    id : str
+        The audit id, ``TRACE/SPAN``, the etcd revision, the number of the scheduler's line or of the runtime's call.
+    """
+
+    source: Literal["audit", "span", "etcd", "scheduler", "runtime"]
+    id: str
+
+    def __str__(self) -> str:
+        """Return source and id."""
+        return f"{self.source}:{self.id}"
+
+
+HopKind = Literal["request", "persist", "notify", "runtime", "record"]
+
+
+@dataclass(frozen=True, slots=True)
 class Hop:
-    """One arrow of a flow: somebody asked somebody for something.
+    """One arrow of a flow: somebody asked or told somebody something.
 
     Attributes
     ----------
     number : int
         Its place in the flow, from 1.
+    kind : {"request", "persist", "notify", "runtime", "record"}
+        An actor asks the API server; the API server stores in etcd; the API server tells a watcher; a kubelet asks its
+        container runtime; an actor writes an Event, which tells of the flow and moves nothing.
     source, target : Actor
-        Who asked whom.
+        From whom to whom.
     verb : str
-        ``"create"``, ``"update"``, ``"patch"``, ``"delete"``, ``"get"``.
+        ``"create"``, ``"update"``, ``"patch"``, ``"delete"``, ``"get"``; of a persist ``"store"`` or ``"remove"``; of
+        a notify ``"ADDED"``, ``"MODIFIED"`` or ``"DELETED"``; of a runtime hop CRI's name, ``"RunPodSandbox"``.
     object : ObjectName
         What it was about.
     start, end : datetime.datetime
-        When the API server received the request and had answered it, by its own clock.
+        When it began and had ended, UTC. Of an inferred hop: the bounds between which it must have happened.
     code : int or None
-        The HTTP status of the answer; None where the evidence has none.
-    kind : {"request", "record"}
-        A record is an Event: it tells of the flow and moves nothing.
+        The HTTP status of the answer; None where there is none.
     what : str
         What happened, for people: ``"binds pod tomcat-5c8-x7k2p to node-02"``.
     because : str
         The rule by which it belongs to the flow: ``"owned by replicasets/tomcat-5c8"``. Never closeness in time.
-    evidence : str
-        The audit id.
+    evidence : tuple of EvidenceId
+        What it rests on; never empty.
     observed : bool
         Whether evidence shows it, rather than a rule inferring it.
+    rule : str
+        The rule that inferred it; empty where it was observed.
+    cause : int or None
+        The number of the hop that led to it; None for the first, and where no evidence links it to one.
+    revision : int or None
+        The etcd revision that a persist hop made and that a notify hop tells of.
     """
 
     number: int
+    kind: HopKind
     source: Actor
     target: Actor
     verb: str
@@ -73,15 +105,17 @@ class Hop:
     start: datetime
     end: datetime
     code: int | None
-    kind: Literal["request", "record"]
     what: str
     because: str
-    evidence: str
+    evidence: tuple[EvidenceId, ...]
     observed: bool = True
+    rule: str = ""
+    cause: int | None = None
+    revision: int | None = None
 
     @property
     def failed(self) -> bool:
-        """Whether the API server refused the request."""
+        """Whether the answer was a refusal."""
         return self.code is not None and self.code >= 400
 
 

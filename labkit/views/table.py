@@ -22,7 +22,7 @@ def rows(flow: Flow) -> list[tuple[str, ...]]:
             str(hop.object),
             "" if hop.code is None else str(hop.code),
             hop.what,
-            hop.evidence,
+            " ".join(map(str, hop.evidence)),
         )
         for hop in flow.hops
     ]

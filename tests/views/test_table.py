@@ -16,7 +16,7 @@ def test_a_row_for_each_hop() -> None:
     binding = next(line for line in lines if "/binding" in line)
     for word in ("scheduler", "API server", "create", "pods/tomcat-5c8-x0000/binding", "201", "to node-01"):
         assert word in binding
-    assert binding.endswith(flow.hops[3].evidence)
+    assert binding.endswith(str(flow.hops[3].evidence[0]))
     assert binding.split()[:2] == ["4", "23.0"]
 
 
@@ -31,7 +31,7 @@ def test_without_evidence() -> None:
     flow = flow_of(1)
     text = to_text(flow, evidence=False)
     assert "evidence" not in text
-    assert flow.hops[0].evidence not in text
+    assert str(flow.hops[0].evidence[0]) not in text
 
 
 def test_html_is_escaped_and_well_formed() -> None:

@@ -1,4 +1,4 @@
-"""What each component left, as plain values; the sources make them, a recording keeps them, a flow is computed from them."""
+"""What each component left, as plain values: sources make them, recordings keep them, flows are computed from them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,24 @@
 """Flow: the hops that one action caused, worked out from evidence by pure functions."""
 
-from labkit.flow.actors import API_SERVER, Actor, actor
+from labkit.flow.actors import API_SERVER, ETCD, Actor, actor
 from labkit.flow.deployment import deployment_flow
 from labkit.flow.graph import to_graph
-from labkit.flow.model import Flow, Hop, ObjectName
+from labkit.flow.model import EvidenceId, Flow, Hop, ObjectName
+from labkit.flow.story import Extra, Step, Stop, Story
 
-__all__ = ["API_SERVER", "Actor", "Flow", "Hop", "ObjectName", "actor", "deployment_flow", "to_graph"]
+__all__ = [
+    "API_SERVER",
+    "ETCD",
+    "Actor",
+    "EvidenceId",
+    "Extra",
+    "Flow",
+    "Hop",
+    "ObjectName",
+    "Step",
+    "Stop",
+    "Story",
+    "actor",
+    "deployment_flow",
+    "to_graph",
+]

@@ -132,13 +132,22 @@ class Flow:
     pods : mapping of str to str
         The pods by name, each with the node that it was bound to, or an empty string.
     nodes : tuple of str
-        Every node whose kubelet spoke while the flow was recorded, whether or not it got a pod.
+        Every node of the cluster that is known, whether or not it got a pod.
+    action : str
+        What the person did, ``"create deployment tomcat"``.
+    control_plane : str
+        The node of the API server, etcd, the scheduler and the controllers.
+    losses : tuple of str
+        What the evidence lacks, for people; a hop that rests on it is less certain.
     """
 
     subject: ObjectName
     hops: tuple[Hop, ...]
     pods: Mapping[str, str] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
+    action: str = ""
+    control_plane: str = "master"
+    losses: tuple[str, ...] = ()
 
     @property
     def requests(self) -> tuple[Hop, ...]:

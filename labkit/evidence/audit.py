@@ -7,21 +7,21 @@ staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go).
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
+
+import orjson
 
 from labkit.errors import EvidenceError
 
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
+class ObjectReference(NamedTuple):
     """What a request was about, as its URL and body say.
 
     Attributes
@@ -52,49 +52,81 @@ class AuditEvent:
 
     Attributes
     ----------
-    audit_id : str
-        Unique for the request; its stages share it, and so do the API server's trace spans.
-    stage : str
-        ``"RequestReceived"``, ``"ResponseStarted"``, ``"ResponseComplete"`` or ``"Panic"``.
-    level : str
-        How much was recorded: ``"Metadata"``, ``"Request"`` or ``"RequestResponse"``.
+    raw : mapping
+        The whole event, as it was written: the other attributes read it.
     received, staged : datetime.datetime
         When the request arrived and when this stage was reached, by the API server's clock, UTC, to the microsecond.
-    user : str
-        Who asked, as authenticated: this is authoritative.
-    user_agent : str
-        What the client calls itself: a hint, anybody may claim anything.
-    verb : str
-        The API verb: ``"create"``, ``"update"``, ``"patch"``, ``"get"``, ``"watch"``, ...
-    uri : str
-        The path and query of the request.
     object : ObjectReference or None
         None for requests that are about no object (``/readyz``).
-    request, response : mapping or None
-        The bodies, where the level has them: as decoded, before admission; and as stored and answered.
-    code : int or None
-        The HTTP status; None before the response.
-    source_ips : tuple of str
-        The addresses the request came through.
-    annotations : mapping of str to str
-        What authorization and admission noted.
     """
 
-    audit_id: str
-    stage: str
-    level: str
+    raw: Json
     received: datetime
     staged: datetime
-    user: str
-    user_agent: str
-    verb: str
-    uri: str
     object: ObjectReference | None
-    request: Json | None
-    response: Json | None
-    code: int | None
-    source_ips: tuple[str, ...]
-    annotations: Mapping[str, str]
+
+    @property
+    def audit_id(self) -> str:
+        """Unique for the request; its stages share it, and so do the API server's trace spans."""
+        return cast("str", self.raw["auditID"])
+
+    @property
+    def stage(self) -> str:
+        """``"RequestReceived"``, ``"ResponseStarted"``, ``"ResponseComplete"`` or ``"Panic"``."""
+        return cast("str", self.raw["stage"])
+
+    @property
+    def level(self) -> str:
+        """How much was recorded: ``"Metadata"``, ``"Request"`` or ``"RequestResponse"``."""
+        return cast("str", self.raw["level"])
+
+    @property
+    def user(self) -> str:
+        """Who asked, as authenticated: this is authoritative."""
+        return cast("str", self.raw["user"]["username"])
+
+    @property
+    def user_agent(self) -> str:
+        """What the client calls itself: a hint, anybody may claim anything."""
+        return cast("str", self.raw.get("userAgent", ""))
+
+    @property
+    def verb(self) -> str:
+        """The API verb: ``"create"``, ``"update"``, ``"patch"``, ``"get"``, ``"watch"``, ..."""
+        return cast("str", self.raw["verb"])
+
+    @property
+    def uri(self) -> str:
+        """The path and query of the request."""
+        return cast("str", self.raw["requestURI"])
+
+    @property
+    def request(self) -> Json | None:
+        """The request's body, where the level has it: as decoded, before admission."""
+        return self.raw.get("requestObject")
+
+    @property
+    def response(self) -> Json | None:
+        """The answer's body, where the level has it: as stored and answered."""
+        return self.raw.get("responseObject")
+
+    @property
+    def code(self) -> int | None:
+        """The HTTP status; None before the response."""
+        return (self.raw.get("responseStatus") or _NOTHING).get("code")
+
+    @property
+    def source_ips(self) -> tuple[str, ...]:
+        """The addresses the request came through."""
+        return tuple(self.raw.get("sourceIPs", ()))
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """What authorization and admission noted."""
+        return cast("Mapping[str, str]", self.raw.get("annotations", _NOTHING))
+
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def parse(line: str | bytes) -> AuditEvent:
@@ -105,26 +137,29 @@ def parse(line: str | bytes) -> AuditEvent:
     ValueError
         The line is no JSON, or no ``audit.k8s.io/v1`` event, or lacks what every event has.
     """
-    raw = json.loads(line)
+    return from_json(orjson.loads(line))
+
+
+def from_json(raw: Any) -> AuditEvent:
+    """Read an event that is JSON already.
+
+    Raises
+    ------
+    ValueError
+        It is no ``audit.k8s.io/v1`` event, or lacks what every event has, or has something else in its place.
+    """
     if not isinstance(raw, dict) or raw.get("apiVersion") != "audit.k8s.io/v1" or raw.get("kind") != "Event":
         raise ValueError("not an event of audit.k8s.io/v1")
     try:
+        texts = (raw["auditID"], raw["stage"], raw["level"], raw["verb"], raw["requestURI"], raw["user"]["username"])
+        if {*map(type, texts)} != {str}:
+            raise ValueError("an audit event with something else in place of a text")
+        (raw.get("responseStatus") or _NOTHING).get("code")
         return AuditEvent(
-            audit_id=raw["auditID"],
-            stage=raw["stage"],
-            level=raw["level"],
-            received=datetime.fromisoformat(raw["requestReceivedTimestamp"]),
-            staged=datetime.fromisoformat(raw["stageTimestamp"]),
-            user=raw["user"]["username"],
-            user_agent=raw.get("userAgent", ""),
-            verb=raw["verb"],
-            uri=raw["requestURI"],
-            object=_reference(raw.get("objectRef")),
-            request=raw.get("requestObject"),
-            response=raw.get("responseObject"),
-            code=raw.get("responseStatus", {}).get("code"),
-            source_ips=tuple(raw.get("sourceIPs", ())),
-            annotations=raw.get("annotations", {}),
+            raw,
+            datetime.fromisoformat(raw["requestReceivedTimestamp"]),
+            datetime.fromisoformat(raw["stageTimestamp"]),
+            _reference(raw.get("objectRef")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"an audit event without {error}") from error
@@ -133,16 +168,27 @@ def parse(line: str | bytes) -> AuditEvent:
 def _reference(raw: Json | None) -> ObjectReference | None:
     if raw is None:
         return None
+    get = raw.get
     return ObjectReference(
-        resource=raw.get("resource", ""),
-        subresource=raw.get("subresource", ""),
-        namespace=raw.get("namespace", ""),
-        name=raw.get("name", ""),
-        uid=raw.get("uid", ""),
-        resource_version=raw.get("resourceVersion", ""),
-        group=raw.get("apiGroup", ""),
-        version=raw.get("apiVersion", ""),
+        get("resource", ""),
+        get("subresource", ""),
+        get("namespace", ""),
+        get("name", ""),
+        get("uid", ""),
+        get("resourceVersion", ""),
+        get("apiGroup", ""),
+        get("apiVersion", ""),
     )
+
+
+def verb_of(line: bytes) -> bytes:
+    """Return the verb of a line that was not parsed, for a quick look; empty if it has none.
+
+    The first ``"verb":"`` is the event's own: before it the API server writes texts only
+    (staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go), and within a JSON text every quote is escaped.
+    """
+    start = line.find(b'"verb":"') + 8
+    return line[start : line.find(b'"', start)] if start > 7 else b""
 
 
 class AuditLog:
@@ -152,6 +198,8 @@ class AuditLog:
     ----------
     source : Path or iterable of str or bytes
         The file (``.gz`` is unpacked on the way), which may still be written to, or the lines themselves.
+    only : callable, optional
+        A quick look at a line before it is parsed: False leaves it out, unread. Parsing is what costs time.
 
     Attributes
     ----------
@@ -161,8 +209,9 @@ class AuditLog:
         Whether its last line was cut off, as while the API server writes it; it is not counted as unreadable.
     """
 
-    def __init__(self, source: Path | Iterable[str | bytes]) -> None:
+    def __init__(self, source: Path | Iterable[str | bytes], *, only: Callable[[bytes], object] | None = None) -> None:
         self._source = source
+        self._only = only
         self.unreadable = 0
         self.torn = False
 
@@ -190,14 +239,17 @@ class AuditLog:
             ) from error
 
     def _events(self, lines: Iterable[str | bytes]) -> Iterator[AuditEvent]:
+        only = self._only
         for line in lines:
+            if only is not None and not only(line if isinstance(line, bytes) else line.encode()):
+                continue
             if self.torn:  # it was not the last line after all
                 self.unreadable, self.torn = self.unreadable + 1, False
             if not line.strip():
                 continue
             try:
                 event = parse(line)
-            except (ValueError, RecursionError):
+            except ValueError:
                 self.torn = line[-1:] not in {"\n", b"\n"}
                 self.unreadable += not self.torn
                 continue

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import EvidenceError
-from labkit.evidence.audit import AuditLog, parse
+from labkit.evidence.audit import AuditLog, parse, verb_of
 
 BINDING: dict[str, Any] = {
     "kind": "Event",
@@ -68,7 +68,7 @@ def test_every_field_is_read() -> None:
 
 def test_an_event_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        parse(LINE).verb = "delete"  # type: ignore[misc]
+        parse(LINE).raw = {}  # type: ignore[misc]
 
 
 def test_what_an_event_may_lack() -> None:
@@ -82,6 +82,33 @@ def test_what_an_event_may_lack() -> None:
 def test_a_line_that_lacks_what_every_event_has(missing: str) -> None:
     with pytest.raises(ValueError, match="event"):
         parse(json.dumps({key: value for key, value in BINDING.items() if key != missing}))
+
+
+def test_an_event_is_kept_whole() -> None:
+    assert parse(LINE).raw == BINDING
+
+
+@pytest.mark.parametrize(
+    "odd", [{"verb": 7}, {"user": "me"}, {"stageTimestamp": "noon"}, {"objectRef": []}, {"responseStatus": "fine"}]
+)
+def test_an_event_with_something_else_in_its_place(odd: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"event|Invalid"):
+        parse(json.dumps(BINDING | odd))
+
+
+def test_a_quick_look_at_a_line_finds_the_verb_that_parsing_finds() -> None:
+    odd = BINDING | {"requestURI": '/x?a="verb":"get"', "requestObject": {"verb": "list"}}
+    for raw in (BINDING, odd):
+        assert verb_of(json.dumps(raw, separators=(",", ":")).encode()) == b"create"
+    assert verb_of(b"{}") == b""
+
+
+def test_lines_that_the_caller_does_not_want_are_not_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_text(f"{LINE}\nnot json\n{LINE.replace('node-02', 'node-01')}\n")
+    log = AuditLog(path, only=lambda line: b"node-02" in line)
+    assert [event.request["target"]["name"] for event in log if event.request] == ["node-02"]
+    assert log.unreadable == 0
 
 
 def test_torn_and_unreadable_lines_are_counted_apart(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from labkit.flow.model import ObjectName
 
 Json = Mapping[str, Any]
 
-_SINGULAR = {
+SINGULAR = {
     "deployments": "deployment",
     "endpoints": "endpoints",
     "endpointslices": "endpoint slice",
     "pods": "pod",
     "replicasets": "replica set",
+    "jobs": "job",
+    "nodes": "node",
+    "serviceaccounts": "service account",
+    "services": "Service",
 }
 _VERBS = {"create": "creates", "update": "updates", "patch": "changes", "delete": "deletes", "get": "reads"}
 
@@ -30,7 +34,7 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
     name : ObjectName
         What it was about, with the name that was stored.
     """
-    thing = f"{_SINGULAR.get(name.resource, name.resource)} {name.name}".strip()
+    thing = f"{SINGULAR.get(name.resource, name.resource)} {name.name}".strip()
     body = event.response or {}
     refused = event.code is not None and event.code >= 400
     if name.resource == "events":
@@ -38,6 +42,8 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
         text = f"notes {said.get('reason', 'an Event')}: {said.get('message') or said.get('note', '')}"
     elif name.subresource == "binding":
         text = f"binds {thing} to {target_node(event) or 'a node'}"
+    elif name.subresource == "token":
+        text = f"asks for a token of {thing}"
     elif name.subresource == "status":
         text = f"reports {thing}" if refused else f"reports {thing}{_status(name.resource, body)}"
     else:

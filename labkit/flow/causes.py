@@ -1,0 +1,322 @@
+"""What led to what: by owner, by uid, by resourceVersion; never by closeness in time alone."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from labkit.flow.actors import API_SERVER, ETCD, Actor
+from labkit.flow.draft import Draft
+from labkit.flow.members import Member, Watch
+from labkit.flow.model import EvidenceId, ObjectName
+from labkit.flow.names import Key, dig
+from labkit.flow.runtime import Runtime
+from labkit.flow.storage import based_on
+
+_SLICES = frozenset({"endpointslices", "endpoints"})
+# What a kubelet's Event tells of (pkg/kubelet/events/event.go of Kubernetes 1.34).
+_REASONS = {
+    "Pulling": "PullImage",
+    "Pulled": "PullImage",
+    "Created": "CreateContainer",
+    "Started": "StartContainer",
+    "Killing": "StopContainer",
+}
+
+
+def key_of(name: ObjectName) -> Key:
+    """Return what tells an object apart, without its subresource."""
+    return (name.resource, name.namespace, name.name)
+
+
+class Causes:
+    """Links the hops of a flow, and infers the notifications in between.
+
+    Parameters
+    ----------
+    watches : mapping
+        Who watches what, see `Members.watches`.
+    runtime : Runtime
+        When kubelets began to work on a pod.
+
+    Attributes
+    ----------
+    notifies : list of Draft
+        The notifications that explain something: etcd tells the API server, the API server tells a watcher.
+    """
+
+    def __init__(self, watches: Mapping[tuple[str, str], Watch], runtime: Runtime) -> None:
+        self.notifies: list[Draft] = []
+        self._watches = watches
+        self._runtime = runtime
+        self._requests: list[tuple[Member, Draft]] = []
+        self._persists: dict[Key, list[Draft]] = defaultdict(list)
+        self._calls: dict[str, list[Draft]] = defaultdict(list)
+        self._owners: dict[Key, set[Key]] = defaultdict(set)
+        self._owned: dict[Key, set[Key]] = defaultdict(set)
+        self._told: dict[tuple[int, str], Draft] = {}
+
+    def add_request(self, member: Member, request: Draft, persists: list[Draft]) -> None:
+        """Make known a request and what it stored."""
+        self._requests.append((member, request))
+        key = key_of(member.name)
+        self._persists[key] += persists
+        if member.name.resource != "events" and member.name.resource not in _SLICES and not member.name.subresource:
+            for owner in member.refers:
+                self._owners[key].add(key_of(owner))
+                self._owned[key_of(owner)].add(key)
+
+    def add_call(self, call: Draft) -> None:
+        """Make known a call of a runtime."""
+        self._calls[call.object.uid].append(call)
+
+    def link(self) -> None:
+        """Find the cause of each hop that has one."""
+        for member, request in self._requests[1:]:
+            if request.kind == "record":
+                self._link_record(member, request)
+            elif request.source.kind == "kubelet" and member.name.resource in {"pods", "serviceaccounts"}:
+                self._link_kubelet(member, request)
+            elif request.verb == "get":
+                self._link_second_look(member, request)
+            elif request.source == API_SERVER:
+                request.cause = self._requests[0][1]
+            elif request.source.kind != "client":
+                self._link_write(member, request)
+        for calls in self._calls.values():
+            self._link_calls(calls)
+
+    def _link_second_look(self, member: Member, request: Draft) -> None:
+        refused = [
+            draft
+            for other, draft in self._requests
+            if draft.source == request.source
+            and draft.code == 409
+            and key_of(other.name) == key_of(member.name)
+            and draft.start < request.start
+        ]
+        request.cause = refused[-1] if refused else None
+
+    def _link_write(self, member: Member, request: Draft) -> None:
+        """Link a controller's or the scheduler's write to what it must have been told before."""
+        own = key_of(member.name)
+        base = based_on(member)
+        named = [draft for draft in self._persists[own] if draft.revision == base and base is not None]
+        others = [
+            (draft, relation)
+            for key, relation in self._related(member)
+            for draft in self._persists[key]
+            if draft.start <= request.start
+            and draft.cause is not None
+            and draft.cause.source != request.source
+            and (base is None or draft.revision is None or draft.revision > base)
+        ]
+        if others:
+            told, relation = max(others, key=lambda item: (item[0].revision or 0, item[0].end, item[1]))
+            rule = f"its next write is {relation}"
+            if len(others) > 1:
+                rule += f"; of {len(others)} changes that could explain it, the latest stored before it was received"
+            self._notify(told, request, rule)
+        elif named and named[0].cause is not None and named[0].cause.source != request.source:
+            self._notify(named[0], request, f"its next write rests on resourceVersion {base}, which this stored")
+        else:
+            self._link_own(member, request, named)
+
+    def _link_own(self, member: Member, request: Draft, named: list[Draft]) -> None:
+        """Link a write to the same actor's earlier write, whose answer told it."""
+        if named:
+            request.cause = named[0].cause
+            return
+        keys = {key_of(member.name), *(key for key, _ in self._related(member))}
+        earlier = [
+            draft
+            for other, draft in self._requests
+            if draft.source == request.source and draft.start < request.start and key_of(other.name) in keys
+        ]
+        request.cause = earlier[-1] if earlier else None
+
+    def _related(self, member: Member) -> list[tuple[Key, str]]:
+        """Return the objects whose changes make an actor write this, each with how it is related."""
+        own, name = key_of(member.name), member.name
+        if member.source.kind == "scheduler":
+            return [(own, f"about {name.resource}/{name.name}")]
+        if name.resource in _SLICES:
+            kin = [(key_of(thing), f"of endpoints for {thing}") for thing in member.refers]
+            service = dig(member.event.response, "metadata", "labels", "kubernetes.io/service-name") or name.name
+            return [*kin, (("services", name.namespace, str(service)), f"of endpoints for services/{service}")]
+        owners = [(key, f"about what {key[0]}/{key[2]} owns") for key in sorted(self._owners[own])]
+        if name.resource == "pods":
+            return owners
+        if name.subresource or not owners:
+            return [(key, f"about the owner of {key[0]}/{key[2]}") for key in sorted(self._owned[own])]
+        siblings = {kin for key, _ in owners for kin in self._owned[key]}
+        return owners + [(key, f"about {key[0]}/{key[2]} or its kin") for key in sorted(siblings)]
+
+    def _link_kubelet(self, member: Member, request: Draft) -> None:
+        """Link a kubelet's report to its runtime's latest work for the pod, or to what it was told of the pod."""
+        pod = member.refers[0] if member.name.resource == "serviceaccounts" and member.refers else member.name
+        calls = [call for call in self._calls[pod.uid] if call.end <= request.start and call.source == request.source]
+        told = self._told_of(pod, request.source, request.start)
+        if calls and member.name.resource == "pods" and (told is None or calls[-1].start >= told.start):
+            request.cause = calls[-1]
+        elif told is not None:
+            self._notify(told, request, f"its next write is about {pod}")
+
+    def _link_calls(self, calls: list[Draft]) -> None:
+        """Link a runtime's work for a pod: what the kubelet was told, or what it did before."""
+        before: Draft | None = None
+        for call in calls:
+            told = self._told_of(call.object, call.source, call.start)
+            if told is not None and (before is None or told.start > before.start):
+                self._notify(told, call, f"it then has its runtime work for {call.object}")
+            else:
+                call.cause = before
+            before = call
+
+    def _told_of(self, pod: ObjectName, kubelet: Actor, until: datetime) -> Draft | None:
+        """Return the latest change of a pod that its kubelet did not make itself and that it can have heard of."""
+        changes = [
+            draft
+            for draft in self._persists[key_of(pod)]
+            if draft.start <= until
+            and draft.cause is not None
+            and draft.cause.source != kubelet
+            and draft.cause.source.kind != "kubelet"
+            and (draft.cause.object.subresource == "binding" or draft.cause.verb in {"delete", "patch", "update"})
+        ]
+        return changes[-1] if changes else None
+
+    def _link_record(self, member: Member, record: Draft) -> None:
+        """Link an Event to the deed of its writer that it tells of."""
+        body = member.event.request or {}
+        body = body if "reason" in body else member.event.response or {}
+        about = member.refers[0] if member.refers else None
+        if about is None:
+            return
+        call = _REASONS.get(str(body.get("reason", "")))
+        calls = [draft for draft in self._calls[about.uid] if draft.source == record.source]
+        same = [draft for draft in calls if draft.verb == call]
+        for candidates in (same, calls) if record.source.kind == "kubelet" else ():
+            if earlier := [draft for draft in candidates if draft.start <= record.start]:
+                record.cause = earlier[-1]
+                return
+        mentioned = set(re.findall(r"[a-z0-9][-a-z0-9.]*", str(body.get("message") or body.get("note") or "")))
+        deeds = self._deeds(record, about, lambda name: name.name in mentioned) or self._deeds(record, about)
+        if deeds:
+            record.cause = deeds[-1]
+            return
+        heard = [d for d in self._persists[key_of(about)] if d.start <= record.start and d.cause is not None]
+        heard = [draft for draft in heard if draft.cause is not None and draft.cause.source != record.source]
+        if heard:
+            self._notify(heard[-1], record, f"its next Event is about {about}")
+
+    def _deeds(
+        self, record: Draft, about: ObjectName, chosen: Callable[[ObjectName], bool] | None = None
+    ) -> list[Draft]:
+        keys = {key_of(about), *self._owned[key_of(about)]}
+        return [
+            draft
+            for other, draft in self._requests
+            if draft.kind == "request"
+            and draft.source == record.source
+            and draft.start <= record.start
+            and draft.verb != "get"
+            and key_of(other.name) in keys
+            and (chosen is None or chosen(other.name))
+        ]
+
+    def _notify(self, persist: Draft, effect: Draft, rule: str) -> None:
+        """Make the notification by which a stored change led to something, or let one explain more."""
+        told = self._told.get((id(persist), effect.source.id))
+        if told is None:
+            told = self._new_notify(persist, effect, rule)
+        elif effect.start < told.end:
+            told.end = effect.start
+            told.start = _not_before(persist, told.end)
+            told.evidence = (*told.evidence, *effect.evidence[:1])
+        effect.cause = told
+
+    def _new_notify(self, persist: Draft, effect: Draft, rule: str) -> Draft:
+        verb = _watch_event(persist)
+        end, evidence = effect.start, effect.evidence[:1]
+        if effect.source.kind == "kubelet":
+            for began, span in self._runtime.syncs(persist.object.uid):
+                if persist.start <= began < end:
+                    end, evidence = began, (span, *evidence)
+        start = _not_before(persist, end)
+        heard = self._heard_by_api_server(persist, verb, start, end)
+        watch, words = self._watch(effect.source, persist.object)
+        told = Draft(
+            "notify",
+            API_SERVER,
+            effect.source,
+            verb,
+            persist.object,
+            start,
+            end,
+            f"tells {effect.source.name} of {persist.object} ({verb})",
+            f"tells of revision {persist.revision}" if persist.revision else f"tells of {persist.object}",
+            (*persist.evidence[-1:], *watch, *evidence),
+            observed=False,
+            rule=f"{words}; {rule}",
+            cause=heard,
+            revision=persist.revision,
+        )
+        self._told[id(persist), effect.source.id] = told
+        self.notifies.append(told)
+        return told
+
+    def _heard_by_api_server(self, persist: Draft, verb: str, start: datetime, end: datetime) -> Draft:
+        """Return how etcd told the API server, whose watch cache feeds all watchers."""
+        heard = self._told.get((id(persist), ETCD.id))
+        if heard is not None:
+            if end < heard.end:
+                heard.start, heard.end = start, end
+            return heard
+        heard = Draft(
+            "notify",
+            ETCD,
+            API_SERVER,
+            verb,
+            persist.object,
+            start,
+            end,
+            f"tells the API server of {persist.object} ({verb})",
+            f"tells of revision {persist.revision}" if persist.revision else f"tells of {persist.object}",
+            persist.evidence[-1:],
+            observed=False,
+            rule="the API server's watch cache learns of every change by its watch on etcd (KEP-2340), and feeds all "
+            "watchers; one of them acted on this change",
+            cause=persist,
+            revision=persist.revision,
+        )
+        self._told[id(persist), ETCD.id] = heard
+        self.notifies.append(heard)
+        return heard
+
+    def _watch(self, watcher: Actor, name: ObjectName) -> tuple[tuple[EvidenceId, ...], str]:
+        """Return the evidence that somebody watches a resource, and that in words."""
+        shared = "kube-controller-manager" if watcher.kind == "controller" else watcher.id
+        for holder in dict.fromkeys((watcher.id, shared)):
+            watch = self._watches.get((holder, name.resource))
+            if watch is not None:
+                how = "its watch" if watch.verb == "watch" else "the list with which its watch began"
+                return (watch.evidence,), f"{watcher.name} watches {name.resource} ({how} is in the audit log)"
+        return (), (
+            f"{watcher.name} watches {name.resource}, though its watch is still open and so not in the audit log yet"
+        )
+
+
+def _watch_event(persist: Draft) -> str:
+    """Return what watchers are told of a change (kubernetes.io/docs/reference/using-api/api-concepts)."""
+    if persist.verb == "remove":
+        return "DELETED"
+    asked = persist.cause
+    return "ADDED" if asked is not None and asked.code == 201 and not asked.object.subresource else "MODIFIED"
+
+
+def _not_before(persist: Draft, until: datetime) -> datetime:
+    """Return the earliest moment of a notification: etcd tells watchers before its answer has left, if it is busy."""
+    return persist.end if persist.end <= until else min(persist.start, until)

@@ -1,0 +1,125 @@
+"""From evidence to the flow that one person's action caused."""
+
+from __future__ import annotations
+
+from labkit.errors import EvidenceError
+from labkit.evidence.model import Evidence
+from labkit.flow.actors import API_SERVER
+from labkit.flow.causes import Causes
+from labkit.flow.describe import describe
+from labkit.flow.draft import Draft, number
+from labkit.flow.members import Member, Members, Window, in_order
+from labkit.flow.model import EvidenceId, Flow, ObjectName
+from labkit.flow.names import selector
+from labkit.flow.runtime import Runtime
+from labkit.flow.storage import Storage
+
+
+def trace(evidence: Evidence, subject: str | ObjectName, *, namespace: str = "default", action: int = -1) -> Flow:
+    """Return the flow that one action of a person about an object caused.
+
+    It ends where the next action about the same object begins. A source that is missing makes hops less certain, never
+    absent: `Hop.observed` and `Hop.rule` say so.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        What the components left.
+    subject : str or ObjectName
+        The object: ``"deployment/tomcat"``.
+    namespace : str
+        Where it is, if `subject` is a text.
+    action : int
+        Which of the actions about it, by index; by default the last.
+
+    Raises
+    ------
+    EvidenceError
+        No person wrote anything about it, or not so often.
+    UsageError
+        `subject` names no object.
+    """
+    name = selector(subject, namespace) if isinstance(subject, str) else subject
+    members = Members(name)
+    for event in in_order(evidence.audit):
+        members.take(event)
+    window = _choose(members.windows, name, action)
+    drafts = _hops(evidence, members, window)
+    nodes = evidence.cluster.nodes or tuple(sorted({*window.pods.values(), *(d.source.node for d in drafts)} - {""}))
+    return Flow(
+        subject=window.members[0].name,
+        hops=number(drafts),
+        pods=dict(sorted(window.pods.items())),
+        nodes=nodes,
+        action=window.action.what,
+        control_plane=evidence.cluster.control_plane,
+        losses=_losses(evidence),
+    )
+
+
+def _choose(windows: list[Window], name: ObjectName, action: int) -> Window:
+    if not windows:
+        raise EvidenceError(
+            f"Nobody wrote anything about {name} in {name.namespace or 'the cluster'} in this evidence.",
+            why="A flow begins with a person's request, and the audit log has none about this object.",
+            fix="Do it while the lab runs, for example: labkit deploy tomcat --image tomcat",
+        )
+    if action == -1:
+        accepted = [window for window in windows if not window.action.refused]
+        return (accepted or windows)[-1]
+    try:
+        return windows[action]
+    except IndexError:
+        raise EvidenceError(
+            f"There is no action {action} about {name}.",
+            why=f"The evidence has {len(windows)} of them: {', '.join(window.action.what for window in windows)}.",
+            fix=f"Choose one from 0 to {len(windows) - 1}.",
+        ) from None
+
+
+def _hops(evidence: Evidence, members: Members, window: Window) -> list[Draft]:
+    storage = Storage(window.members, evidence.spans, evidence.revisions)
+    pods = {member.name.uid: member.name for member in window.members if member.name.resource == "pods"}
+    plain = {uid: ObjectName("pods", pod.namespace, pod.name, uid=uid) for uid, pod in pods.items() if uid}
+    runtime = Runtime(plain, evidence.runtime, evidence.spans)
+    causes = Causes(members.watches, runtime)
+    drafts = []
+    for member in window.members:
+        request = _request(member)
+        if request.kind == "record":
+            request.evidence += storage.revision_of(member)
+            persists = []
+        else:
+            persists = storage.persists(member, request)
+        causes.add_request(member, request, persists)
+        drafts += [request, *persists]
+    for call in runtime.hops(window.action.time, window.until):
+        causes.add_call(call)
+        drafts.append(call)
+    causes.link()
+    return drafts + causes.notifies
+
+
+def _request(member: Member) -> Draft:
+    event = member.event
+    return Draft(
+        "record" if member.name.resource == "events" else "request",
+        member.source,
+        API_SERVER,
+        event.verb,
+        member.name,
+        event.received,
+        event.staged,
+        describe(event, member.name),
+        member.because,
+        (EvidenceId("audit", event.audit_id),),
+        code=event.code,
+    )
+
+
+def _losses(evidence: Evidence) -> tuple[str, ...]:
+    """Return what the evidence lacks, in words."""
+    sources = {"spans": "trace spans", "revisions": "etcd revisions", "runtime": "the container runtime's calls"}
+    missing = [f"no {words}" for source, words in sources.items() if not getattr(evidence, source)]
+    lost = [f"{loss.source}: {loss.what}" + (f" ({loss.why})" if loss.why else "") for loss in evidence.losses]
+    return (*missing, *lost)

@@ -1,0 +1,104 @@
+// The evidence of the chosen hop: what it was, and below it one section for each kind of evidence.
+
+/** Return the pane's content. `detail` is a list of sections, or undefined while Python is being asked. */
+function evidencePane(hop, data, detail, go) {
+  const [source, target] = [data.actors[hop.from], data.actors[hop.to]];
+  const facts = [
+    ["Object", hop.object],
+    ["Verb", hop.code == null ? hop.verb : `${hop.verb}, answered ${hop.code}`],
+    ["Time", `+${duration(hop.start)}, for ${duration(hop.end - hop.start)}`],
+    ["In this flow", hop.because],
+    ["Led to by", hop.cause && make("button", { type: "button", "data-key": "cause", onclick: () => go(hop.cause) }, `hop ${hop.cause}`)],
+    ["Rule", hop.rule],
+    ["etcd revision", hop.revision],
+    ["Evidence", hop.evidence.join("\n")],
+  ];
+  if (!hop.observed) facts[2] = ["Time", `between +${duration(hop.start)} and +${duration(hop.end)}`];
+  return [
+    make("h3", {}, make("span", { class: "badge", "data-observed": hop.observed, style: paint(source) }, String(hop.number)), `${source.name} → ${target.name}`),
+    make("p", { class: "what" }, hop.what),
+    make(
+      "p",
+      { class: "marks" },
+      make("span", { class: "mark", "data-observed": hop.observed }, hop.observed ? "observed" : "inferred"),
+      make("span", {}, KINDS[hop.kind]),
+      hop.failed ? make("span", { class: "refused" }, "✗ refused") : "",
+    ),
+    factList(facts),
+    ...(detail ?? []).map(section),
+    detail === undefined ? make("p", { class: "quiet" }, "Asking for the details …") : "",
+    detail === null ? make("p", { class: "quiet" }, "No more details were kept of this hop.") : "",
+  ].filter((part) => part !== "");
+}
+
+const KINDS = {
+  request: "request",
+  persist: "stored in etcd",
+  notify: "notice to a watcher",
+  runtime: "call of the container runtime",
+  record: "Event, a record that moves nothing",
+};
+
+function paint(actor) {
+  return `--actor: ${actor.color[0]}; --actor-dark: ${actor.color[1]}`;
+}
+
+function factList(rows) {
+  const list = make("dl", {});
+  for (const [name, value] of rows) {
+    if (value != null && value !== "") list.append(make("dt", {}, name), make("dd", {}, value instanceof Node ? value : String(value)));
+  }
+  return list;
+}
+
+function section(part) {
+  const body = { facts: () => factList(part.rows), changes: changeTable, spans: spanBars, table: plainTable, text: rawText }[part.kind](part);
+  return make("details", { open: part.open, "data-section": part.kind }, make("summary", {}, part.title), body);
+}
+
+function rawText(part) {
+  return make("pre", { tabindex: 0, "aria-label": part.title }, part.text);
+}
+
+function plainTable({ head, rows }) {
+  return make(
+    "div",
+    { class: "wide", tabindex: 0 },
+    make(
+      "table",
+      {},
+      make("thead", {}, make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, String(cell))))),
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, String(cell)))))),
+    ),
+  );
+}
+
+/** Changes as pairs of lines, "−" what was and "+" what is: told apart by sign, not by colour alone. */
+function changeTable({ rows }) {
+  const list = make("dl", { class: "changes" });
+  for (const [path, before, after] of rows) {
+    list.append(make("dt", {}, path));
+    if (before !== null) list.append(make("dd", { class: "before" }, make("span", { "aria-label": "was" }, "−"), ` ${before}`));
+    if (after !== null) list.append(make("dd", { class: "after" }, make("span", { "aria-label": "is" }, "+"), ` ${after}`));
+  }
+  return list;
+}
+
+/** The span tree as nested bars over the root's time; numbers are microseconds. */
+function spanBars({ total, rows }) {
+  const list = make("ol", { class: "spans" });
+  for (const [depth, name, service, start, length, note] of rows) {
+    const left = Math.min(99, (100 * start) / total);
+    const width = Math.min(100 - left, (100 * length) / total);
+    list.append(
+      make(
+        "li",
+        { style: `--depth: ${depth}`, title: note },
+        make("span", { class: "name" }, name, make("small", {}, service)),
+        make("span", { class: "length" }, `${length.toLocaleString("en")} µs`),
+        make("span", { class: "bar", "aria-hidden": "true" }, make("i", { style: `left: ${left}%; width: ${width}%` })),
+      ),
+    );
+  }
+  return list;
+}

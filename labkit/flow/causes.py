@@ -15,6 +15,8 @@ from labkit.flow.names import Key, dig
 from labkit.flow.runtime import Runtime
 from labkit.flow.storage import based_on
 
+# It acts on what its watches tell, even of its own deeds (pkg/controller/garbagecollector/graph_builder.go).
+_GRAPHS = frozenset({"generic-garbage-collector"})
 _SLICES = frozenset({"endpointslices", "endpoints"})
 # What a kubelet's Event tells of (pkg/kubelet/events/event.go of Kubernetes 1.34).
 _REASONS = {
@@ -36,8 +38,8 @@ class Causes:
 
     Parameters
     ----------
-    watches : mapping
-        Who watches what, see `Members.watches`.
+    watches, owners : mapping
+        Who watches what, and who owns what, see `Members`.
     runtime : Runtime
         When kubelets began to work on a pod.
 
@@ -47,26 +49,26 @@ class Causes:
         The notifications that explain something: etcd tells the API server, the API server tells a watcher.
     """
 
-    def __init__(self, watches: Mapping[tuple[str, str], Watch], runtime: Runtime) -> None:
+    def __init__(
+        self, watches: Mapping[tuple[str, str], Watch], owners: Mapping[Key, set[Key]], runtime: Runtime
+    ) -> None:
         self.notifies: list[Draft] = []
         self._watches = watches
         self._runtime = runtime
         self._requests: list[tuple[Member, Draft]] = []
         self._persists: dict[Key, list[Draft]] = defaultdict(list)
         self._calls: dict[str, list[Draft]] = defaultdict(list)
-        self._owners: dict[Key, set[Key]] = defaultdict(set)
+        self._owners = owners
         self._owned: dict[Key, set[Key]] = defaultdict(set)
+        for owned, its in owners.items():
+            for owner in its:
+                self._owned[owner].add(owned)
         self._told: dict[tuple[int, str], Draft] = {}
 
     def add_request(self, member: Member, request: Draft, persists: list[Draft]) -> None:
         """Make known a request and what it stored."""
         self._requests.append((member, request))
-        key = key_of(member.name)
-        self._persists[key] += persists
-        if member.name.resource != "events" and member.name.resource not in _SLICES and not member.name.subresource:
-            for owner in member.refers:
-                self._owners[key].add(key_of(owner))
-                self._owned[key_of(owner)].add(key)
+        self._persists[key_of(member.name)] += persists
 
     def add_call(self, call: Draft) -> None:
         """Make known a call of a runtime."""
@@ -87,6 +89,39 @@ class Causes:
                 self._link_write(member, request)
         for calls in self._calls.values():
             self._link_calls(calls)
+
+    def tell_proxies(self) -> None:
+        """Infer that kube-proxies are told of a Service and of its endpoint slices, which cause no further request."""
+        for (holder, resource), watch in sorted(self._watches.items()):
+            user, _, node = holder.partition("@")
+            if user != "kube-system/kube-proxy" or resource not in {"services", "endpointslices"}:
+                continue
+            proxy = Actor(f"kube-proxy/{node}", "kube-proxy", f"kube-proxy on {node}", node)
+            proxy = proxy if node else Actor("kube-proxy", "kube-proxy", "kube-proxy")
+            for key, persists in list(self._persists.items()):
+                for persist in persists if key[0] == resource else ():
+                    self._told_proxy(persist, proxy, watch)
+
+    def _told_proxy(self, persist: Draft, proxy: Actor, watch: Watch) -> None:
+        self.notifies.append(
+            Draft(
+                "notify",
+                API_SERVER,
+                proxy,
+                _watch_event(persist),
+                persist.object,
+                persist.end,
+                persist.end,
+                f"tells {proxy.name} of {persist.object} ({_watch_event(persist)})",
+                f"tells of revision {persist.revision}" if persist.revision else f"tells of {persist.object}",
+                (*persist.evidence[-1:], watch.evidence),
+                observed=False,
+                rule=f"{proxy.name} watches {persist.object.resource} ({watch.verb} request in the audit log); it "
+                "answers nothing, so that only the earliest moment is known",
+                cause=self._heard_by_api_server(persist, _watch_event(persist), persist.end, persist.end),
+                revision=persist.revision,
+            )
+        )
 
     def _link_second_look(self, member: Member, request: Draft) -> None:
         refused = [
@@ -110,9 +145,13 @@ class Causes:
             for draft in self._persists[key]
             if draft.start <= request.start
             and draft.cause is not None
-            and draft.cause.source != request.source
+            and (draft.cause.source != request.source or request.source.id in _GRAPHS)
             and (base is None or draft.revision is None or draft.revision > base)
         ]
+        if request.source.kind == "scheduler":  # what it has judged already does not explain another look
+            judged = [d.start for m, d in self._requests if d.source == request.source and key_of(m.name) == own]
+            seen = max((start for start in judged if start < request.start), default=None)
+            others = [item for item in others if seen is None or item[0].start > seen]
         if others:
             told, relation = max(others, key=lambda item: (item[0].revision or 0, item[0].end, item[1]))
             rule = f"its next write is {relation}"
@@ -146,8 +185,11 @@ class Causes:
             kin = [(key_of(thing), f"of endpoints for {thing}") for thing in member.refers]
             service = dig(member.event.response, "metadata", "labels", "kubernetes.io/service-name") or name.name
             return [*kin, (("services", name.namespace, str(service)), f"of endpoints for services/{service}")]
-        owners = [(key, f"about what {key[0]}/{key[2]} owns") for key in sorted(self._owners[own])]
+        owners = [(key, f"about what {key[0]}/{key[2]} owns") for key in sorted(self._owners.get(own, ()))]
         if name.resource == "pods":
+            changed = [] if member.event.verb in {"create", "delete"} else [(own, f"about {name.resource}/{name.name}")]
+            return owners + changed
+        if member.event.verb == "delete":
             return owners
         if name.subresource or not owners:
             return [(key, f"about the owner of {key[0]}/{key[2]}") for key in sorted(self._owned[own])]

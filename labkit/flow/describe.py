@@ -44,6 +44,8 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
         text = f"binds {thing} to {target_node(event) or 'a node'}"
     elif name.subresource == "token":
         text = f"asks for a token of {thing}"
+    elif name.subresource == "scale":
+        text = f"scales {thing} to {_dig(event.request, 'spec', 'replicas')}"
     elif name.subresource == "status":
         text = f"reports {thing}" if refused else f"reports {thing}{_status(name.resource, body)}"
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -105,18 +105,24 @@ class Members:
     ----------
     subject : ObjectName
         What to follow.
+    addresses : mapping of str to str
+        Nodes by address, see `ClusterFacts`.
 
     Attributes
     ----------
     windows : list of Window
         One for each action by a person about the subject, in order.
+    owners : dict
+        Who owns what, by the resource, namespace and name of the owned.
     watches : dict
-        The watches of components, by actor's id (with ``@NODE`` where one name serves many nodes) and resource.
+        The watches of components, by actor's id (with ``@NODE`` where its name is one on many nodes) and resource.
     """
 
-    def __init__(self, subject: ObjectName) -> None:
+    def __init__(self, subject: ObjectName, addresses: Mapping[str, str] | None = None) -> None:
         self.windows: list[Window] = []
+        self.owners: dict[Key, set[Key]] = {}
         self.watches: dict[tuple[str, str], Watch] = {}
+        self._addresses = addresses or {}
         self._subject: Key = (subject.resource, subject.namespace, subject.name)
         self._names: dict[Key, ObjectName] = {self._subject: subject}
         self._uids: dict[str, ObjectName] = {}
@@ -179,7 +185,7 @@ class Members:
     def _forget(self) -> None:
         """Forget the objects of a namesake that was here before."""
         self._names = {self._subject: ObjectName(*self._subject)}
-        self._uids, self._nodes, self._accounts, self._tokenless = {}, {}, {}, {}
+        self._uids, self._nodes, self._accounts, self._tokenless, self.owners = {}, {}, {}, {}, {}
         self._stale, self._exposed = set(), set()
 
     def _reason(self, event: AuditEvent, known: ObjectName | None) -> tuple[str, tuple[ObjectName, ...]]:
@@ -233,6 +239,11 @@ class Members:
         if known is not None and not name.uid:
             name = ObjectName(name.resource, name.namespace, name.name, name.subresource, known.uid)
         self._learn(event, name, source)
+        owners = {uid for relation, uid in references(name.resource, event.response) if relation == "owned by"}
+        for owner in owners & self._uids.keys():
+            thing = self._uids[owner]
+            owned = (name.resource, name.namespace, name.name)
+            self.owners.setdefault(owned, set()).add((thing.resource, thing.namespace, thing.name))
         if not self._open:
             return
         window = self.windows[-1]
@@ -292,9 +303,15 @@ class Members:
         source = who(event.user, event.user_agent)
         if ref is None or source.kind == "client":
             return
-        node = dig(event.raw, "user", "extra", "authentication.kubernetes.io/node-name")
-        node = str(node[0]) if isinstance(node, list) and node and not source.node else ""
+        node = "" if source.node else self._node_of(event)
         key = (f"{source.id}@{node}" if node else source.id, ref.resource)
         known = self.watches.get(key)
         if known is None or (known.verb, event.verb) == ("list", "watch"):
             self.watches[key] = Watch(EvidenceId("audit", event.audit_id), event.verb, event.uri, node)
+
+    def _node_of(self, event: AuditEvent) -> str:
+        """Return the node that a component spoke from: its token names it (KEP-4193), else its address does."""
+        named = dig(event.raw, "user", "extra", "authentication.kubernetes.io/node-name")
+        if isinstance(named, list) and named:
+            return str(named[0])
+        return next((self._addresses[address] for address in event.source_ips if address in self._addresses), "")

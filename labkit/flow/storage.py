@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from labkit.evidence.model import Revision, Span
+from labkit.flow.actions import READS
 from labkit.flow.actors import API_SERVER, ETCD
 from labkit.flow.describe import SINGULAR, target_node
 from labkit.flow.draft import Draft
@@ -83,9 +84,9 @@ class Storage:
     def persists(self, member: Member, request: Draft) -> list[Draft]:
         """Return what a request stored: nothing, one change, or two (a pod's last change, then its removal)."""
         event, ref = member.event, member.event.object
-        if ref is None or event.code is None or event.code >= 400 or "dryRun=All" in event.uri:
+        if ref is None or event.code is None or event.code >= 400 or event.verb in READS:
             return []
-        if ref.subresource in _UNSTORED or ref.group in _UNSTORED_GROUPS:
+        if "dryRun=All" in event.uri or ref.subresource in _UNSTORED or ref.group in _UNSTORED_GROUPS:
             return []
         key, answered = etcd_key(member.name), _answered(member)
         spans = self._tops[event.audit_id]

@@ -40,7 +40,7 @@ def trace(evidence: Evidence, subject: str | ObjectName, *, namespace: str = "de
         `subject` names no object.
     """
     name = selector(subject, namespace) if isinstance(subject, str) else subject
-    members = Members(name)
+    members = Members(name, evidence.cluster.addresses)
     for event in in_order(evidence.audit):
         members.take(event)
     window = _choose(members.windows, name, action)
@@ -82,7 +82,7 @@ def _hops(evidence: Evidence, members: Members, window: Window) -> list[Draft]:
     pods = {member.name.uid: member.name for member in window.members if member.name.resource == "pods"}
     plain = {uid: ObjectName("pods", pod.namespace, pod.name, uid=uid) for uid, pod in pods.items() if uid}
     runtime = Runtime(plain, evidence.runtime, evidence.spans)
-    causes = Causes(members.watches, runtime)
+    causes = Causes(members.watches, members.owners, runtime)
     drafts = []
     for member in window.members:
         request = _request(member)
@@ -97,6 +97,8 @@ def _hops(evidence: Evidence, members: Members, window: Window) -> list[Draft]:
         causes.add_call(call)
         drafts.append(call)
     causes.link()
+    if window.action.object.resource == "services":
+        causes.tell_proxies()
     return drafts + causes.notifies
 
 

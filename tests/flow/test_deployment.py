@@ -232,7 +232,7 @@ def test_what_controllers_report() -> None:
     events += [
         event(30, REPLICASET_CONTROLLER, "update", "replicasets/tomcat-5c8/status", response=replica_set),
         event(31, DEPLOYMENT_CONTROLLER, "update", "deployments/tomcat/status", response=deployment),
-        event(32, ADMIN, "patch", "deployments/tomcat/scale", response={"kind": "Scale"}),
+        event(32, ADMIN, "patch", "deployments/tomcat/scale", request={"spec": {"replicas": 3}}),
     ]
     assert [hop.what for hop in deployment_flow(events, "tomcat").hops] == [
         "creates deployment tomcat, 1 pod wanted",
@@ -240,5 +240,5 @@ def test_what_controllers_report() -> None:
         "creates pod tomcat-5c8-x7k2p",
         "reports replica set tomcat-5c8: 1 of 1 made, 0 ready",
         "reports deployment tomcat: 1 of 1 available",
-        "changes deployment tomcat (scale)",
+        "scales deployment tomcat to 3",
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.cli import console
 from labkit.errors import UsageError
-from labkit.views import table
+from labkit.views import architecture, table
 
 if TYPE_CHECKING:
     from labkit.flow import Flow
@@ -34,11 +35,10 @@ def draw(flow: Flow, path: Path, control_plane: str) -> None:
     UsageError
         The file cannot be written.
     """
-    from labkit.views.graph import save_svg  # noqa: PLC0415 - imports matplotlib, which a table has no need of
-
+    svg = architecture.to_svg(dataclasses.replace(flow, control_plane=control_plane))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_svg(flow, path, control_plane=control_plane)
+        path.write_text(svg, encoding="utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"{path} cannot be written", why=reason, fix="name another file") from error

@@ -1,36 +1,65 @@
 """The colours of actors, the same in every picture, told apart by people with any kind of colour vision.
 
-Each has a contrast of at least 3 : 1 against white (WCAG 2.2, 1.4.11), and any two stay apart when seen through a
-simulation of protanopia, deuteranopia and tritanopia (Machado, Oliveira, Fernandes 2009); the tests measure both.
-Colour never tells alone: whatever has one also has its name beside it.
+Two sets, for a light and for a dark page. An actor's colour has a contrast of at least 4.5 : 1 against its page (WCAG
+2.2, 1.4.3 and 1.4.11), and any two of a set stay apart when seen through a simulation of protanopia, deuteranopia and
+tritanopia (Machado, Oliveira, Fernandes 2009); the tests measure both. Colour never tells alone: whatever has one also
+has its name beside it.
 """
 
 from __future__ import annotations
 
 from labkit.flow import Actor
 
-INK = "#1F2933"  # text, the API server
-QUIET = "#52606D"  # second text
-FAINT = "#9AA5B1"  # the lines of Events, and of what did nothing
-WASH = "#E4E7EB"  # the numbers of Events
-LINE = "#CBD2D9"  # frames
-GROUND = "#F5F7FA"  # inside of frames
-PAPER = "#FFFFFF"
+LIGHT = {
+    "ink": "#1F2933",  # text, the API server
+    "quiet": "#52606D",  # second text
+    "faint": "#9AA5B1",  # what was, and what did nothing
+    "line": "#CBD2D9",  # frames
+    "ground": "#F5F7FA",  # inside of frames
+    "paper": "#FFFFFF",
+    "client": "#0077BB",
+    "deployment": "#C2410C",
+    "replicaset": "#8C2981",
+    "controller": "#6B7783",  # any other
+    "scheduler": "#0B7F62",
+    "etcd": "#0E13A9",
+    "kubelet": "#5E4500",
+    "runtime": "#8518E4",
+    "proxy": "#490B80",
+}
+DARK = {
+    "ink": "#E4E7EB",
+    "quiet": "#B0BAC5",
+    "faint": "#66727F",
+    "line": "#3B4754",
+    "ground": "#1B232C",
+    "paper": "#12181F",
+    "client": "#5BB8F0",
+    "deployment": "#FF8A4C",
+    "replicaset": "#E07BD4",
+    "controller": "#9AA5B1",
+    "scheduler": "#1FFCA5",
+    "etcd": "#EB4259",
+    "kubelet": "#AD9E87",
+    "runtime": "#B34FFD",
+    "proxy": "#E5C700",
+}
+ACTORS = (
+    *("ink", "client", "deployment", "replicaset", "controller", "scheduler", "etcd", "kubelet", "runtime", "proxy"),
+)
 
 _BY_KIND = {
-    "client": "#0077BB",
-    "scheduler": "#0B8F6E",
-    "kubelet": "#5E4500",
-    "api server": INK,
+    "client": "client",
+    "api server": "ink",
+    "etcd": "etcd",
+    "scheduler": "scheduler",
+    "kubelet": "kubelet",
+    "runtime": "runtime",
+    "kube-proxy": "proxy",
 }
-_BY_NAME = {
-    "deployment-controller": "#D1490B",
-    "replicaset-controller": "#8C2981",
-}
-OTHER = "#7C8894"
-ACTORS = (*_BY_KIND.values(), *_BY_NAME.values(), OTHER)
+_BY_ID = {"deployment-controller": "deployment", "replicaset-controller": "replicaset"}
 
 
-def color(actor: Actor) -> str:
-    """Return an actor's colour as ``#RRGGBB``."""
-    return _BY_NAME.get(actor.id) or _BY_KIND.get(actor.kind, OTHER)
+def paint(actor: Actor) -> str:
+    """Return the key of an actor's colour, in `LIGHT` and in `DARK`."""
+    return _BY_ID.get(actor.id) or _BY_KIND.get(actor.kind, "controller")

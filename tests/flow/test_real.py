@@ -9,7 +9,7 @@ import pytest
 
 from labkit.evidence.audit import AuditEvent, AuditLog
 from labkit.flow import Flow, deployment_flow
-from labkit.views.graph import to_svg
+from labkit.views.architecture import to_svg
 from labkit.views.table import to_text
 
 DATA = Path(__file__).parent / "data"

@@ -8,8 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from labkit.flow import API_SERVER, actor
-from labkit.views.palette import ACTORS, INK, OTHER, PAPER, QUIET, WASH, color
+from labkit.flow import actor
+from labkit.flow.actors import ETCD
+from labkit.views.palette import ACTORS, DARK, LIGHT, paint
+from tests.views.flows import on
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009),
 # severity 1.0, for linear sRGB.
@@ -42,23 +44,39 @@ def lab(color_: str, vision: str) -> tuple[float, float, float]:
     return float(116 * y - 16), float(500 * (x - y)), float(200 * (y - z))
 
 
+PALETTES = {"light": LIGHT, "dark": DARK}
+
+
 @pytest.mark.parametrize("vision", VISION)
-def test_no_two_actors_look_the_same(vision: str) -> None:
-    for first, second in itertools.combinations(ACTORS, 2):
+@pytest.mark.parametrize("page", PALETTES)
+def test_no_two_actors_look_the_same(page: str, vision: str) -> None:
+    paints = [PALETTES[page][key] for key in ACTORS]
+    for first, second in itertools.combinations(paints, 2):
         assert math.dist(lab(first, vision), lab(second, vision)) > 10, (first, second)
 
 
-def test_lines_and_text_are_visible() -> None:
-    assert min(contrast(paint, PAPER) for paint in ACTORS) >= 3
-    assert contrast(INK, PAPER) >= 7
-    assert contrast(QUIET, PAPER) >= 4.5
-    assert contrast(QUIET, WASH) >= 4.5
+@pytest.mark.parametrize("page", PALETTES)
+def test_lines_and_text_are_visible(page: str) -> None:
+    palette = PALETTES[page]
+    for ground in (palette["paper"], palette["ground"]):
+        assert contrast(palette["ink"], ground) >= 7
+        assert contrast(palette["quiet"], ground) >= 4.5
+        assert min(contrast(palette[key], ground) for key in ACTORS) >= 4
+    assert min(contrast(palette[key], palette["paper"]) for key in ACTORS) >= 4.5  # a number on its actor's colour
+
+
+def test_both_pages_have_the_same_colours() -> None:
+    assert list(LIGHT) == list(DARK)
 
 
 def test_each_actor_has_its_own() -> None:
-    users = ["system:kube-scheduler", "system:node:node-01"]
+    users = ["system:kube-scheduler", "system:node:node-01", "system:apiserver"]
     users += [f"system:serviceaccount:kube-system:{name}-controller" for name in ("deployment", "replicaset", "job")]
-    paints = [color(actor("admin", "kubectl/v1")), color(API_SERVER), *(color(actor(user)) for user in users)]
-    assert len(set(paints)) == len(paints)
-    assert paints[-1] == OTHER
-    assert set(paints) <= set(ACTORS)
+    found = [
+        actor("admin", "kubectl/v1"),
+        *map(actor, users),
+        ETCD,
+        on("runtime", "node-01"),
+        on("kube-proxy", "node-01"),
+    ]
+    assert sorted(map(paint, found)) == sorted(ACTORS)

@@ -13,11 +13,11 @@ def test_a_row_for_each_hop() -> None:
     lines = to_text(flow).splitlines()
     assert len(lines) == 2 + len(flow.hops)
     assert lines[0].split() == list(HEADINGS)
-    binding = next(line for line in lines if "/binding" in line)
+    binding = next(line for line in lines if "binds" in line)
     for word in ("scheduler", "API server", "create", "pods/tomcat-5c8-x0000/binding", "201", "to node-01"):
         assert word in binding
-    assert binding.endswith(str(flow.hops[3].evidence[0]))
-    assert binding.split()[:2] == ["4", "23.0"]
+    assert binding.endswith(str(flow.hops[11].evidence[0]))
+    assert binding.split()[:2] == ["12", "27.6"]
 
 
 def test_columns_are_aligned_and_lines_are_trimmed() -> None:

@@ -1,0 +1,124 @@
+"""What a picture says in words: its title, its summary, what a hop and an edge do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from labkit.errors import UsageError
+from labkit.flow import Flow, Hop
+
+NOTE = (
+    "Solid: observed. Dashed: inferred by a rule. Square number: refused. "
+    "Grey: Events, which tell of the flow and move nothing."
+)
+_TOLD = 200  # of the hops, how many the words for a picture tell; the table has all
+_KINDS = (
+    ("request", "request", "requests"),
+    ("persist", "write to etcd", "writes to etcd"),
+    ("notify", "notification", "notifications"),
+    ("runtime", "runtime call", "runtime calls"),
+    ("record", "Event", "Events"),
+)
+
+
+def title(flow: Flow) -> str:
+    """Return what the flow follows from."""
+    if flow.action:
+        return flow.action
+    if not flow.hops:
+        return f"{flow.subject}: nothing happened"
+    first = flow.hops[0]
+    return f"{first.source.name} {first.what}"
+
+
+def summary(flow: Flow) -> str:
+    """Return how many hops of each kind there are, and how long it took."""
+    if not flow.hops:
+        return "0 hops"
+    parts = [_count(len(flow.hops), "hop", "hops")]
+    for kind, one, many in _KINDS:
+        count = sum(hop.kind == kind for hop in flow.hops)
+        if count:
+            parts.append(_count(count, one, many))
+    if flow.pods:
+        parts.append(_count(len(flow.pods), "pod", "pods"))
+    last = max(flow.hops, key=lambda hop: hop.end)
+    parts.append(duration(flow.milliseconds(last) + (last.end - last.start).total_seconds() * 1000))
+    return " · ".join(parts)
+
+
+def alt_text(flow: Flow) -> str:
+    """Return in words what a picture shows, for those who do not see it: the hops but Events, in order."""
+    told = [hop for hop in flow.hops if hop.kind != "record"]
+    steps = [f"{hop.number}. {sentence(hop)}{'' if hop.observed else ' (inferred)'}" for hop in told[:_TOLD]]
+    if len(told) > _TOLD:
+        steps.append(f"and {len(told) - _TOLD} more")
+    lost = f" The evidence lacks: {'; '.join(flow.losses)}." if flow.losses else ""
+    return f"{title(flow)}: {summary(flow)}. {'; '.join(steps)}.{lost}"
+
+
+def sentence(hop: Hop) -> str:
+    """Return who did what."""
+    return f"{hop.source.name} → {hop.target.name}: {hop.what}"
+
+
+def caption(flow: Flow, hop: Hop) -> str:
+    """Return what a picture of one step says of the present hop."""
+    known = "observed" if hop.observed else f"inferred: {hop.rule}"
+    return f"{hop.number} of {flow.hops[-1].number} · {moment(flow.milliseconds(hop))} · {sentence(hop)} · {known}"
+
+
+def label(hop: Hop) -> str:
+    """Return what one hop does: ``"create pods/tomcat-5c8-x7k2p/binding"``."""
+    return f"{hop.verb} {hop.object}" if hop.kind != "runtime" else hop.verb
+
+
+def things(hops: Sequence[Hop]) -> str:
+    """Return what several hops do: ``"create pods/binding · update replicasets/status"``."""
+    return " · ".join(dict.fromkeys(thing(hop) for hop in hops)) if hops[0].kind != "runtime" else "calls by CRI"
+
+
+def thing(hop: Hop) -> str:
+    """Return verb and kind of object: ``"create pods/binding"``."""
+    kind = "/".join(part for part in (hop.object.resource, hop.object.subresource) if part)
+    return hop.verb if hop.kind == "runtime" else f"{hop.verb} {kind}"
+
+
+def duration(milliseconds: float) -> str:
+    """Return a length of time with three digits that matter: ``"0.4 ms"``, ``"34 ms"``, ``"1.20 s"``."""
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:.2f} s"
+    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
+
+
+def moment(milliseconds: float) -> str:
+    """Return a time since the flow's first hop."""
+    return f"+{duration(milliseconds)}" if milliseconds >= 0 else f"-{duration(-milliseconds)}"
+
+
+def chosen(flow: Flow, *, step: int | None, records: bool) -> Flow:
+    """Return the flow with or without Events, checked to have the present hop.
+
+    Raises
+    ------
+    UsageError
+        The flow has no hop of that number.
+    """
+    if not records:
+        flow = dataclasses.replace(flow, hops=tuple(hop for hop in flow.hops if hop.kind != "record"))
+    if step is not None and step not in {hop.number for hop in flow.hops}:
+        numbers = f"{flow.hops[0].number} to {flow.hops[-1].number}" if flow.hops else "none"
+        raise UsageError(
+            f"There is no hop {step} in this flow", why=f"its hops are numbered {numbers}", fix="choose one of them"
+        )
+    return flow
+
+
+def notes(flow: Flow) -> list[str]:
+    """Return the lines below a picture: how to read it, and what the evidence lacks."""
+    return [NOTE, *(f"The evidence lacks: {loss}" for loss in flow.losses)]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -22,7 +22,8 @@ def with_quick_probe(manifest: str) -> str:
     manifest : str
         What `PRINT_COMMAND` printed.
     """
-    documents = [document for document in yaml.safe_load_all(manifest) if document]
+    yaml_only = manifest[manifest.index("apiVersion:") :]  # kubeadm first tells that it reads the patches
+    documents = [document for document in yaml.safe_load_all(yaml_only) if document]
     for document in documents:
         if document["kind"] == "Deployment":
             for container in document["spec"]["template"]["spec"]["containers"]:

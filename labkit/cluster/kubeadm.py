@@ -17,11 +17,20 @@ from labkit.node.node import CRI_SOCKET
 
 API_PORT = 6443
 OTLP_PORT = 4317
+#: Where components send their trace spans: inside the lab's own network.
+TRACING_ENDPOINT = f"{GATEWAY}:{OTLP_PORT}"
 
 #: On the control plane's node.
 AUDIT_LOG = "/var/log/kubernetes/audit/audit.log"
 EVIDENCE_FOLDER = "/etc/kubernetes/labkit"
 CONFIG = f"{EVIDENCE_FOLDER}/init.yaml"
+_PATCHES = f"{EVIDENCE_FOLDER}/patches"
+
+#: The static pods that kubeadm makes.
+STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+#: How many liveness probes in a row may fail before the kubelet starts a static pod anew: 8 by kubeadm's own manifests
+#: (cmd/kubeadm/app/util/staticpod/utils.go). Each waits 15 s; so a learner can hold a component still for ten minutes.
+LIVENESS_FAILURES = 60
 
 #: kubeadm's preflight checks that a sandbox cannot meet and does not need: swap is the kubelet's to allow
 #: (failSwapOn: false), the kernel's configuration is not readable everywhere, and memory and processors are the
@@ -32,8 +41,12 @@ IGNORED_PREFLIGHT_ERRORS = ["Swap", "SystemVerification", "NumCPU", "Mem", "Host
 #: server, which allocates most, is instead given a limit near which it collects more often (runtime, Go).
 _FRUGAL = [{"name": "GOGC", "value": "50"}]
 
+#: A component exports its spans when it has 512, or after this time (opentelemetry.io/docs/specs/otel/configuration/
+#: sdk-environment-variables, "Batch Span Processor"; five seconds by default), and drops what its queue cannot hold.
+#: kubelet gets the same from labkit/node/init.sh.
+_PROMPT_SPANS = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_BSP_MAX_QUEUE_SIZE": "8192"}
+
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
-_TRACING_ENDPOINT = f"{GATEWAY}:{OTLP_PORT}"
 
 
 def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) -> str:
@@ -54,6 +67,7 @@ def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) ->
         "bootstrapTokens": [{"token": token, "ttl": spec.token_ttl, "description": "labkit: the lab's own nodes"}],
         "localAPIEndpoint": {"advertiseAddress": spec.advertise_address, "bindPort": API_PORT},
         "nodeRegistration": _registration(spec, 0),
+        "patches": {"directory": _PATCHES},
         "skipPhases": ["addon/coredns"],  # labkit.cluster.coredns applies it
     }
     cluster = {
@@ -70,7 +84,11 @@ def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) ->
         # Level 10 makes the scheduler log each plugin's score for each node.
         "scheduler": {"extraArgs": _arguments({"leader-elect": "false", "v": "10"}), "extraEnvs": _FRUGAL},
         "etcd": {
-            "local": {"dataDir": "/var/lib/etcd", "extraArgs": _arguments(_etcd_arguments()), "extraEnvs": _FRUGAL}
+            "local": {
+                "dataDir": "/var/lib/etcd",
+                "extraArgs": _arguments(_etcd_arguments()),
+                "extraEnvs": _FRUGAL + _arguments(_PROMPT_SPANS),
+            }
         },
     }
     return yaml.safe_dump_all([init, cluster, _kubelet(user_namespace=user_namespace), _kube_proxy()], sort_keys=False)
@@ -105,18 +123,27 @@ def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:
     return yaml.safe_dump(join, sort_keys=False)
 
 
-def evidence_files() -> dict[str, str]:
-    """Return what the API server reads to leave evidence: path on the control plane's node → content."""
+def files() -> dict[str, str]:
+    """Return the files that the documents name, path on the control plane's node → content.
+
+    They are what the API server reads to leave evidence, and the patches of the static pods.
+    """
     tracing = {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "TracingConfiguration",
-        "endpoint": _TRACING_ENDPOINT,
+        "endpoint": TRACING_ENDPOINT,
         "samplingRatePerMillion": 1_000_000,
     }
     return {
         f"{EVIDENCE_FOLDER}/audit-policy.yaml": _AUDIT_POLICY.read_text(),
         f"{EVIDENCE_FOLDER}/tracing.yaml": yaml.safe_dump(tracing, sort_keys=False),
+        **{f"{_PATCHES}/{name}+strategic.yaml": yaml.safe_dump(_patient(name)) for name in STATIC_PODS},
     }
+
+
+def _patient(container: str) -> dict[str, Any]:
+    probe = {"failureThreshold": LIVENESS_FAILURES}
+    return {"spec": {"containers": [{"name": container, "livenessProbe": probe}]}}
 
 
 def _registration(spec: LabSpec, index: int) -> dict[str, Any]:
@@ -145,7 +172,7 @@ def _api_server() -> dict[str, Any]:
     ]
     return {
         "extraArgs": _arguments(arguments),
-        "extraEnvs": _arguments({"GOMEMLIMIT": "170MiB"}),
+        "extraEnvs": _arguments({"GOMEMLIMIT": "170MiB", **_PROMPT_SPANS}),
         "extraVolumes": volumes,
         "certSANs": ["127.0.0.1", "localhost"],
     }
@@ -164,7 +191,7 @@ def _controller_manager_arguments() -> dict[str, str]:
 def _etcd_arguments() -> dict[str, str]:
     return {
         "enable-distributed-tracing": "true",
-        "distributed-tracing-address": _TRACING_ENDPOINT,
+        "distributed-tracing-address": TRACING_ENDPOINT,
         "distributed-tracing-sampling-rate": "1000000",
         "distributed-tracing-service-name": "etcd",
     }
@@ -185,7 +212,7 @@ def _kubelet(*, user_namespace: bool) -> dict[str, Any]:
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0.1%", "nodefs.inodesFree": "0.1%"},
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": False,
-        "tracing": {"endpoint": _TRACING_ENDPOINT, "samplingRatePerMillion": 1_000_000},
+        "tracing": {"endpoint": TRACING_ENDPOINT, "samplingRatePerMillion": 1_000_000},
     }
 
 

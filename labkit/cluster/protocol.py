@@ -34,6 +34,16 @@ class Cluster(Protocol):
     def audit_log(self) -> Path:
         """The API server's audit log, as the host sees it."""
 
+    @property
+    def span_folder(self) -> Path | None:
+        """Where trace spans are kept as received (labkit.node.receiver); None where none are."""
+
+    def runtime_log(self, node: str) -> Path:
+        """Return the log of the calls that a node's container runtime answered (labkit.cri.calls)."""
+
+    def pod_logs(self, node: str) -> Path:
+        """Return a node's ``/var/log/pods``, as the host sees it."""
+
     def start(self, progress: Progress) -> None:
         """Bring a stopped cluster back with its data; wait until it serves."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from labkit.cluster.kubeadm import STATIC_PODS
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError
@@ -15,7 +16,6 @@ from labkit.progress import Phase
 
 _TIMEOUT = 240.0
 _POLL_SECONDS = 0.1
-_CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _COREDNS_REPLICAS = 2
 
 
@@ -76,7 +76,7 @@ def pending(api: ApiServer, spec: LabSpec, nodes: list[str], *, since: float) ->
         pods = [pod for pod in pod_list["items"] if pod["metadata"]["name"].startswith(f"{name}-")]
         # kubeadm gives the control plane's pods a startup probe that first looks after ten seconds: they serve long
         # before they are called Ready, and that the API server answers is known here.
-        found = sum(_running(pod, since) and (name in _CONTROL_PLANE or _ready(pod)) for pod in pods)
+        found = sum(_running(pod, since) and (name in STATIC_PODS or _ready(pod)) for pod in pods)
         if found < count:
             missing.append(f"{name} ({found}/{count})" if count > 1 else name)
     return missing
@@ -91,7 +91,7 @@ def node_ready(node: dict[str, Any], since: float = 0.0) -> bool:
 
 
 def _expected_pods(spec: LabSpec, nodes: list[str]) -> dict[str, int]:
-    expected = {**dict.fromkeys(_CONTROL_PLANE, 1), "kube-proxy": len(nodes)}
+    expected = {**dict.fromkeys(STATIC_PODS, 1), "kube-proxy": len(nodes)}
     if spec.network:
         expected |= {"labkit-network": len(nodes), "coredns": _COREDNS_REPLICAS}
     return expected

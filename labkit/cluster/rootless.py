@@ -20,7 +20,7 @@ from labkit.components import Components
 from labkit.cri.images import Catalogue
 from labkit.cri.references import Reference
 from labkit.errors import ClusterError, LabkitError, UsageError
-from labkit.node import network, outer
+from labkit.node import network, outer, receive
 from labkit.node.node import Node
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import run
@@ -104,6 +104,19 @@ class RootlessCluster:
     def audit_log(self) -> Path:
         """The API server's audit log, as the host sees it."""
         return self._control_plane.root / kubeadm.AUDIT_LOG.lstrip("/")
+
+    @property
+    def span_folder(self) -> Path | None:
+        """Where the lab's receiver keeps trace spans."""
+        return self.folder.spans
+
+    def runtime_log(self, node: str) -> Path:
+        """Return the log of the calls that a node's container runtime answered."""
+        return self._node(node).calls_log
+
+    def pod_logs(self, node: str) -> Path:
+        """Return a node's ``/var/log/pods``, as the host sees it."""
+        return self._node(node).root / "var/log/pods"
 
     def start(self, progress: Progress) -> None:
         """Boot all nodes again, and wait until the control plane and the nodes have come back by themselves."""
@@ -211,10 +224,13 @@ class RootlessCluster:
         """Start the sandbox, the network, the way to the API server, and the nodes."""
         self._sandbox = outer.start(self.folder.path)
         network.create_bridge(self._sandbox)
+        spans, log = self.folder.spans, self.folder.logs / "receiver.log"
+        receiver = receive.start(self._sandbox, spans, kubeadm.TRACING_ENDPOINT, log=log)
         api = Target(str(self._control_plane.address), kubeadm.API_PORT, None)
         self._forwards.reopen(self._sandbox)
         self._forwards.open(self._sandbox, _API, api, local_port=api_port)
         self._start_nodes(names)
+        receive.wait(receiver, spans, log=log)
         if self.kubeconfig.exists():
             self._write_kubeconfig()
 
@@ -251,8 +267,7 @@ class RootlessCluster:
 
     def _init(self, token: str, progress: Progress) -> None:
         node = self._control_plane
-        files = {kubeadm.CONFIG: kubeadm.init_documents(self.spec, token)}
-        _write(node, files | kubeadm.evidence_files())
+        _write(node, {kubeadm.CONFIG: kubeadm.init_documents(self.spec, token)} | kubeadm.files())
         with progress.phase("kubeadm init") as phase:
             node.wait_for_runtime(self._running_sandbox())
             command = ["kubeadm", "init", "--config", kubeadm.CONFIG]

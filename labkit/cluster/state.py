@@ -77,6 +77,11 @@ class LabFolder:
         """One file per port that is open on the host."""
         return self.path / "forwards"
 
+    @property
+    def spans(self) -> Path:
+        """What the receiver of trace spans keeps."""
+        return self.path / "spans"
+
     def create(self, spec: LabSpec) -> None:
         """Make the folder, for this user alone.
 

@@ -6,19 +6,25 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from labkit.cluster import freeze
+from labkit.cluster.freeze import Freeze
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError, UsageError
 from labkit.evidence.audit import AuditLog
+from labkit.evidence.collect import collect
+from labkit.evidence.model import Evidence
 from labkit.flow import Flow, deployment_flow
 from labkit.lab import deploy, kubectl, status
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
+from labkit.lab.slow_motion import SlowMotion
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -142,7 +148,7 @@ class Lab:
         image = image or name
         port = port or self.cluster.image_port(image)
         create = ["create", "deployment", name, f"--image={image}", f"--replicas={replicas}"]
-        with watch(progress) as reporter, reporter.phase(f"deployment {name}") as phase, self._api_server() as api:
+        with watch(progress) as reporter, reporter.phase(f"deployment {name}") as phase, self.api_server() as api:
             printed = []
             if not deploy.exists(api, "default", name, image):
                 printed.append(self.kubectl([*create, f"--port={port}"] if port else create))
@@ -178,7 +184,7 @@ class Lab:
             raise UsageError(
                 f"{target!r} cannot be opened", why="it does not name a Service", fix="for example svc/tomcat"
             )
-        with self._api_server() as api:
+        with self.api_server() as api:
             service = api.get(f"/api/v1/namespaces/default/services/{match[1]}")
         if service is None:
             raise UsageError(f"There is no Service {match[1]!r}", fix="labkit kubectl -- get services")
@@ -194,6 +200,64 @@ class Lab:
             No such deployment was created.
         """
         return deployment_flow(AuditLog(self.cluster.audit_log), name, namespace)
+
+    def freeze(self, component: str, *, limit: float = freeze.LONGEST) -> Freeze:
+        """Hold a component still; as a context manager until the end of the block.
+
+        It goes on by itself after the limit, when `thaw` is called, and when this process ends, however that is.
+
+        Parameters
+        ----------
+        component : str
+            ``"etcd"``, ``"kube-apiserver"``, ``"kube-controller-manager"``, ``"kube-scheduler"``, or
+            ``"kubelet/NODE"``, ``"kube-proxy/NODE"``.
+        limit : float
+            Seconds, at most 600.
+
+        Raises
+        ------
+        UsageError
+            There is no such component, or the limit is out of range.
+        ClusterError
+            It does not run.
+        """
+        return freeze.freeze(self.cluster, component, limit=limit)
+
+    def thaw(self, component: str | None = None) -> tuple[str, ...]:
+        """Let a component, or every one, go on, whoever froze it; return those that were frozen."""
+        return tuple(map(str, freeze.thaw(self.cluster, component)))
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The components that are held still."""
+        return tuple(map(str, freeze.frozen(self.cluster)))
+
+    def slow_motion(self, name: str = "tomcat", *, image: str = "tomcat8", replicas: int = 1) -> SlowMotion:
+        """Step through a deployment on the real cluster: one component at a time goes on.
+
+        Parameters
+        ----------
+        name, image : str
+            Of the deployment, which must not exist yet, and of its container.
+        replicas : int
+            How many pods.
+
+        Raises
+        ------
+        UsageError
+            There is such a deployment.
+        """
+        return SlowMotion(self, name, image=image, replicas=replicas)
+
+    def evidence(self, since: datetime | None = None) -> Evidence:
+        """Return what the components left: audit events, trace spans, revisions, calls and log lines.
+
+        Parameters
+        ----------
+        since : datetime, optional
+            From when on; by default all that is still there.
+        """
+        return collect(self.cluster, since=since)
 
     def add_node(self, name: str, *, progress: Progress | None = None) -> LabNode:
         """Add a worker by `kubeadm join` and wait until it is Ready."""
@@ -220,7 +284,14 @@ class Lab:
             self.cluster.down()
 
     @contextmanager
-    def _api_server(self) -> Iterator[ApiServer]:
+    def api_server(self) -> Iterator[ApiServer]:
+        """Give a plain connection to the API server; `api` is the full client.
+
+        Raises
+        ------
+        ClusterError
+            The lab does not run.
+        """
         self._require_running()
         api = ApiServer.from_kubeconfig(self.kubeconfig)
         try:

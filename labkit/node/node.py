@@ -66,6 +66,11 @@ class Node:
         """Return the log file of ``kubelet`` or ``runtime``, as the host sees it."""
         return self.root / "var/log/labkit" / f"{component}.log"
 
+    @property
+    def calls_log(self) -> Path:
+        """The container runtime's log of the calls that changed something, as the host sees it."""
+        return self.root / "var/log/labkit/cri.jsonl"
+
     def prepare(
         self, hosts: Mapping[str, ipaddress.IPv4Address], kubernetes_version: str, catalogue: Path | None
     ) -> None:

@@ -1,0 +1,77 @@
+"""All the evidence of a stretch of time, gathered now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from labkit.cluster.protocol import Cluster
+from labkit.evidence.audit import AuditEvent
+from labkit.evidence.live import LiveEvidence
+from labkit.evidence.model import Evidence, Loss, Span
+
+_POLL_SECONDS = 0.05
+_TIMEOUT = 30.0
+#: Components export their spans in batches: what was written this long ago has either arrived or never will.
+_SPANS_LATE = timedelta(seconds=2)
+_STORED = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+def collect(cluster: Cluster, *, since: datetime | None = None) -> Evidence:
+    """Gather what a cluster's components left.
+
+    It waits, up to two seconds, for the spans of the latest writes.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Whose.
+    since : datetime, optional
+        From when on; by default all that is still there.
+
+    Returns
+    -------
+    Evidence
+        Every sequence in order of time. What is missing is told by its losses.
+    """
+    parts: list[Evidence] = []
+    deadline = time.monotonic() + _TIMEOUT
+    with LiveEvidence(cluster, since) as live:
+        while True:
+            parts.append(live.poll())
+            audit = [event for part in parts for event in part.audit]
+            spans = [span for part in parts for span in part.spans]
+            if live.at_end:
+                missing = without_spans(audit, spans)
+                recent = datetime.now(UTC) - _SPANS_LATE
+                if not spans or all(event.staged < recent for event in missing):
+                    break
+            if time.monotonic() > deadline:
+                missing = without_spans(audit, spans)
+                break
+            time.sleep(_POLL_SECONDS)
+    losses = [loss for part in parts for loss in part.losses]
+    if spans and missing:
+        losses.append(
+            Loss(
+                "span",
+                f"{len(missing)} of the API server's writes have no span",
+                "it ended before it had exported them, or had too many at once",
+            )
+        )
+    return Evidence(
+        cluster=live.facts,
+        audit=sorted(audit, key=lambda event: event.received),
+        spans=sorted(spans, key=lambda span: span.start),
+        revisions=[revision for part in parts for revision in part.revisions],
+        scheduler=[line for part in parts for line in part.scheduler],
+        runtime=sorted((call for part in parts for call in part.runtime), key=lambda call: call.time),
+        losses=losses,
+    )
+
+
+def without_spans(audit: Iterable[AuditEvent], spans: Iterable[Span]) -> list[AuditEvent]:
+    """Return the writes of which no span tells; the API server's carry its ``audit-id``."""
+    known = {span.attributes.get("audit-id") for span in spans}
+    return [event for event in audit if event.verb in _STORED and event.audit_id not in known]

@@ -6,6 +6,7 @@ from labkit.flow.deployment import deployment_flow
 from labkit.flow.graph import to_graph
 from labkit.flow.model import EvidenceId, Flow, Hop, ObjectName
 from labkit.flow.story import Extra, Step, Stop, Story
+from labkit.flow.telling import tell
 from labkit.flow.trace import trace
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "actions",
     "actor",
     "deployment_flow",
+    "tell",
     "to_graph",
     "trace",
 ]

@@ -92,17 +92,14 @@ class Causes:
 
     def tell_proxies(self) -> None:
         """Infer that kube-proxies are told of a Service and of its endpoint slices, which cause no further request."""
-        for (holder, resource), watch in sorted(self._watches.items()):
-            user, _, node = holder.partition("@")
-            if user != "kube-system/kube-proxy" or resource not in {"services", "endpointslices"}:
-                continue
-            proxy = Actor(f"kube-proxy/{node}", "kube-proxy", f"kube-proxy on {node}", node)
-            proxy = proxy if node else Actor("kube-proxy", "kube-proxy", "kube-proxy")
-            for key, persists in list(self._persists.items()):
-                for persist in persists if key[0] == resource else ():
-                    self._told_proxy(persist, proxy, watch)
+        for (_, resource), watch in sorted(self._watches.items()):
+            if watch.watcher.kind == "kube-proxy" and resource in {"services", "endpointslices"}:
+                for key, persists in list(self._persists.items()):
+                    for persist in persists if key[0] == resource else ():
+                        self._told_proxy(persist, watch)
 
-    def _told_proxy(self, persist: Draft, proxy: Actor, watch: Watch) -> None:
+    def _told_proxy(self, persist: Draft, watch: Watch) -> None:
+        proxy = watch.watcher
         self.notifies.append(
             Draft(
                 "notify",

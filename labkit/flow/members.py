@@ -14,6 +14,7 @@ from labkit.flow.describe import target_node
 from labkit.flow.model import EvidenceId, ObjectName
 from labkit.flow.names import Json, Key, dig, metadata, name_of, references
 
+_KUBE_PROXY = "system:serviceaccount:kube-system:kube-proxy"
 _WAITING = 4096
 """How many answered writes may be logged before one that was received earlier."""
 
@@ -59,20 +60,20 @@ class Watch:
 
     Attributes
     ----------
+    watcher : Actor
+        Who.
     evidence : EvidenceId
         The request.
     verb : str
         ``"watch"`` or ``"list"``.
     uri : str
         Its path and query, where a field selector is.
-    node : str
-        The node it came from, if its credentials name one.
     """
 
+    watcher: Actor
     evidence: EvidenceId
     verb: str
     uri: str
-    node: str = ""
 
 
 def in_order(audit: Iterable[AuditEvent]) -> Iterator[AuditEvent]:
@@ -115,7 +116,7 @@ class Members:
     owners : dict
         Who owns what, by the resource, namespace and name of the owned.
     watches : dict
-        The watches of components, by actor's id (with ``@NODE`` where its name is one on many nodes) and resource.
+        The watches of components, by actor's id and resource.
     """
 
     def __init__(self, subject: ObjectName, addresses: Mapping[str, str] | None = None) -> None:
@@ -303,11 +304,14 @@ class Members:
         source = who(event.user, event.user_agent)
         if ref is None or source.kind == "client":
             return
-        node = "" if source.node else self._node_of(event)
-        key = (f"{source.id}@{node}" if node else source.id, ref.resource)
+        if event.user == _KUBE_PROXY:  # one name for all of them
+            node = self._node_of(event)
+            of_node = (f"kube-proxy/{node}", f"kube-proxy on {node}") if node else ("kube-proxy", "kube-proxy")
+            source = Actor(of_node[0], "kube-proxy", of_node[1], node)
+        key = (source.id, ref.resource)
         known = self.watches.get(key)
         if known is None or (known.verb, event.verb) == ("list", "watch"):
-            self.watches[key] = Watch(EvidenceId("audit", event.audit_id), event.verb, event.uri, node)
+            self.watches[key] = Watch(source, EvidenceId("audit", event.audit_id), event.verb, event.uri)
 
     def _node_of(self, event: AuditEvent) -> str:
         """Return the node that a component spoke from: its token names it (KEP-4193), else its address does."""

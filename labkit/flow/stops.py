@@ -1,0 +1,135 @@
+"""Where a flow stands still, and the evidence why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from labkit.evidence.audit import AuditEvent
+from labkit.flow.describe import SINGULAR
+from labkit.flow.labels import labels
+from labkit.flow.model import Flow, Hop
+from labkit.flow.names import Json, dig
+from labkit.flow.story import Stop
+from labkit.flow.textbook import Textbook
+
+_PATIENCE = timedelta(seconds=3)
+"""How long the evidence must go on before silence counts: in a lab each step takes some milliseconds."""
+
+
+def find_stop(flow: Flow, book: Textbook, bodies: Mapping[str, AuditEvent], end: datetime) -> Stop | None:
+    """Return where a flow that should start pods stands still at the end of the evidence, or None.
+
+    Parameters
+    ----------
+    flow : Flow
+        The flow.
+    book : Textbook
+        Its steps.
+    bodies : mapping of str to AuditEvent
+        The flow's audit events by their id.
+    end : datetime.datetime
+        When the evidence ends.
+    """
+    root = flow.hops[0]
+    if root.failed:
+        return Stop(
+            book.stops.get("refused", 1 if len(book.pages) < 14 else 2), root.what, root.evidence, (root.number,)
+        )
+    if not book.stops:
+        return None
+    named = labels(flow)
+    by_label: dict[str, list[Hop]] = {}
+    for hop in flow.hops:
+        by_label.setdefault(named[hop.number], []).append(hop)
+    silent = end - max(hop.end for hop in flow.hops if hop.kind != "notify") >= _PATIENCE
+    return _without_pods(flow, book, by_label, silent=silent) or _of_pods(flow, book, by_label, bodies, silent=silent)
+
+
+def _without_pods(flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]], *, silent: bool) -> Stop | None:
+    if any(not hop.failed for hop in by_label.get("pod", ())) or flow.hops[0].object.resource == "pods":
+        return None
+    refused = by_label.get("pod", [])
+    if refused:
+        return Stop(book.stops["pod"], refused[-1].what, refused[-1].evidence, tuple(hop.number for hop in refused))
+    if by_label.get("pod.delete") or not silent:
+        return None
+    written = [hop for hop in flow.hops if hop.kind == "request" and hop.source.kind == "controller"]
+    last = written[-1] if written else next((hop for hop in flow.hops if hop.kind == "persist"), flow.hops[0])
+    if not written:
+        thing = SINGULAR.get(flow.subject.resource, flow.subject.resource)
+        why = f"No controller wrote anything about {thing} {flow.subject.name}: does the controller-manager run?"
+        return Stop(book.stops["controller"], why, last.evidence, (last.number,))
+    if not by_label.get("rs") and not by_label.get("rs.scale"):
+        return None  # there was nothing to make
+    why = "No controller made a pod: does the controller-manager run?"
+    return Stop(book.stops["pod"], why, last.evidence, (last.number,))
+
+
+def _of_pods(
+    flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]], bodies: Mapping[str, AuditEvent], *, silent: bool
+) -> Stop | None:
+    gone = {hop.object.name for label in ("gone", "pod.delete") for hop in by_label.get(label, ())}
+    made = [hop for hop in (*by_label.get("pod", ()), *by_label.get("ask", ())) if hop.object.resource == "pods"]
+    for pod in made:
+        if pod.failed or pod.object.name in gone:
+            continue
+        own = [hop for hop in flow.hops if hop.object.resource == "pods" and hop.object.name == pod.object.name]
+        stop = _of_pod(pod, own, book, bodies, silent=silent)
+        if stop is not None:
+            return stop
+    return None
+
+
+def _of_pod(pod: Hop, own: list[Hop], book: Textbook, bodies: Mapping[str, AuditEvent], *, silent: bool) -> Stop | None:
+    written = [hop for hop in own if hop.kind == "request" and not hop.failed]
+    bound = [hop for hop in written if hop.object.subresource == "binding"]
+    if not bound:
+        unplaced = [hop for hop in written if hop.object.subresource == "status" and hop.source.kind == "scheduler"]
+        if unplaced:
+            conditions = dig(bodies[unplaced[-1].evidence[0].id].response, "status", "conditions") or ()
+            said = [str(item.get("message", "")) for item in conditions if item.get("type") == "PodScheduled"]
+            why = f"No node for pod {pod.object.name}: {said[0] if said else 'unschedulable'}"
+            return Stop(book.stops["scheduler"], why, unplaced[-1].evidence, tuple(hop.number for hop in unplaced))
+        why = f"No scheduler wrote anything about pod {pod.object.name}: does it run?"
+        return Stop(book.stops["scheduler"], why, pod.evidence, (pod.number,)) if silent else None
+    reports = [hop for hop in written if hop.source.kind == "kubelet"]
+    calls = [hop for hop in own if hop.kind == "runtime"]
+    if not reports and not calls:
+        why = f"The kubelet did nothing about pod {pod.object.name}: does it run?"
+        return Stop(book.stops["kubelet"], why, bound[-1].evidence, (bound[-1].number,)) if silent else None
+    return _of_container(reports, calls, book, bodies)
+
+
+def _of_container(
+    reports: list[Hop], calls: list[Hop], book: Textbook, bodies: Mapping[str, AuditEvent]
+) -> Stop | None:
+    """Return why a pod's containers do not run, in the words of its last status and of the runtime."""
+    if not reports:
+        return None
+    report = reports[-1]
+    status: Json = dig(bodies[report.evidence[0].id].response, "status") or {}
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        why = _trouble(container)
+        if why:
+            failed = [call for call in calls if ": failed, " in call.what][-1:]
+            starts = [call for call in calls if call.verb == "StartContainer"][-1:] if not failed else []
+            shown = (*(failed or starts), report)
+            evidence = tuple(dict.fromkeys(item for hop in shown for item in hop.evidence))
+            return Stop(book.stops["container"], why, evidence, tuple(hop.number for hop in shown))
+    return None
+
+
+def _trouble(container: Json) -> str:
+    """Return why a container does not run, or an empty string; kubelet's reasons are in pkg/kubelet/images/types.go."""
+    name = container.get("name", "")
+    waiting = dig(container, "state", "waiting") or {}
+    ended = dig(container, "state", "terminated") or dig(container, "lastState", "terminated") or {}
+    reason = str(waiting.get("reason", ""))
+    if ended.get("exitCode") and not container.get("ready") and not dig(container, "state", "running"):
+        again = ", and is started again and again (CrashLoopBackOff)" if container.get("restartCount") else ""
+        return f"Container {name} ended with exit code {ended['exitCode']}{again}"
+    if reason and reason not in {"ContainerCreating", "PodInitializing"}:
+        message = waiting.get("message")
+        return f"Container {name} waits, {reason}" + (f": {message}" if message else "")
+    return ""

@@ -1,0 +1,187 @@
+"""A flow told step by step, as the textbook counts: what was seen, what was not, and where reality has more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+from labkit.evidence.audit import AuditEvent
+from labkit.evidence.model import Evidence
+from labkit.flow.actions import READS, action
+from labkit.flow.describe import SINGULAR
+from labkit.flow.labels import labels
+from labkit.flow.members import Members, Watch
+from labkit.flow.model import EvidenceId, Flow
+from labkit.flow.scheduling import why as scheduled
+from labkit.flow.stops import find_stop
+from labkit.flow.storage import moment
+from labkit.flow.story import Extra, Step, Story
+from labkit.flow.textbook import MORE, Page, Textbook, fits, textbook
+
+Seen = Literal["observed", "inferred", "not seen"]
+_WATCHERS = frozenset({"controller", "scheduler", "kubelet", "kube-proxy"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a step rests on beyond its hops."""
+
+    note: str = ""
+    evidence: tuple[EvidenceId, ...] = ()
+    observed: bool = False
+
+
+def tell(flow: Flow, evidence: Evidence) -> Story:
+    """Return the story of a flow: every step of its textbook, seen or not; every hop in a step or an extra.
+
+    Parameters
+    ----------
+    flow : Flow
+        What `trace` found in this evidence.
+    evidence : Evidence
+        Where it was found.
+    """
+    ids = {item.id for hop in flow.hops for item in hop.evidence if item.source == "audit"}
+    members = Members(flow.subject, evidence.cluster.addresses)
+    bodies: dict[str, AuditEvent] = {}
+    end = flow.hops[0].end
+    for event in evidence.audit:
+        end = max(end, event.staged)
+        if event.audit_id in ids and event.stage == "ResponseComplete":
+            bodies[event.audit_id] = event
+        if event.verb in READS and event.object is not None and event.verb != "get":
+            members.take(event)
+    done = action(bodies[flow.hops[0].evidence[0].id])
+    book = textbook(done.kind, flow.subject.resource)
+    steps, rest = _steps(flow, evidence, book, members.watches)
+    return Story(flow.action, steps, _extras(rest), find_stop(flow, book, bodies, end))
+
+
+def _steps(
+    flow: Flow, evidence: Evidence, book: Textbook, watches: Mapping[tuple[str, str], Watch]
+) -> tuple[tuple[Step, ...], dict[int, str]]:
+    named = dict(labels(flow))
+    rest = dict(named)
+    steps = []
+    hops = {hop.number: hop for hop in flow.hops}
+    for place, page in enumerate(book.pages):
+        chosen = tuple(number for number, label in named.items() if fits(label, page.labels))
+        for number in chosen:
+            rest.pop(number, None)
+        shown = _watching(flow, watches) if place == 0 else _shown(page, flow, evidence, watches)
+        observed = shown.observed or any(hops[number].observed for number in chosen)
+        seen: Seen = "observed" if observed else "inferred" if chosen or shown.evidence else "not seen"
+        steps.append(Step(place, _title(page, flow), chosen, seen, shown.note, shown.evidence))
+    return tuple(steps), rest
+
+
+def _title(page: Page, flow: Flow) -> str:
+    nodes = sorted({node for node in flow.pods.values() if node})
+    kind = SINGULAR.get(flow.subject.resource, flow.subject.resource)
+    return page.title.format(action=flow.action, kind=kind, nodes=", ".join(nodes) or "its node")
+
+
+def _extras(rest: Mapping[int, str]) -> tuple[Extra, ...]:
+    found, left = [], dict(rest)
+    for more in MORE:
+        numbers = tuple(number for number, label in left.items() if fits(label, more.labels))
+        if numbers:
+            found.append(Extra(more.title, numbers, more.why))
+        for number in numbers:
+            del left[number]
+    return tuple(found)
+
+
+def _shown(page: Page, flow: Flow, evidence: Evidence, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
+    """Return what a step's note says: how reality differs, and what shows it."""
+    match page.more:
+        case "asked":
+            return _asked(flow)
+        case "placed":
+            return _placed(flow, evidence)
+        case "filtered":
+            return _filtered(flow, watches)
+        case "began":
+            return _began(flow, evidence)
+    return _Shown(page.note)
+
+
+def _watching(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
+    """Return who is seen to watch what the flow is about."""
+    resources = {hop.object.resource for hop in flow.hops if hop.kind == "notify"} or {"pods"}
+    seen = [watch for (_, resource), watch in sorted(watches.items()) if resource in resources]
+    seen = [watch for watch in seen if watch.watcher.kind in _WATCHERS]
+    told = {hop.target.name for hop in flow.hops if hop.kind == "notify" and hop.target.kind == "controller"}
+    parts = []
+    if seen:
+        names = ", ".join(dict.fromkeys(watch.watcher.name for watch in seen))
+        parts.append(f"The audit log has the requests with which these began to watch: {names}.")
+    if silent := sorted(told - {watch.watcher.name for watch in seen}):
+        parts.append(
+            f"Of {', '.join(silent)} it has none, for a watch is logged when it ends: "
+            "that they watch is inferred from what they do."
+        )
+    return _Shown(" ".join(parts), tuple(watch.evidence for watch in seen), observed=bool(seen))
+
+
+def _asked(flow: Flow) -> _Shown:
+    root = flow.hops[0]
+    note = f"Seen from the API server: a request of {root.source.name}. What was typed is in no evidence."
+    return _Shown(note, root.evidence[:1], observed=True)
+
+
+def _placed(flow: Flow, evidence: Evidence) -> _Shown:
+    """Return how the scheduler decided, from its log, for the pods of the flow."""
+    if not evidence.scheduler:
+        return _Shown()
+    notes, found = [], []
+    for hop in flow.hops:
+        if hop.kind == "request" and hop.object.subresource == "binding" and not hop.failed:
+            decision = scheduled(evidence, f"{hop.object.namespace}/{hop.object.name}")
+            if decision.attempts:
+                notes.append(f"{hop.object.name}: {decision.attempts[-1].why}.")
+                found += list(decision.attempts[-1].evidence[:1])
+    return _Shown(" ".join(notes), tuple(found), observed=any(item.source == "scheduler" for item in found))
+
+
+def _filtered(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
+    """Return that kubelets are told of their own pods only: their watch asks for no others."""
+    asked = {}
+    for node in flow.nodes:
+        watch = watches.get((f"kubelet/{node}", "pods"))
+        if watch is not None and f"spec.nodeName={node}" in unquote(watch.uri):
+            asked[node] = watch
+    if not asked:
+        return _Shown()
+    bound = sorted({node for node in flow.pods.values() if node})
+    others = [node for node in asked if node not in bound]
+    note = (
+        f"Reality differs: a kubelet watches with fieldSelector=spec.nodeName=ITS NODE, so the API server tells only "
+        f"the kubelet of {', '.join(bound) or 'the bound node'}"
+        + (f"; those of {', '.join(others)} hear nothing of it." if others else ".")
+    )
+    return _Shown(note, tuple(watch.evidence for watch in asked.values()))
+
+
+def _began(flow: Flow, evidence: Evidence) -> _Shown:
+    """Return when kubelets began to work on the pods, by their own spans."""
+    uids = {hop.object.uid for hop in flow.hops if hop.object.resource == "pods" and hop.object.uid}
+    first: dict[str, tuple[int, str, EvidenceId]] = {}
+    for span in evidence.spans:
+        uid = str(span.attributes.get("k8s.pod.uid", ""))
+        if span.name == "syncPod" and uid in uids and (uid not in first or span.start < first[uid][0]):
+            first[uid] = (span.start, span.node, EvidenceId("span", f"{span.trace_id}/{span.span_id}"))
+    note = "Reality differs: the API server has judged already, a kubelet is told of its own pods alone."
+    if first:
+        begin = flow.hops[0].start
+        times = [
+            f"the kubelet of {node} began at +{(moment(start) - begin).total_seconds() * 1000:.0f} ms (syncPod)"
+            for start, node, _ in sorted(first.values())
+        ]
+        return _Shown(
+            f"{note} Here {'; '.join(times)}.", tuple(item for _, _, item in sorted(first.values())), observed=True
+        )
+    worked = [hop for hop in flow.hops if hop.source.kind == "kubelet"]
+    return _Shown(note if worked else "", worked[0].evidence[:1] if worked else ())

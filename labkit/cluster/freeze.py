@@ -6,6 +6,7 @@ the process that asked for it has ended, however that was: its standard input th
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import time
 from collections.abc import Sequence
@@ -53,6 +54,16 @@ class Component:
         return f"{self.name}/{self.node}" if self.name in EVERYWHERE else self.name
 
 
+#: What this process holds: a component is not let go only because nobody remembers the `Freeze`.
+_kept: set[Freeze] = set()
+
+
+@atexit.register
+def _thaw_kept() -> None:
+    for held in list(_kept):
+        held.thaw()
+
+
 class Freeze:
     """A component that is held still; as a context manager it is let go at the end of the block.
 
@@ -71,6 +82,7 @@ class Freeze:
         self.limit = limit
         self._holder = holder
         self._since = time.monotonic()
+        _kept.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +112,7 @@ class Freeze:
 
     def thaw(self) -> None:
         """Let the component go on; nothing happens if it already does."""
+        _kept.discard(self)
         for pipe in (self._holder.stdin, self._holder.stdout):
             if pipe is not None:
                 pipe.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -75,6 +76,15 @@ def test_another_process_can_let_it_go(lab: Lab, name: str) -> None:
     traces.eventually(lambda: not held.active)
     assert labkit.attach(lab.name).thaw() == ("kube-proxy/node-02",)
     traces.eventually(lambda: not other.active)
+    for each in (held, other):
+        each.thaw()
+
+
+def test_who_forgets_it_does_not_let_it_go(lab: Lab, name: str) -> None:
+    lab.freeze("kube-scheduler")
+    gc.collect()
+    assert lab.frozen == ("kube-scheduler",)
+    assert lab.thaw() == ("kube-scheduler",)
 
 
 def test_a_deployment_in_slow_motion(lab: Lab, name: str) -> None:

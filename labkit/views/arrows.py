@@ -129,9 +129,9 @@ def foot(flow: Flow) -> float:
     return _NOTE * len(words.notes(flow)) + 24
 
 
-def footing(flow: Flow, room: float, top: float) -> Group:
-    """Return what stands below a picture: how to read it, and what the evidence lacks."""
-    lines = enumerate(words.notes(flow))
+def footing(flow: Flow, room: float, top: float, *more: str) -> Group:
+    """Return what stands below a picture: how to read it, `more` on that, and what the evidence lacks."""
+    lines = enumerate(words.notes(flow, *more))
     return Group(
         "note",
         tuple(Text("quiet", 16, top + 24 + index * _NOTE, fit(line, room - 32, SMALL), SMALL) for index, line in lines),

@@ -84,7 +84,7 @@ def _path(axes: Axes, group: Group, path: Path, color: str, order: int) -> None:
 
 
 def _text(axes: Axes, group: Group, text: Text, order: int) -> None:
-    quiet = text.role in {"quiet", "summary"} or group.state == "past" or group.data.get("kind") == "record"
+    quiet = text.role in {"quiet", "summary", "again"} or group.state == "past" or group.data.get("kind") == "record"
     color = LIGHT["quiet" if quiet else "ink"]
     if group.state == "now" and text.role in {"number", "overnumber"}:
         color = LIGHT["paper"]

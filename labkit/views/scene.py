@@ -35,6 +35,7 @@ Role = Literal[
     "title",
     "name",  # of a component
     "quiet",  # second text
+    "again",  # a lane's name, where one who scrolled needs it
 ]
 _MOMENTARY = frozenset({"cross", "label", "over", "overnumber"})
 State = Literal["", "past", "now"]

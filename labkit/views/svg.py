@@ -28,6 +28,7 @@ _RULES = """
 {s} .head{fill:var(--c);stroke:none}
 {s} .mark,{s} .over{fill:var(--paper);stroke:var(--c);stroke-width:1.5}
 {s} text.quiet,{s} text.summary,{s} text.label{fill:var(--quiet)}
+{s} text.again{fill:var(--quiet);paint-order:stroke;stroke:var(--paper);stroke-width:4px}
 {s} .frame .quiet{font-weight:600}
 {s} [data-kind=record] text{fill:var(--quiet)}
 {s} .over,{s} .overnumber,{s} .label,{s} .cross{display:none}

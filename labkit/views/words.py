@@ -86,15 +86,19 @@ def thing(hop: Hop) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """Return a length of time with three digits that matter: ``"0.4 ms"``, ``"34 ms"``, ``"1.20 s"``."""
+    """Return a length of time with the digits that matter: ``"0.4 ms"``, ``"34 ms"``, ``"1.20 s"``, ``"15 min"``."""
+    if milliseconds >= 600_000:
+        return f"{milliseconds / 60_000:.0f} min"
     if milliseconds >= 1000:
         return f"{milliseconds / 1000:.2f} s"
     return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
 
 
 def moment(milliseconds: float) -> str:
-    """Return a time since the flow's first hop."""
-    return f"+{duration(milliseconds)}" if milliseconds >= 0 else f"-{duration(-milliseconds)}"
+    """Return a time since the flow's first hop, to the millisecond: ``"+8.2 ms"``, ``"+1.204 s"``."""
+    if abs(milliseconds) >= 1000:
+        return f"{milliseconds / 1000:+.3f} s"
+    return f"{milliseconds:+.0f} ms" if abs(milliseconds) >= 10 or not milliseconds else f"{milliseconds:+.1f} ms"
 
 
 def chosen(flow: Flow, *, step: int | None, records: bool) -> Flow:
@@ -115,9 +119,9 @@ def chosen(flow: Flow, *, step: int | None, records: bool) -> Flow:
     return flow
 
 
-def notes(flow: Flow) -> list[str]:
+def notes(flow: Flow, *more: str) -> list[str]:
     """Return the lines below a picture: how to read it, and what the evidence lacks."""
-    return [NOTE, *(f"The evidence lacks: {loss}" for loss in flow.losses)]
+    return [" ".join((NOTE, *more)), *(f"The evidence lacks: {loss}" for loss in flow.losses)]
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -11,9 +11,9 @@ from subprocess import run
 import pytest
 
 from labkit.errors import UsageError
-from labkit.flow import Flow
+from labkit.flow import API_SERVER, Flow
 from labkit.views.architecture import draw, scene, to_svg
-from tests.views.flows import flow_of
+from tests.views.flows import Writer, flow_of
 from tests.views.svgs import SVG, hops, inside, overlap, parsed, shapes, texts, words
 
 
@@ -118,6 +118,14 @@ def test_many_nodes_and_pods_are_grouped() -> None:
     assert "23 more pods" in words(to_svg(flow_of(50, 2)))
 
 
+def test_the_api_servers_own_requests_come_from_outside() -> None:
+    writer = Writer()
+    writer.write(API_SERVER, "create", "endpointslices/kubernetes", 0)
+    flow = Flow(writer.hops[0].object, tuple(writer.hops))
+    assert [group.get("data-hop") for group in hops(to_svg(flow))] == ["1", "2"]
+    assert "itself" in words(to_svg(flow))
+
+
 def test_pods_without_a_node_are_shown_apart() -> None:
     text = words(to_svg(flow_of(2, bound=False)))
     assert "no node yet" in text
@@ -168,10 +176,10 @@ def test_the_figure_shows_the_same_words(step: int | None) -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == [text for text, _ in texts(scene(flow, step=step))]
 
 
-@pytest.mark.parametrize("view", ["architecture"])
+@pytest.mark.parametrize("view", ["architecture", "lanes"])
 def test_svg_loads_no_matplotlib_and_a_figure_no_pyplot(view: str) -> None:
     code = (
-        f"import sys; from labkit.views.{view} import draw, to_svg; from tests.views.flows import flow_of; "
+        f"import sys; from labkit.views.{view} import draw, to_svg; from tests.views.flows import Writer, flow_of; "
         "to_svg(flow_of(1)); assert 'matplotlib' not in sys.modules; "
         "draw(flow_of(1)); assert 'matplotlib.pyplot' not in sys.modules"
     )

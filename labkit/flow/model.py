@@ -67,8 +67,8 @@ class Hop:
     number : int
         Its place in the flow, from 1.
     kind : {"request", "persist", "notify", "runtime", "record"}
-        An actor asks the API server; the API server stores in etcd; the API server tells a watcher; a kubelet asks its
-        container runtime; an actor writes an Event, which tells of the flow and moves nothing.
+        An actor asks the API server; the API server stores in etcd; etcd tells the API server, or this a watcher; a
+        kubelet asks its container runtime; an actor writes an Event, which tells of the flow and moves nothing.
     source, target : Actor
         From whom to whom.
     verb : str
@@ -139,6 +139,8 @@ class Flow:
         The node of the API server, etcd, the scheduler and the controllers.
     losses : tuple of str
         What the evidence lacks, for people; a hop that rests on it is less certain.
+    until : datetime.datetime or None
+        When the next action about the same object began; None if there was none.
     """
 
     subject: ObjectName
@@ -148,6 +150,7 @@ class Flow:
     action: str = ""
     control_plane: str = "master"
     losses: tuple[str, ...] = ()
+    until: datetime | None = None
 
     @property
     def requests(self) -> tuple[Hop, ...]:

@@ -113,17 +113,19 @@ def _watching(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
     resources = {hop.object.resource for hop in flow.hops if hop.kind == "notify"} or {"pods"}
     seen = [watch for (_, resource), watch in sorted(watches.items()) if resource in resources]
     seen = [watch for watch in seen if watch.watcher.kind in _WATCHERS]
-    told = {hop.target.name for hop in flow.hops if hop.kind == "notify" and hop.target.kind == "controller"}
+    notified = [hop for hop in flow.hops if hop.kind == "notify" and hop.target.kind in _WATCHERS]
+    told = {hop.target.name for hop in notified if hop.target.kind == "controller" or not seen}
     parts = []
     if seen:
         names = ", ".join(dict.fromkeys(watch.watcher.name for watch in seen))
         parts.append(f"The audit log has the requests with which these began to watch: {names}.")
     if silent := sorted(told - {watch.watcher.name for watch in seen}):
         parts.append(
-            f"Of {', '.join(silent)} it has none, for a watch is logged when it ends: "
+            f"Of {', '.join(silent)} the audit log has none, for a watch is logged when it ends: "
             "that they watch is inferred from what they do."
         )
-    return _Shown(" ".join(parts), tuple(watch.evidence for watch in seen), observed=bool(seen))
+    shown = tuple(watch.evidence for watch in seen) or tuple(item for hop in notified[:1] for item in hop.evidence)
+    return _Shown(" ".join(parts), shown, observed=bool(seen))
 
 
 def _asked(flow: Flow) -> _Shown:

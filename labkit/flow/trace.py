@@ -54,6 +54,7 @@ def trace(evidence: Evidence, subject: str | ObjectName, *, namespace: str = "de
         action=window.action.what,
         control_plane=evidence.cluster.control_plane,
         losses=_losses(evidence),
+        until=window.until,
     )
 
 

@@ -2,7 +2,6 @@
 
 from labkit.flow.actions import Action, actions
 from labkit.flow.actors import API_SERVER, ETCD, Actor, actor
-from labkit.flow.deployment import deployment_flow
 from labkit.flow.graph import to_graph
 from labkit.flow.model import EvidenceId, Flow, Hop, ObjectName
 from labkit.flow.story import Extra, Step, Stop, Story
@@ -24,7 +23,6 @@ __all__ = [
     "Story",
     "actions",
     "actor",
-    "deployment_flow",
     "tell",
     "to_graph",
     "trace",

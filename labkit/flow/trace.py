@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labkit.errors import EvidenceError
 from labkit.evidence.model import Evidence
+from labkit.flow.actions import ActionKind
 from labkit.flow.actors import API_SERVER
 from labkit.flow.causes import Causes
 from labkit.flow.describe import describe
@@ -15,7 +16,9 @@ from labkit.flow.runtime import Runtime
 from labkit.flow.storage import Storage
 
 
-def trace(evidence: Evidence, subject: str | ObjectName, *, namespace: str = "default", action: int = -1) -> Flow:
+def trace(
+    evidence: Evidence, subject: str | ObjectName, *, namespace: str = "default", action: int | ActionKind = -1
+) -> Flow:
     """Return the flow that one action of a person about an object caused.
 
     It ends where the next action about the same object begins. A source that is missing makes hops less certain, never
@@ -29,8 +32,9 @@ def trace(evidence: Evidence, subject: str | ObjectName, *, namespace: str = "de
         The object: ``"deployment/tomcat"``.
     namespace : str
         Where it is, if `subject` is a text.
-    action : int
-        Which of the actions about it, by index; by default the last.
+    action : int or str
+        Which of the actions about it: by index, or the last of a kind (``"create"``); by default the last that was not
+        refused.
 
     Raises
     ------
@@ -58,24 +62,26 @@ def trace(evidence: Evidence, subject: str | ObjectName, *, namespace: str = "de
     )
 
 
-def _choose(windows: list[Window], name: ObjectName, action: int) -> Window:
+def _choose(windows: list[Window], name: ObjectName, action: int | ActionKind) -> Window:
     if not windows:
         raise EvidenceError(
             f"Nobody wrote anything about {name} in {name.namespace or 'the cluster'} in this evidence.",
             why="A flow begins with a person's request, and the audit log has none about this object.",
-            fix="Do it while the lab runs, for example: labkit deploy tomcat --image tomcat",
+            fix=f"Do something with it while the lab runs, for example: labkit deploy {name.name} --image IMAGE",
         )
-    if action == -1:
-        accepted = [window for window in windows if not window.action.refused]
-        return (accepted or windows)[-1]
-    try:
-        return windows[action]
-    except IndexError:
+    if isinstance(action, str):
+        chosen = [window for window in windows if window.action.kind == action]
+    elif action == -1:
+        chosen = windows
+    else:
+        chosen = windows[action:][:1] if -len(windows) <= action < len(windows) else []
+    if not chosen:
         raise EvidenceError(
             f"There is no action {action} about {name}.",
-            why=f"The evidence has {len(windows)} of them: {', '.join(window.action.what for window in windows)}.",
-            fix=f"Choose one from 0 to {len(windows) - 1}.",
-        ) from None
+            why=f"The evidence has {len(windows)}: {', '.join(window.action.what for window in windows)}.",
+            fix=f"Choose one by its number, from 0 to {len(windows) - 1}.",
+        )
+    return ([window for window in chosen if not window.action.refused] or chosen)[-1]
 
 
 def _hops(evidence: Evidence, members: Members, window: Window) -> list[Draft]:

@@ -17,13 +17,13 @@ from labkit.cluster.rest import ApiServer
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError, UsageError
-from labkit.evidence.audit import AuditLog
 from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
-from labkit.flow import Flow, deployment_flow
 from labkit.lab import deploy, kubectl, status
+from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
+from labkit.lab.recorder import Recorder
 from labkit.lab.slow_motion import SlowMotion
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
@@ -31,10 +31,12 @@ from labkit.widgets.progress import watch
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
+    from labkit.widgets.flow import LiveFlow
+
 _TARGET = re.compile(r"(?:svc|service|services)/([a-z0-9]([-a-z0-9]*[a-z0-9])?)")
 
 
-class Lab:
+class Lab(Happenings):
     """A lab, running or stopped; `labkit.up` makes one and `labkit.attach` finds it again.
 
     As a context manager it is taken down at the end, whatever happened.
@@ -191,15 +193,40 @@ class Lab:
         address, chosen = self._service_port(service, port)
         return f"http://127.0.0.1:{self.cluster.forward(address, chosen, local_port=local_port)}"
 
-    def flow(self, name: str, namespace: str = "default") -> Flow:
-        """Return what the last creation of a deployment caused, from the API server's audit log.
+    def watch(self, subject: str, namespace: str = "default") -> LiveFlow:
+        """Return a panel that shows what is done to an object while it happens.
+
+        As a context manager it follows until the end of the block, else from `start` to `stop`.
+
+        Parameters
+        ----------
+        subject : str
+            ``"deployment/tomcat"``, which need not exist yet; a name alone is a deployment's.
+        namespace : str
+            The object's.
+        """
+        from labkit.lab.live import follow  # noqa: PLC0415 - brings the widgets, which a terminal has no use for
+
+        self._require_running()
+        return follow(self.cluster, subject, namespace)
+
+    def record(self, path: Path | str, title: str = "") -> Recorder:
+        """Keep what the components leave during a `with` block in a file.
+
+        Parameters
+        ----------
+        path : Path or str
+            The file, ``.labtrace``; it holds no secrets.
+        title : str
+            What it is about.
 
         Raises
         ------
         EvidenceError
-            No such deployment was created.
+            The file cannot be written.
         """
-        return deployment_flow(AuditLog(self.cluster.audit_log), name, namespace)
+        self._require_running()
+        return Recorder(self.cluster, path, title)
 
     def freeze(self, component: str, *, limit: float = freeze.LONGEST) -> Freeze:
         """Hold a component still; as a context manager until the end of the block.

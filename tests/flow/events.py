@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labkit.evidence.audit import AuditEvent, parse
+from labkit.evidence.model import ClusterFacts, Evidence
+from labkit.flow import Flow, trace
+from labkit.flow.actions import ActionKind
 
 ADMIN = "kubernetes-admin"
 DEPLOYMENT_CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
 REPLICASET_CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
 SLICE_CONTROLLER = "system:serviceaccount:kube-system:endpointslice-controller"
 SCHEDULER = "system:kube-scheduler"
+NODES = ("master", "node-01", "node-02")
 
 Json = Mapping[str, Any]
 _ids = itertools.count(1)
@@ -78,3 +83,16 @@ def owned(milliseconds: int = 10, deployment: str = "d1", replica_set: str = "r1
         event(milliseconds, DEPLOYMENT_CONTROLLER, "create", "replicasets/tomcat-5c8", code=201, response=a),
         event(milliseconds + 10, REPLICASET_CONTROLLER, "create", "pods/-", code=201, response=b),
     ]
+
+
+def evidence_of(events: Sequence[AuditEvent]) -> Evidence:
+    """Return audit events as all the evidence there is."""
+    return Evidence(ClusterFacts("lab", "context", "v1.34.3", "master", NODES), events)
+
+
+def asked(
+    events: Sequence[AuditEvent], name: str = "tomcat", namespace: str = "default", action: ActionKind = "create"
+) -> Flow:
+    """Return the requests and Events alone of a deployment's flow, from audit events alone."""
+    flow = trace(evidence_of(events), f"deployment/{name}", namespace=namespace, action=action)
+    return dataclasses.replace(flow, hops=tuple(hop for hop in flow.hops if hop.kind in {"request", "record"}))

@@ -1,4 +1,4 @@
-"""Which requests belong to a deployment's flow, by which rule, and in which order."""
+"""Which requests belong to a deployment's flow, by which rule, and in which order; from audit events alone."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import pytest
 
 from labkit.errors import EvidenceError
 from labkit.evidence.audit import AuditEvent
-from labkit.flow import Flow, deployment_flow
+from labkit.flow import Flow, actions, trace
 from tests.flow.events import (
     ADMIN,
     DEPLOYMENT_CONTROLLER,
+    NODES,
     REPLICASET_CONTROLLER,
     SCHEDULER,
     SLICE_CONTROLLER,
     Json,
+    asked,
     created,
     event,
+    evidence_of,
     owned,
     stored,
 )
@@ -42,7 +45,7 @@ def reported(status: Json | None = None, milliseconds: int = 40, node: str = "no
 
 
 def test_from_kubectl_to_the_kubelet() -> None:
-    flow = deployment_flow([created(), *owned(), bound(), reported()], "tomcat")
+    flow = asked([created(), *owned(), bound(), reported()])
     assert told(flow) == [
         ("client/kubectl", "create", "deployments/tomcat"),
         ("deployment-controller", "create", "replicasets/tomcat-5c8"),
@@ -57,7 +60,6 @@ def test_from_kubectl_to_the_kubelet() -> None:
         f"names {POD}",
         f"names {POD}",
     ]
-    assert [hop.number for hop in flow.hops] == [1, 2, 3, 4, 5]
     assert [flow.milliseconds(hop) for hop in flow.hops] == [0, 10, 20, 30, 40]
     assert all(hop.target.id == "kube-apiserver" and hop.observed for hop in flow.hops)
     assert flow.pods == {"tomcat-5c8-x7k2p": "node-02"}
@@ -67,7 +69,7 @@ def test_from_kubectl_to_the_kubelet() -> None:
 def test_the_order_is_the_api_servers_clock_not_the_files() -> None:
     events = [created(), *owned(), bound(), reported()]
     shuffled = random.Random(7).sample(events, len(events))  # noqa: S311
-    assert deployment_flow(shuffled, "tomcat") == deployment_flow(events, "tomcat")
+    assert asked(shuffled) == asked(events)
 
 
 def test_what_happens_meanwhile_to_others_is_left_out() -> None:
@@ -80,17 +82,17 @@ def test_what_happens_meanwhile_to_others_is_left_out() -> None:
         event(23, "system:node:node-01", "update", "leases/node-01"),
         event(24, ADMIN, "patch", "deployments/shop"),
     ]
-    flow = deployment_flow(events, "tomcat")
+    flow = asked(events)
     assert len(flow.hops) == 3
-    assert flow.nodes == ("node-01",)  # it spoke, so it is drawn, though it has no pod
+    assert flow.nodes == NODES  # all are drawn, though they have no pod
 
 
 def test_a_namesake_elsewhere_is_another_object() -> None:
     stranger = event(5, ADMIN, "patch", "deployments/tomcat", uid="another")
     service = event(6, ADMIN, "create", "services/tomcat", code=201, response=stored("Service", "tomcat", "s1"))
-    assert len(deployment_flow([created(), stranger, service], "tomcat").hops) == 1
-    with pytest.raises(EvidenceError, match="No deployment shop/tomcat was created"):
-        deployment_flow([created()], "tomcat", "shop")
+    assert len(asked([created(), stranger, service]).hops) == 1
+    with pytest.raises(EvidenceError, match="Nobody wrote anything about deployments/tomcat in shop"):
+        asked([created()], "tomcat", "shop")
 
 
 def test_events_are_records() -> None:
@@ -103,7 +105,7 @@ def test_events_are_records() -> None:
         event(31, REPLICASET_CONTROLLER, "create", "events/b", code=201, request=new),
         event(32, "system:node:node-01", "create", "events/c", code=201, request=foreign),
     ]
-    flow = deployment_flow(events, "tomcat")
+    flow = asked(events)
     records = [hop for hop in flow.hops if hop.kind == "record"]
     assert [hop.what for hop in records] == [
         "notes Scheduled: Successfully assigned",
@@ -124,7 +126,7 @@ def test_endpoint_slices_that_lead_to_its_pods() -> None:
         event(31, SLICE_CONTROLLER, "create", "endpointslices/-", code=201, response=slice_),
         event(32, SLICE_CONTROLLER, "update", "endpoints/tomcat", response=old),
     ]
-    last = deployment_flow(events, "tomcat").hops[3:]
+    last = asked(events).hops[3:]
     assert [str(hop.object) for hop in last] == ["endpointslices/tomcat-abc", "endpoints/tomcat"]
     assert {hop.because for hop in last} == {f"leads to {POD}"}
 
@@ -140,7 +142,7 @@ def test_reads_are_left_out_but_for_the_look_after_a_refusal() -> None:
         event(29, REPLICASET_CONTROLLER, "get", "replicasets/tomcat-5c8"),
         event(30, REPLICASET_CONTROLLER, "get", "replicasets/tomcat-5c8"),
     ]
-    refused, look = deployment_flow(events, "tomcat").hops[3:]
+    refused, look = asked(events).hops[3:]
     assert refused.failed
     assert refused.what == "reports replica set tomcat-5c8: refused, out of date"
     assert (look.verb, look.because) == ("get", "names replicasets/tomcat-5c8, after its update was refused")
@@ -151,47 +153,53 @@ def test_a_creation_that_is_refused_is_seen_but_makes_nothing() -> None:
     denied = {"kind": "Status", "reason": "Forbidden", "message": "exceeded quota"}
     events = [created(), owned()[0]]
     events.append(event(30, REPLICASET_CONTROLLER, "create", "pods/-", code=403, request=request, response=denied))
-    flow = deployment_flow(events, "tomcat")
+    flow = asked(events)
     assert flow.hops[-1].what == "creates pod tomcat-5c8-: refused, Forbidden: exceeded quota"
     assert flow.hops[-1].because == "owned by replicasets/tomcat-5c8"
     assert flow.pods == {}
 
 
 def test_a_refused_binding_places_nothing() -> None:
-    flow = deployment_flow([created(), *owned(), bound(code=409)], "tomcat")
+    flow = asked([created(), *owned(), bound(code=409)])
     assert flow.pods == {"tomcat-5c8-x7k2p": ""}
 
 
 def test_the_last_creation_counts() -> None:
     events = [created(), *owned(), event(100, ADMIN, "delete", "deployments/tomcat"), created(200, uid="d2")]
     events += owned(210, "d2", "r2", "p2")
-    flow = deployment_flow(events, "tomcat")
+    flow = asked(events)
     assert [hop.object.uid for hop in flow.hops] == ["d2", "r2", "p2"]
     assert flow.milliseconds(flow.hops[-1]) == 20
 
 
-def test_an_apply_that_creates_starts_a_flow_and_a_change_does_not() -> None:
+def test_an_apply_that_creates_is_a_creation_and_another_is_a_change() -> None:
     body = stored("Deployment", "tomcat", "d1", spec={"replicas": 2})
     apply = event(0, ADMIN, "patch", "deployments/tomcat", code=201, response=body)
     again = event(5, ADMIN, "patch", "deployments/tomcat", response=body)
-    flow = deployment_flow([apply, again], "tomcat")
-    assert [hop.verb for hop in flow.hops] == ["patch", "patch"]
-    with pytest.raises(EvidenceError):
-        deployment_flow([again], "tomcat")
+    evidence = evidence_of([apply, again])
+    assert [action.what for action in actions(evidence.audit)] == [
+        "create deployment tomcat",
+        "change deployment tomcat",
+    ]
+    made = trace(evidence, "deploy/tomcat", action=0)
+    assert (made.hops[0].start, made.until) == (apply.received, again.received)
+    assert trace(evidence, "deploy/tomcat").hops[0].start == again.received
+    with pytest.raises(EvidenceError, match="no action create"):
+        asked([again])
 
 
 def test_a_deletion_is_followed_to_the_pods() -> None:
     collector = "system:serviceaccount:kube-system:generic-garbage-collector"
     events = [created(), *owned(), event(50, ADMIN, "delete", "deployments/tomcat")]
     events += [event(60, collector, "delete", "replicasets/tomcat-5c8"), event(70, collector, "delete", POD)]
-    flow = deployment_flow(events, "tomcat")
-    assert [str(hop.object) for hop in flow.hops[-3:]] == ["deployments/tomcat", "replicasets/tomcat-5c8", POD]
+    flow = asked(events, action="delete")
+    assert [str(hop.object) for hop in flow.hops] == ["deployments/tomcat", "replicasets/tomcat-5c8", POD]
 
 
 def test_only_answered_requests_count() -> None:
     early = event(0, ADMIN, "create", "deployments/tomcat", code=201, stage="RequestReceived")
     with pytest.raises(EvidenceError) as raised:
-        deployment_flow([early], "tomcat")
+        asked([early])
     assert "labkit deploy tomcat" in raised.value.fix
 
 
@@ -221,7 +229,7 @@ def test_only_answered_requests_count() -> None:
     ],
 )
 def test_what_a_pods_status_says(status: Json, words: str) -> None:
-    flow = deployment_flow([created(), *owned(), bound(), reported(status)], "tomcat")
+    flow = asked([created(), *owned(), bound(), reported(status)])
     assert flow.hops[-1].what == f"reports pod tomcat-5c8-x7k2p: {words}"
 
 
@@ -234,11 +242,11 @@ def test_what_controllers_report() -> None:
         event(31, DEPLOYMENT_CONTROLLER, "update", "deployments/tomcat/status", response=deployment),
         event(32, ADMIN, "patch", "deployments/tomcat/scale", request={"spec": {"replicas": 3}}),
     ]
-    assert [hop.what for hop in deployment_flow(events, "tomcat").hops] == [
+    assert asked(events, action="scale").hops[0].what == "scales deployment tomcat to 3"
+    assert [hop.what for hop in asked(events).hops] == [
         "creates deployment tomcat, 1 pod wanted",
         "creates replica set tomcat-5c8, 1 pod wanted",
         "creates pod tomcat-5c8-x7k2p",
         "reports replica set tomcat-5c8: 1 of 1 made, 0 ready",
         "reports deployment tomcat: 1 of 1 available",
-        "scales deployment tomcat to 3",
     ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import orjson
 
@@ -127,6 +127,7 @@ class AuditEvent:
 
 
 _NOTHING: Mapping[str, Any] = {}
+_BUFFER = 1 << 20  # bytes; a line may have tens of thousands
 
 
 def parse(line: str | bytes) -> AuditEvent:
@@ -181,22 +182,12 @@ def _reference(raw: Json | None) -> ObjectReference | None:
     )
 
 
-def verb_of(line: bytes) -> bytes:
-    """Return the verb of a line that was not parsed, for a quick look; empty if it has none.
-
-    The first ``"verb":"`` is the event's own: before it the API server writes texts only
-    (staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go), and within a JSON text every quote is escaped.
-    """
-    start = line.find(b'"verb":"') + 8
-    return line[start : line.find(b'"', start)] if start > 7 else b""
-
-
 class AuditLog:
     """An audit log to iterate over, event by event, holding none of it.
 
     Parameters
     ----------
-    source : Path or iterable of str or bytes
+    source : Path or iterable of bytes
         The file (``.gz`` is unpacked on the way), which may still be written to, or the lines themselves.
     only : callable, optional
         A quick look at a line before it is parsed: False leaves it out, unread. Parsing is what costs time.
@@ -209,7 +200,7 @@ class AuditLog:
         Whether its last line was cut off, as while the API server writes it; it is not counted as unreadable.
     """
 
-    def __init__(self, source: Path | Iterable[str | bytes], *, only: Callable[[bytes], object] | None = None) -> None:
+    def __init__(self, source: Path | Iterable[bytes], *, only: Callable[[bytes], object] | None = None) -> None:
         self._source = source
         self._only = only
         self.unreadable = 0
@@ -227,9 +218,8 @@ class AuditLog:
         if not isinstance(self._source, Path):
             yield from self._events(self._source)
             return
-        opener = gzip.open if self._source.suffix == ".gz" else open
         try:
-            with opener(self._source, "rb") as lines:
+            with self._open(self._source) as lines:
                 yield from self._events(lines)
         except (OSError, EOFError, zlib.error) as error:
             raise EvidenceError(
@@ -238,11 +228,11 @@ class AuditLog:
                 fix="See whether the lab runs (labkit status): its API server writes the log.",
             ) from error
 
-    def _events(self, lines: Iterable[str | bytes]) -> Iterator[AuditEvent]:
-        only = self._only
-        for line in lines:
-            if only is not None and not only(line if isinstance(line, bytes) else line.encode()):
-                continue
+    def _open(self, path: Path) -> IO[bytes]:
+        return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb", buffering=_BUFFER)
+
+    def _events(self, lines: Iterable[bytes]) -> Iterator[AuditEvent]:
+        for line in lines if self._only is None else filter(self._only, lines):
             if self.torn:  # it was not the last line after all
                 self.unreadable, self.torn = self.unreadable + 1, False
             if not line.strip():
@@ -250,7 +240,7 @@ class AuditLog:
             try:
                 event = parse(line)
             except ValueError:
-                self.torn = line[-1:] not in {"\n", b"\n"}
+                self.torn = not line.endswith(b"\n")
                 self.unreadable += not self.torn
                 continue
             yield event

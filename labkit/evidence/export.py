@@ -17,14 +17,28 @@ import orjson
 from labkit.evidence.model import Evidence, Span
 from labkit.evidence.redaction import redacted
 
+# staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go, Event
+_FIELDS = (
+    *("kind", "apiVersion", "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser"),
+    *("sourceIPs", "userAgent", "objectRef", "responseStatus", "requestObject", "responseObject"),
+    *("requestReceivedTimestamp", "stageTimestamp", "annotations"),
+)
+_USERS = frozenset({"user", "impersonatedUser"})  # a user's name comes first
 _SCOPE = "labkit"
 _ERROR = 2  # Status.StatusCode STATUS_CODE_ERROR (opentelemetry/proto/trace/v1/trace.proto)
 
 
 def audit_jsonl(evidence: Evidence) -> bytes:
-    """Return the audit events, one JSON object a line."""
+    """Return the audit events, one JSON object a line, as the API server writes them."""
     clean = redacted(dataclasses.replace(evidence, spans=()))
-    return b"".join(orjson.dumps(event.raw, option=orjson.OPT_APPEND_NEWLINE) for event in clean.audit)
+    return b"".join(orjson.dumps(_ordered(event.raw), option=orjson.OPT_APPEND_NEWLINE) for event in clean.audit)
+
+
+def _ordered(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event with its fields in the API server's order, which some readers rely on."""
+    names = sorted(raw, key=lambda name: _FIELDS.index(name) if name in _FIELDS else len(_FIELDS))
+    users = {name: {"username": "", **raw[name]} for name in names if name in _USERS}
+    return {name: users.get(name, raw[name]) for name in names}
 
 
 def otlp_json(evidence: Evidence) -> bytes:

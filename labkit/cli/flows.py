@@ -13,18 +13,16 @@ from labkit.views import architecture, table
 if TYPE_CHECKING:
     from labkit.flow import Flow
 
-_ESSENTIAL = ("#", "+ms", "who", "what")
-
 
 def show(flow: Flow) -> None:
     """Print a flow's hops in order, with milliseconds since the first; a pipe gets all, a terminal what fits."""
     width = console.out().width
-    for whole in (table.to_text(flow), table.to_text(flow, evidence=False)):
+    for columns in (table.HEADINGS, table.HEADINGS[:-1], table.COMPACT):
+        whole = table.to_text(flow, columns)
         if max(map(len, whole.splitlines())) <= width:
             console.say(whole)
             return
-    columns = [table.HEADINGS.index(heading) for heading in _ESSENTIAL]
-    console.table(_ESSENTIAL, [[row[column] for column in columns] for row in table.rows(flow)], right=("#", "+ms"))
+    console.table(table.NARROW, table.rows(flow, table.NARROW), right=table.RIGHT)
 
 
 def draw(flow: Flow, path: Path, control_plane: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _AXIS = 104.0  # the height of the time axis
 _BAR = 8.0
-_AGAIN = 1200.0  # pixels after which a lane says its name again
+_AGAIN = 1600.0  # pixels after which a lane says its name again
 
 
 def to_svg(flow: Flow, *, step: int | None = None, records: bool = True, prefix: str = "labkit-lanes") -> str:

@@ -220,7 +220,7 @@ class _Architect:
         server = Box("API server", API, top, API_WIDTH, low - top)
         self._box(server, [API_SERVER.id])
         gap = 48.0
-        found = [(ends, hops) for ends in self._ends(ETCD.id) for hops in self._bundles.get(ends, ())]
+        found = self._between([ETCD.id])
         lines = [rows(hops, API + API_WIDTH + GAP, _MASTER_END - PADDING) for _, hops in found]
         gap = max(gap, sum(32 + len(middles) * _ROW for middles in lines) + GAP)
         y = low
@@ -257,8 +257,7 @@ class _Architect:
     def _component(self, box: Box, ids: Iterable[str]) -> float:
         """Place a component as high as its edges to the API server need, the edges too, and return its lower edge."""
         mine = list(ids)
-        between = [(ends, hops) for id_ in mine for ends in self._ends(id_) for hops in self._bundles.get(ends, ())]
-        between.sort(key=lambda item: (_KINDS[item[1][0].kind], not item[1][0].observed))
+        between = self._between(mine)
         height = max(box.height, 40, len(between) * PITCH + GAP)
         near, far = (box.x + box.width, API) if box.x < API else (box.x, API + API_WIDTH)
         top = box.y + (height - len(between) * PITCH) / 2 + 4
@@ -268,8 +267,11 @@ class _Architect:
         self._box(Box(box.label, box.x, box.y, box.width, height), mine)
         return box.y + height
 
-    def _ends(self, id_: str) -> tuple[tuple[str, str], tuple[str, str]]:
-        return (id_, API_SERVER.id), (API_SERVER.id, id_)
+    def _between(self, mine: Sequence[str]) -> list[tuple[tuple[str, str], Bundle]]:
+        """Return what goes between some seats and the API server: what asks before what tells, Events last."""
+        ends = [pair for id_ in mine for pair in ((id_, API_SERVER.id), (API_SERVER.id, id_))]
+        found = [(pair, hops) for pair in ends for hops in self._bundles.get(pair, ())]
+        return sorted(found, key=lambda item: (_KINDS[item[1][0].kind], not item[1][0].observed))
 
     def _box(self, box: Box, sitting: Iterable[str]) -> None:
         mine = set(sitting)

@@ -1,66 +1,64 @@
-"""A flow as a table: in a terminal as text, in a notebook as HTML."""
+"""A flow as a table, which tells all that its pictures show: in a terminal as text, in a notebook as HTML."""
 
 from __future__ import annotations
 
-import html
+from collections.abc import Sequence
 
 from labkit.flow import Flow
+from labkit.views import grid
 
-HEADINGS = ("#", "+ms", "who", "to", "verb", "object", "code", "what", "evidence")
-_RIGHT = {"#", "+ms", "code"}
-
-
-def rows(flow: Flow) -> list[tuple[str, ...]]:
-    """Return a row for each hop, with a cell for each of `HEADINGS`."""
-    return [
-        (
-            str(hop.number),
-            f"{flow.milliseconds(hop):.1f}",
-            hop.source.name,
-            hop.target.name,
-            hop.verb,
-            str(hop.object),
-            "" if hop.code is None else str(hop.code),
-            hop.what,
-            " ".join(map(str, hop.evidence)),
-        )
-        for hop in flow.hops
-    ]
+#: All columns: `known` is "observed" or "inferred", `after` the number of the hop that led to this one.
+HEADINGS = ("#", "+ms", "who", "to", "verb", "object", "code", "what", "known", "after", "evidence")
+#: The columns for a narrower terminal, and for one of 80 characters.
+COMPACT = ("#", "+ms", "who", "to", "what", "known", "after")
+NARROW = ("#", "+ms", "who", "what", "known")
+_WHAT = 100  # characters: an Event may hold a whole message, which would put the other columns out of sight
+RIGHT = frozenset({"#", "+ms", "code", "after"})
 
 
-def to_text(flow: Flow, *, evidence: bool = True) -> str:
-    """Return the flow as a table of plain text, no line with blanks at its end.
+def rows(flow: Flow, columns: Sequence[str] = HEADINGS) -> list[tuple[str, ...]]:
+    """Return a row for each hop, with a cell for each column.
 
     Parameters
     ----------
     flow : Flow
         What to show.
-    evidence : bool
-        Whether to show the audit ids; without them lines are 38 characters shorter.
+    columns : sequence of str
+        Of `HEADINGS`.
     """
-    lines = [row if evidence else row[:-1] for row in (HEADINGS, *rows(flow))]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        "  ".join(
-            cell.rjust(width) if heading in _RIGHT else cell.ljust(width)
-            for heading, cell, width in zip(HEADINGS, line, widths, strict=False)
-        ).rstrip()
-        for line in lines
+    found = []
+    for hop in flow.hops:
+        cells = {
+            "#": str(hop.number),
+            "+ms": f"{flow.milliseconds(hop):.1f}",
+            "who": hop.source.name,
+            "to": hop.target.name,
+            "verb": hop.verb,
+            "object": str(hop.object),
+            "code": "" if hop.code is None else str(hop.code),
+            "what": hop.what,
+            "known": "observed" if hop.observed else "inferred",
+            "after": "" if hop.cause is None else str(hop.cause),
+            "evidence": " ".join(map(str, hop.evidence)),
+        }
+        found.append(tuple(cells[column] for column in columns))
+    return found
+
+
+def to_text(flow: Flow, columns: Sequence[str] = HEADINGS) -> str:
+    """Return the flow as a table of plain text, what happened in 100 characters; the parameters are those of `rows`."""
+    lines = [
+        [
+            f"{cell[: _WHAT - 1]}…" if column == "what" and len(cell) > _WHAT else cell
+            for column, cell in zip(columns, row, strict=True)
+        ]
+        for row in rows(flow, columns)
     ]
-    text.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(text)
+    return grid.text(columns, lines, right=RIGHT)
 
 
-def to_html(flow: Flow) -> str:
-    """Return the flow as an HTML table; Events are dimmed, and every cell is escaped."""
-    head = "".join(f'<th scope="col" style="text-align:left">{heading}</th>' for heading in HEADINGS)
-    body = []
-    for hop, row in zip(flow.hops, rows(flow), strict=True):
-        style = ' style="opacity:.6"' if hop.kind == "record" else ""
-        cells = "".join(
-            f'<td style="text-align:{"right" if heading in _RIGHT else "left"}">{html.escape(cell)}</td>'
-            for heading, cell in zip(HEADINGS, row, strict=True)
-        )
-        body.append(f"<tr{style}>{cells}</tr>")
-    caption = html.escape(f"What {flow.subject} caused, by the API server's audit log")
-    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+def to_html(flow: Flow, columns: Sequence[str] = HEADINGS) -> str:
+    """Return the flow as an HTML table; Events are dim. The parameters are those of `rows`."""
+    dim = {index for index, hop in enumerate(flow.hops) if hop.kind == "record"}
+    caption = f"What followed from: {flow.action or flow.subject}"
+    return grid.table(columns, rows(flow, columns), caption=caption, right=RIGHT, dim=dim)

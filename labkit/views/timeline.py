@@ -140,7 +140,10 @@ def _lanes(found: Sequence[Place], everybody: dict[str, Actor], seat: dict[str, 
 
 
 def _name(sitting: Sequence[Actor]) -> str:
-    return sitting[0].name if len(sitting) == 1 else f"{len(sitting)} more: {sitting[0].kind}"
+    first = sitting[0]
+    if len(sitting) > 1:
+        return f"{len(sitting)} more: {first.kind}"
+    return f"runtime on {first.node}" if first.kind == "runtime" else first.name
 
 
 def _bundles(flow: Flow, seat: dict[str, str]) -> list[tuple[Hop, ...]]:

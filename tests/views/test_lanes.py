@@ -131,7 +131,7 @@ def test_many_nodes_share_a_lane_and_each_lane_has_a_name() -> None:
 def test_a_lane_says_its_name_again_along_a_wide_picture() -> None:
     picture = scene(flow_of(50, 50))
     said = [text for text, _ in texts(picture)].count("scheduler")
-    assert said >= picture.width // 1400 > 1
+    assert said >= picture.width // 1900 > 1
 
 
 def test_a_step_shows_what_was_and_what_is_and_not_what_comes() -> None:

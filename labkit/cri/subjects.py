@@ -39,6 +39,8 @@ class Subjects:
         sandbox = self._sandboxes.find(found.get("pod_sandbox_id", ""))
         if isinstance(request, api.RunPodSandboxRequest):
             found |= _pod(request.config)
+        elif isinstance(request, api.PullImageRequest) and request.HasField("sandbox_config"):
+            found |= _pod(request.sandbox_config)  # whom kubelet pulls it for
         elif sandbox:
             found |= _pod(sandbox.config)
         return found

@@ -117,7 +117,7 @@ class RuntimeCall:
     call : str
         CRI's name: ``"RunPodSandbox"``.
     namespace, pod, uid : str
-        The pod it was about; empty where it was about none, as PullImage is.
+        The pod it was about; empty where it was about none, as RemoveImage is.
     container, image : str
         Empty where the call has none.
     error : str

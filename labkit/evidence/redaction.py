@@ -35,12 +35,25 @@ _TEXTS = re.compile(
   | eyJ[\w-]+\.[\w-]*\.[\w-]+                 # JSON Web Signature, RFC 7515; its payload may be detached
   | (?P<header>(?i:\bauthorization["'\\]*[ \t]*[:=][ \t]*["'\\]*(?:(?:basic|bearer)[ \t]+)?+))[\w.~+/-]+=*  # RFC 9110
   | (?P<scheme>(?i:\bbearer)[ \t]+)[\w.~+/-]{16,}=*  # RFC 6750
-  | (?P<key>(?i:\b(?:client-key-data|token|password)["'\\]*[ \t]*[:=][ \t]*["'\\]*))[\w.~+/-]{8,}=*
-  | (?P<option>--token\ )[\w.~+/-]+
+  | (?P<key>(?i:\b(?:client-key-data|token)["'\\]*[ \t]*[:=][ \t]*["'\\]*))[\w.~+/-]{8,}=*
+  | (?P<password>(?i:password["'\\]*[ \t]*[:=][ \t]*["'\\]*))[^\s"'\\\u2039]+
+  | (?P<option>--token[ ]|--from-literal[ =][^\s=]+=)[^\s"'\\\u2039]+  # kubeadm join, kubectl create secret
+  | (?P<url>://[^/\s:@"]+:)[^/\s:@"\u2039]+(?=@)  # RFC 3986, userinfo
     """,
     re.VERBOSE | re.DOTALL,
 )
-_HINTS = ("eyj", "ls0tls1crudjti", "private key", "bearer", "authorization", "token", "password", "key-data")
+_HINTS = (
+    "eyj",
+    "ls0tls1crudjti",
+    "private key",
+    "bearer",
+    "authorization",
+    "token",
+    "password",
+    "key-data",
+    "--from",
+    "@",
+)
 _TOKEN_SECRET = re.compile(r"[a-z0-9]{16}")
 _BOOTSTRAP = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")  # cluster-bootstrap/token/api/types.go
 
@@ -137,7 +150,7 @@ class _Redaction:
             text = self._json(text)
         lower = text.lower()
         if any(hint in lower for hint in _HINTS):
-            return _TEXTS.sub(_keep_what_tells, text)
+            return _without_secrets(text)
         return text
 
     def _json(self, text: str) -> str:
@@ -148,6 +161,12 @@ class _Redaction:
             return text
         after = self.value(before)
         return text if after == before else orjson.dumps(after).decode()
+
+
+def _without_secrets(text: str) -> str:
+    while (clean := _TEXTS.sub(_keep_what_tells, text)) != text:  # what is kept of one match may begin another
+        text = clean
+    return text
 
 
 def _keep_what_tells(match: re.Match[str]) -> str:

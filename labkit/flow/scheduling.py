@@ -185,14 +185,17 @@ def _take(draft: _Draft, line: SchedulerLine) -> bool:
             draft.taints[node] = _taint(fields.get("untoleratedTaint", ""))
         case "Plugin scored node for pod":
             plugin = fields.get("plugin", "")
-            draft.scores.append(Score(plugin, node, int(fields.get("score", 0)), WEIGHTS.get(plugin, 1)))
+            draft.scores.append(Score(plugin, node, _number(fields.get("score")), WEIGHTS.get(plugin, 1)))
         case "Calculated node's final score for pod":
-            draft.sums[node] = int(fields.get("score", 0))
+            draft.sums[node] = _number(fields.get("score"))
         case "Attempting to bind pod to node":
             draft.node = node
         case "Successfully bound pod to node":
             draft.node = node
-            draft.feasible, draft.evaluated = int(fields["feasibleNodes"]), int(fields["evaluatedNodes"])
+            draft.feasible, draft.evaluated = (
+                _number(fields.get("feasibleNodes")),
+                _number(fields.get("evaluatedNodes")),
+            )
         case "Unable to schedule pod; no fit; waiting":
             draft.message = fields.get("err", "")
         case _:
@@ -215,6 +218,10 @@ def _from_audit(events: Sequence[AuditEvent], pod: str) -> Iterator[_Draft]:
             if failed and f"{about.get('namespace')}/{about.get('name')}" == pod:
                 message = event.response.get("message") or event.response.get("note") or ""
                 yield _Draft(event.received, False, known, message=message)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
 
 
 def _taint(text: str) -> str:

@@ -158,10 +158,44 @@ def test_redacting_again_changes_nothing() -> None:
     assert redacted(once) == once
 
 
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("kubectl create secret generic db --from-literal=word=hunter2 -n a", "--from-literal=word=* -n a"),
+        ("kubectl create secret generic db --from-literal word=hunter2", "--from-literal word=*"),
+        (f"kubeadm join 10.0.0.1:6443 --token {BOOTSTRAP} --v 5", "6443 --token * --v 5"),
+        ("psql postgres://me:hunter2@db/x", "psql postgres://me:*@db/x"),
+        ('curl -H "Authorization: Basic bWU6aHVudGVyMg=="', '"Authorization: Basic *"'),
+        ("mysql --password=hunter2 db", "mysql --password=* db"),
+        (f"curl -H 'X-Key: {JWT}'", "'X-Key: *'"),
+    ],
+)
+def test_commands_with_secrets(text: str, clean: str) -> None:
+    assert redacted_text(text).endswith(clean.replace("*", REDACTED))
+
+
 @given(
     st.lists(
         st.sampled_from(
-            ["eyJ", "a", ".", "-", "Bearer ", "authorization: ", "basic ", "token=", "abcdefgh", KEY, " ", '"']
+            [
+                "eyJ",
+                "a",
+                ".",
+                "-",
+                "Bearer ",
+                "authorization: ",
+                "basic ",
+                "token=",
+                "password: ",
+                "://",
+                ":",
+                "@",
+                "--from-literal=a=",
+                "abcdefgh",
+                KEY,
+                " ",
+                '"',
+            ]
         )
         | st.text(max_size=3)
     )

@@ -1,8 +1,7 @@
-"""Commands for what runs in a lab: deploy, open, flow."""
+"""Commands for what runs in a lab: deploy, open."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,23 +51,3 @@ def open_service(
     It is on 127.0.0.1 and works until the lab is stopped.
     """
     console.say(find_lab(name).open(target, port=port, local_port=local_port))
-
-
-@app.command(epilog=example("labkit flow tomcat", "labkit flow tomcat --svg flow.svg"))
-def flow(
-    application: Annotated[str, typer.Argument(metavar="NAME", help="Of a deployment.")],
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it into this file, too.")] = None,
-    namespace: Annotated[str, typer.Option(metavar="NAMESPACE", help="The deployment's.")] = "default",
-    name: Name = DEFAULT_NAME,
-) -> None:
-    """Show what a deployment caused, step by step.
-
-    Who asked whom for what since its last creation, from the API server's audit log.
-    """
-    from labkit.cli import flows  # noqa: PLC0415 - costs time that `--help` has not
-
-    lab = find_lab(name)
-    found = lab.flow(application, namespace)
-    flows.show(found)
-    if svg:
-        flows.draw(found, svg, lab.spec.node_names[0])

@@ -74,9 +74,8 @@ def _flow(lab: Lab, svg: Path) -> None:
     from labkit.cli import flows  # noqa: PLC0415 - costs time that `--help` has not
 
     _title("What happened")
-    flow = lab.flow(_APPLICATION)
-    flows.show(flow)
-    flows.draw(flow, svg, lab.spec.node_names[0])
+    found = lab.explain(_APPLICATION, action="create")
+    flows.output(found, as_json=False, as_text=True, svg=svg, html=svg.with_suffix(".html"))
 
 
 def _page(lab: Lab) -> None:

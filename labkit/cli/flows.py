@@ -1,17 +1,48 @@
-"""A flow in a terminal: step by step as a table, and drawn into a file."""
+"""An explained action in a terminal: the story, the hops as a table, pictures and pages into files."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from labkit.cli import console
-from labkit.errors import UsageError
-from labkit.views import architecture, table
+from labkit.errors import EvidenceError, UsageError
+from labkit.lab.replay import Replay, replay, shipped
+from labkit.views import story, table
 
 if TYPE_CHECKING:
     from labkit.flow import Flow
+    from labkit.flow.actions import ActionKind
+    from labkit.lab.happenings import Explanation, Happenings
+
+
+def explain(happenings: Happenings, subject: str | None, namespace: str, action: int | str) -> Explanation:
+    """Explain an action; without a subject the first one that was recorded."""
+    kinds = ("create", "scale", "update", "delete", "change")
+    if isinstance(action, str) and action not in kinds:
+        raise UsageError(f"There is no kind of action {action!r}", fix=f"say a number, or {', '.join(kinds)}")
+    if subject is None:
+        done = [each for each in happenings.actions() if not each.refused]
+        if not done:
+            raise EvidenceError("Nobody did anything in this recording.", fix="name another")
+        about = done[0].object
+        subject, namespace = f"{about.resource}/{about.name}", about.namespace or namespace
+        action = 0 if action == -1 else action
+    return happenings.explain(subject, namespace, action=cast("int | ActionKind", action))
+
+
+def output(found: Explanation, *, as_json: bool, as_text: bool, svg: Path | None, html: Path | None) -> None:
+    """Give an explanation in the forms that were asked for."""
+    if as_json:
+        console.out().file.write(found.to_json())
+    if as_text or not (as_json or svg or html):
+        console.say(story.to_text(found.story, width=min(console.out().width, 120)))
+        console.say()
+        show(found.flow)
+    if svg:
+        write(svg, found.to_svg().encode())
+    if html:
+        write(html, found.to_html().encode())
 
 
 def show(flow: Flow) -> None:
@@ -25,19 +56,36 @@ def show(flow: Flow) -> None:
     console.table(table.NARROW, table.rows(flow, table.NARROW), right=table.RIGHT)
 
 
-def draw(flow: Flow, path: Path, control_plane: str) -> None:
-    """Draw a flow as SVG and say where.
+def write(path: Path, data: bytes) -> None:
+    """Write a file and say so.
 
     Raises
     ------
     UsageError
-        The file cannot be written.
+        It cannot be written.
     """
-    svg = architecture.to_svg(dataclasses.replace(flow, control_plane=control_plane))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(svg, encoding="utf-8")
+        path.write_bytes(data)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"{path} cannot be written", why=reason, fix="name another file") from error
-    console.say(f"Drawn: {path}")
+    console.say(f"Written: {path}")
+
+
+def open_recording(source: str) -> Replay:
+    """Open a recording and say plainly that it is one."""
+    found = replay(source)
+    banner(found)
+    return found
+
+
+def banner(recording: Replay) -> None:
+    """Say that what follows was recorded."""
+    console.err().print(console.text(f"Recorded: {recording.banner}.", "bold"), soft_wrap=True)
+
+
+def list_shipped() -> None:
+    """Print the recordings that come with labkit."""
+    rows = [(name, (found := replay(name)).recording.title, str(len(found.actions()))) for name in shipped()]
+    console.table(("NAME", "TITLE", "ACTIONS"), rows, right=("ACTIONS",))

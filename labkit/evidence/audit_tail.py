@@ -14,6 +14,7 @@ from labkit.evidence.tail import Tail
 _STAGED = b'"stageTimestamp":"'
 _BEGINNING = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"'
 _WRITES = (b'"verb":"create"', b'"verb":"update"', b'"verb":"patch"')
+_WATCHES = (b'"verb":"watch"', b'"verb":"list"')
 
 
 class AuditTail:
@@ -25,7 +26,8 @@ class AuditTail:
         The file that is written; rotated ones lie beside it as ``audit-<time>.log``
         (gopkg.in/natefinch/lumberjack.v2, which the API server writes its log by).
     since : datetime or None
-        Events that ended before are left out; None takes all.
+        Events that ended before are left out, but for watches and the lists with which watches begin: they tell who
+        was watching. None takes all.
 
     Attributes
     ----------
@@ -87,6 +89,8 @@ class AuditTail:
     def _is_before(self, line: bytes) -> bool:
         at = line.rfind(_STAGED) + len(_STAGED)
         if at < len(_STAGED) or line[at : at + len(self._since)] >= self._since:
+            return False
+        if any(verb in line for verb in _WATCHES):
             return False
         if any(verb in line for verb in _WRITES):
             self._before.append(line)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from labkit.cluster.protocol import Cluster
 from labkit.evidence.audit import AuditEvent
 from labkit.evidence.live import LiveEvidence
-from labkit.evidence.model import Evidence, Loss, Span
+from labkit.evidence.model import ClusterFacts, Evidence, Loss, Span
 
 _POLL_SECONDS = 0.05
 _TIMEOUT = 30.0
 #: Components export their spans in batches: what was written this long ago has either arrived or never will.
 _SPANS_LATE = timedelta(seconds=2)
+_REFUSED = 300  # HTTP's lowest status that is no success
 _STORED = {"create", "update", "patch", "delete", "deletecollection"}
 
 
@@ -36,32 +37,41 @@ def collect(cluster: Cluster, *, since: datetime | None = None) -> Evidence:
         Every sequence in order of time. What is missing is told by its losses.
     """
     parts: list[Evidence] = []
+    waiting: list[AuditEvent] = []  # writes whose spans are still to come
     deadline = time.monotonic() + _TIMEOUT
     with LiveEvidence(cluster, since) as live:
-        while True:
-            parts.append(live.poll())
-            audit = [event for part in parts for event in part.audit]
-            spans = [span for part in parts for span in part.spans]
+        while time.monotonic() < deadline:
+            new = live.poll()
+            parts.append(new)
+            waiting = without_spans([*waiting, *new.audit], new.spans)
             if live.at_end:
-                missing = without_spans(audit, spans)
-                recent = datetime.now(UTC) - _SPANS_LATE
-                if not spans or all(event.staged < recent for event in missing):
+                late = datetime.now(UTC) - _SPANS_LATE
+                if cluster.span_folder is None or all(event.staged < late for event in waiting):
                     break
-            if time.monotonic() > deadline:
-                missing = without_spans(audit, spans)
-                break
-            time.sleep(_POLL_SECONDS)
+                time.sleep(_POLL_SECONDS)
+    return gathered(live.facts, parts)
+
+
+def gathered(cluster: ClusterFacts, parts: Sequence[Evidence]) -> Evidence:
+    """Return batches of evidence as one, every sequence in order of time.
+
+    A write that ended more than two seconds ago, and of which no span tells, is counted among the losses.
+    """
+    audit = [event for part in parts for event in part.audit]
+    spans = [span for part in parts for span in part.spans]
     losses = [loss for part in parts for loss in part.losses]
-    if spans and missing:
+    late = datetime.now(UTC) - _SPANS_LATE
+    missing = [event for event in without_spans(audit, spans) if event.staged < late]
+    if missing:
         losses.append(
             Loss(
                 "span",
                 f"{len(missing)} of the API server's writes have no span",
-                "it ended before it had exported them, or had too many at once",
+                "it ended before it had exported them, had too many at once, or nobody received them",
             )
         )
     return Evidence(
-        cluster=live.facts,
+        cluster=cluster,
         audit=sorted(audit, key=lambda event: event.received),
         spans=sorted(spans, key=lambda span: span.start),
         revisions=[revision for part in parts for revision in part.revisions],
@@ -72,6 +82,10 @@ def collect(cluster: Cluster, *, since: datetime | None = None) -> Evidence:
 
 
 def without_spans(audit: Iterable[AuditEvent], spans: Iterable[Span]) -> list[AuditEvent]:
-    """Return the writes of which no span tells; the API server's carry its ``audit-id``."""
+    """Return the writes of which no span tells; the API server's carry its ``audit-id``, unless it refused them."""
     known = {span.attributes.get("audit-id") for span in spans}
-    return [event for event in audit if event.verb in _STORED and event.audit_id not in known]
+    return [
+        event
+        for event in audit
+        if event.verb in _STORED and event.code is not None and event.code < _REFUSED and event.audit_id not in known
+    ]

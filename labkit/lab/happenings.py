@@ -1,0 +1,142 @@
+"""What happened in a cluster, explained from its evidence: a lab and a recording have it in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from labkit.evidence.model import Evidence
+from labkit.flow import Action, Flow, Hop, Story, actions, tell, trace
+from labkit.flow.actions import ActionKind
+from labkit.flow.attempts import SchedulingDecision
+from labkit.flow.detail import EvidenceIndex
+from labkit.flow.export import to_json
+from labkit.flow.scheduling import why
+
+if TYPE_CHECKING:
+    from labkit.widgets.flow import FlowPanel
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One action of a person: what it caused, told step by step, and the evidence of each hop.
+
+    In a notebook it shows itself as a panel.
+
+    Attributes
+    ----------
+    flow : Flow
+        The hops.
+    story : Story
+        The same as the textbook tells it.
+    evidence : Evidence
+        What both were computed from.
+    """
+
+    flow: Flow
+    story: Story
+    evidence: Evidence
+
+    def to_text(self) -> str:
+        """Return the story and the table of hops."""
+        from labkit.views import story, table  # noqa: PLC0415 - who wants JSON needs no views
+
+        return f"{story.to_text(self.story)}\n\n{table.to_text(self.flow)}"
+
+    def to_svg(self) -> str:
+        """Return the architecture's picture."""
+        from labkit.views import architecture  # noqa: PLC0415 - as above
+
+        return architecture.to_svg(self.flow)
+
+    def to_html(self) -> str:
+        """Return one page that plays the flow with no kernel and no network."""
+        from labkit.views import player  # noqa: PLC0415 - as above
+
+        details = {hop.number: self.detail(hop) for hop in self.flow.hops}
+        return player.to_html(self.flow, self.story, details, pictures=player.pictures(self.flow))
+
+    def to_json(self) -> str:
+        """Return flow and story as JSON; the same evidence gives the same bytes."""
+        return to_json(self.flow, self.story)
+
+    def panel(self) -> FlowPanel:
+        """Return the panel that a notebook shows."""
+        from labkit.widgets.flow import FlowPanel  # noqa: PLC0415 - as above
+
+        return FlowPanel(self.flow, self.story, self.detail)
+
+    def detail(self, hop: Hop) -> Sequence[dict[str, Any]]:
+        """Return the evidence of a hop, as sections for people."""
+        from labkit.views.sections import sections  # noqa: PLC0415 - as above
+
+        return sections(self._index.detail(hop))
+
+    def _ipython_display_(self) -> None:
+        self.panel()._ipython_display_()
+
+    @cached_property
+    def _index(self) -> EvidenceIndex:
+        return EvidenceIndex(self.evidence)
+
+
+def full_name(subject: str) -> str:
+    """Return ``"deployment/tomcat"`` for ``"tomcat"``; a name with its kind is left as it is."""
+    return subject if "/" in subject else f"deployment/{subject}"
+
+
+class Happenings(ABC):
+    """What a cluster's evidence can be asked."""
+
+    @abstractmethod
+    def evidence(self) -> Evidence:
+        """Return what the components left."""
+
+    def actions(self) -> list[Action]:
+        """Return what people did, in order of time."""
+        return actions(self.evidence().audit)
+
+    def explain(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Explanation:
+        """Explain what one action about an object caused.
+
+        Parameters
+        ----------
+        subject : str
+            ``"deployment/tomcat"``; a name alone is a deployment's.
+        namespace : str
+            The object's.
+        action : int or {"create", "scale", "update", "delete", "change"}
+            Which of the actions about it: by index, or the last of a kind; by default the last that was not refused.
+
+        Raises
+        ------
+        EvidenceError
+            Nobody did anything to it while it was recorded.
+        """
+        evidence = self.evidence()
+        flow = trace(
+            evidence, subject if "/" in subject else f"deployment/{subject}", namespace=namespace, action=action
+        )
+        return Explanation(flow, tell(flow, evidence), evidence)
+
+    def flow(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Flow:
+        """Return what one action about an object caused; the parameters are those of `explain`."""
+        return self.explain(subject, namespace, action=action).flow
+
+    def why(self, pod: str) -> SchedulingDecision:
+        """Tell why the scheduler placed a pod where it did, or nowhere.
+
+        Parameters
+        ----------
+        pod : str
+            ``"default/tomcat-5c8-x7k2p"``; without a namespace it is in ``default``.
+
+        Raises
+        ------
+        EvidenceError
+            The scheduler has left no word of it.
+        """
+        return why(self.evidence(), pod if "/" in pod else f"default/{pod}")

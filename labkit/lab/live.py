@@ -1,0 +1,88 @@
+"""A flow while it happens: every poll explains all that is known by then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from labkit.cluster.protocol import Cluster
+from labkit.errors import EvidenceError
+from labkit.evidence.collect import gathered
+from labkit.evidence.live import LiveEvidence
+from labkit.evidence.model import Evidence
+from labkit.flow import Action, Flow, Hop, ObjectName, Story, actions, tell, trace
+from labkit.flow.names import selector
+from labkit.lab.happenings import Explanation, full_name
+from labkit.widgets.flow import LiveFlow
+
+
+class Follower:
+    """Explains what is done to one object from now on.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Where.
+    subject : str
+        ``"deployment/tomcat"``; a name alone is a deployment's. It need not exist yet.
+    namespace : str
+        The object's.
+    """
+
+    def __init__(self, cluster: Cluster, subject: str, namespace: str = "default") -> None:
+        self.name: ObjectName = selector(full_name(subject), namespace)
+        self._since = datetime.now(UTC)
+        self._nanoseconds = self._since.timestamp() * 1e9
+        # All of the past, too: that a component watches is known from what it asked for when it began.
+        self._live = LiveEvidence(cluster)
+        self._parts: list[Evidence] = []
+        self._explained: Explanation | None = None
+
+    def poll(self) -> tuple[Flow, Story] | None:
+        """Return the flow of the latest action and its story; None if there is nothing new."""
+        part = self._live.poll()
+        spans = [span for span in part.spans if span.end >= self._nanoseconds]
+        if not any((part.audit, spans, part.revisions, part.scheduler, part.runtime, part.losses)):
+            return None
+        self._parts.append(
+            Evidence(part.cluster, part.audit, spans, part.revisions, part.scheduler, part.runtime, part.losses)
+        )
+        if not self._live.at_end:
+            return None
+        evidence = gathered(self._live.facts, self._parts)
+        self._parts = [evidence]
+        if not any(self._concerns(action) for action in actions(evidence.audit)):
+            return None
+        try:
+            flow = trace(evidence, self.name)
+        except EvidenceError:
+            return None
+        if self._explained is not None and flow == self._explained.flow:
+            return None
+        self._explained = Explanation(flow, tell(flow, evidence), evidence)
+        return flow, self._explained.story
+
+    def _concerns(self, action: Action) -> bool:
+        about = action.object
+        same = (about.resource, about.namespace, about.name) == (
+            self.name.resource,
+            self.name.namespace,
+            self.name.name,
+        )
+        return same and action.time >= self._since
+
+    def detail(self, hop: Hop) -> Sequence[dict[str, Any]]:
+        """Return the evidence of a hop of the flow that was polled last."""
+        return self._explained.detail(hop) if self._explained else ()
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._live.close()
+
+
+def follow(cluster: Cluster, subject: str, namespace: str = "default") -> LiveFlow:
+    """Return a panel that shows what is done to an object, as it happens."""
+    follower = Follower(cluster, subject, namespace)
+    nothing = Flow(follower.name, (), nodes=cluster.spec.node_names, control_plane=cluster.spec.node_names[0])
+    return LiveFlow(follower.poll, nothing, follower.detail)

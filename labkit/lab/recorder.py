@@ -1,0 +1,89 @@
+"""Keeping what a lab's components leave: a recording, made while things happen."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from labkit.cluster.protocol import Cluster
+from labkit.errors import EvidenceError
+from labkit.evidence.collect import gathered
+from labkit.evidence.live import LiveEvidence
+from labkit.evidence.model import Evidence
+from labkit.evidence.recording import SUFFIX, Mark, save
+
+_POLL_SECONDS = 0.2
+#: Components export their spans in batches, half a second apart; so much later what was done has left all it will.
+_LATE_SECONDS = 2.0
+
+
+class Recorder:
+    """Records from the `with` block's begin to its end, whatever ends it; then the file is complete.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Whose components.
+    path : Path or str
+        The file, ``.labtrace``.
+    title : str
+        What it is about, for people.
+
+    Raises
+    ------
+    EvidenceError
+        The file cannot be written; said at the begin, before anything is lost.
+    """
+
+    def __init__(self, cluster: Cluster, path: Path | str, title: str = "") -> None:
+        self.path = Path(path)
+        self.title = title or self.path.name.removesuffix(SUFFIX)
+        self._cluster = cluster
+        self._marks: list[Mark] = []
+        self._parts: list[Evidence] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="recorder", daemon=True)
+        if not self.path.parent.is_dir():
+            raise EvidenceError(
+                f"The recording {self.path} cannot be written.",
+                why=f"There is no folder {self.path.parent}.",
+                fix="Choose a folder that exists.",
+            )
+
+    def __enter__(self) -> Self:
+        self._live = LiveEvidence.from_now(self._cluster)
+        self._began = datetime.now(UTC)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._live.close()
+        save(self.evidence(), self.path, title=self.title, marks=self._marks, recorded=self._began)
+
+    def mark(self, what: str) -> None:
+        """Note what is done now, for whoever looks at the recording."""
+        self._marks.append(Mark(datetime.now(UTC), what))
+
+    def evidence(self) -> Evidence:
+        """Return what was recorded so far."""
+        return gathered(self._live.facts, list(self._parts))
+
+    def _follow(self) -> None:
+        ended: float | None = None
+        while True:
+            part = self._live.poll()
+            if any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.losses)):
+                self._parts.append(part)
+            if self._ended.is_set():
+                ended = ended or time.monotonic()
+                if self._live.at_end and time.monotonic() - ended > _LATE_SECONDS:
+                    return
+            time.sleep(_POLL_SECONDS)

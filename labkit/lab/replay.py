@@ -1,0 +1,102 @@
+"""A recording in place of a cluster: what happened can be looked at again, and nothing can be done."""
+
+from __future__ import annotations
+
+import html
+from importlib import resources
+from pathlib import Path
+
+from labkit.errors import ClusterError, UsageError
+from labkit.evidence.model import Evidence
+from labkit.evidence.recording import SUFFIX, Recording, load
+from labkit.lab.happenings import Happenings
+
+#: What is shown where a machine can run no cluster.
+DEFAULT = "deploy-tomcat"
+
+
+class Replay(Happenings):
+    """A recording, asked as a lab is.
+
+    Parameters
+    ----------
+    recording : Recording
+        As loaded.
+    path : Path
+        Where from.
+    """
+
+    provider = "replay"
+
+    def __init__(self, recording: Recording, path: Path) -> None:
+        self.recording = recording
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"<Replay of {self.path.name}: {self.banner}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(f'{action.time:%H:%M:%S}')}</td><td>{html.escape(action.what)}</td></tr>"
+            for action in self.actions()
+        )
+        return (
+            f"<p><strong>Recorded.</strong> {html.escape(self.banner)}</p>"
+            f"<table><thead><tr><th>when (UTC)</th><th>what was done</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+    @property
+    def banner(self) -> str:
+        """What is plainly said wherever the recording is shown."""
+        recording = self.recording
+        when = f"{recording.recorded:%Y-%m-%d %H:%M} UTC"
+        return (
+            f"{recording.title}: a recording of {when} from a real cluster "
+            f"(Kubernetes {recording.kubernetes_version}, {recording.provider}); nothing runs here"
+        )
+
+    def evidence(self) -> Evidence:
+        """Return what the recorded components left."""
+        return self.recording.evidence
+
+    def __getattr__(self, name: str) -> object:
+        """Say of what only a running lab has why it is not there."""
+        if name in {"kubectl", "deploy", "open", "nodes", "api", "freeze", "slow_motion", "record", "add_node"}:
+            raise ClusterError(
+                f"A recording has no {name!r}",
+                why=f"{self.path.name} was recorded; no cluster runs",
+                fix="labkit doctor tells what this machine lacks for one",
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def shipped() -> dict[str, Path]:
+    """Return the recordings that come with labkit, by name."""
+    folder = Path(str(resources.files("labkit") / "recordings"))
+    return {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def replay(source: Path | str = DEFAULT) -> Replay:
+    """Open a recording.
+
+    Parameters
+    ----------
+    source : Path or str
+        A file, or the name of one that comes with labkit.
+
+    Raises
+    ------
+    UsageError
+        There is neither such a file nor such a name.
+    EvidenceError
+        The file is damaged, no recording, or made by a newer labkit.
+    """
+    known = shipped()
+    path = known.get(str(source)) or Path(source)
+    if not path.exists() and not path.name.endswith(SUFFIX):
+        raise UsageError(
+            f"There is no recording {str(source)!r}",
+            why=f"it is no file, and labkit comes with {', '.join(known)}",
+            fix="name one of these, or a file that `labkit record` wrote",
+        )
+    return Replay(load(path), path)

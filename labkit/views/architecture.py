@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from labkit.flow import Flow
 from labkit.views import svg, words
-from labkit.views.arrows import arrow, foot, footing, heading, hop_group, number, paint_of
+from labkit.views.arrows import arrow, component_data, foot, footing, heading, hop_group, number, paint_of, state
 from labkit.views.layout import WIDTH, Box, Edge, arrange
 from labkit.views.metrics import fit, width, wrap
 from labkit.views.palette import paint
@@ -68,7 +68,7 @@ def scene(flow: Flow, *, step: int | None = None, records: bool = True) -> Scene
     hops = [item for edge in layout.edges for item in _hops(edge, step)]
     groups += [group for _, group in sorted(hops, key=lambda item: item[0])]
     groups += [group for edge in layout.edges if _reached(edge, step) for group in _edge(edge)]
-    groups += [_component(box) for box in layout.boxes if box.kind == "component"]
+    groups += [_component(flow, box, step) for box in layout.boxes if box.kind == "component"]
     groups += [group for box in layout.boxes if box.kind == "pod" for group in _pod(flow, box, step)]
     groups.append(footing(flow, WIDTH, layout.height))
     return Scene("architecture", words.title(flow), words.alt_text(flow), WIDTH, height, tuple(groups), step)
@@ -98,7 +98,7 @@ def _hops(edge: Edge, step: int | None) -> Iterator[tuple[int, Group]]:
             return
         over = crowded > 1 and index >= len(edge.hops) - crowded
         mark = number(str(hop.number), at, over=over, square=hop.failed)
-        shapes = (
+        shapes: tuple[Shape, ...] = (
             *arrow(hop, edge.points, around=before if level else ()),
             *mark,
             Text("label", x, y, fit(words.label(hop), room, SMALL, bold=True)),
@@ -116,7 +116,7 @@ def _frame(box: Box) -> Group:
     return Group("frame", shapes)
 
 
-def _component(box: Box) -> Group:
+def _component(flow: Flow, box: Box, step: int | None) -> Group:
     room = box.width - 4
     size = MEDIUM if max(width(word, MEDIUM, bold=True) for word in box.label.split()) <= room else SMALL
     lines = wrap(box.label, room, size, bold=True)
@@ -125,7 +125,7 @@ def _component(box: Box) -> Group:
         Text("name", x, top + index * _LINE + BASELINE * size, line, size, "middle", bold=True)
         for index, line in enumerate(lines)
     ]
-    data = {"actor": " ".join(actor.id for actor in box.actors)}
+    data = component_data(box.actors, flow, step)
     key = paint(box.actors[0]) if box.actors else "faint"
     names = ", ".join(actor.name for actor in box.actors)
     return Group("component", (Rect("box", box.x, box.y, box.width, box.height), *texts), key, data, title=names)
@@ -140,8 +140,10 @@ def _pod(flow: Flow, box: Box, step: int | None) -> Iterator[Group]:
         Rect("pod", box.x, box.y, box.width, box.height, 12),
         Text("quiet", box.x + box.width / 2, box.y + 16, fit(box.label, box.width - 16, SMALL), SMALL, "middle"),
     )
-    data = {"pods": " ".join(box.pods), "since": str(since)} | ({} if until == _NEVER else {"until": str(until)})
-    yield Group("pod", shapes, "quiet", data, title="\n".join(box.pods[:20]))
+    data = {"pods": " ".join(box.pods), "hop": str(since), "hops": str(since)}
+    if until != _NEVER:
+        data["until"] = str(until)
+    yield Group("pod", shapes, "quiet", data, state((since,), step), "\n".join(box.pods[:20]))
 
 
 _NEVER = 1 << 31

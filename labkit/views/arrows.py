@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from labkit.flow import Flow, Hop
+from labkit.flow import Actor, Flow, Hop
 from labkit.views import words
 from labkit.views.metrics import fit, width
 from labkit.views.palette import paint
@@ -18,7 +18,7 @@ _NOTE = 16.0  # from one note to the next
 _TOLD = 5  # of hops drawn as one, how many a browser tells when the pointer rests on them
 
 
-def arrow(hop: Hop, points: tuple[Point, Point], *, around: Sequence[Rect] = ()) -> tuple[Shape, ...]:
+def arrow(hop: Hop, points: tuple[Point, Point], *, around: Sequence[Rect] = ()) -> tuple[Path, ...]:
     """Return an arrow's line and its head, and a cross before it where the answer was a refusal.
 
     Parameters
@@ -39,13 +39,14 @@ def arrow(hop: Hop, points: tuple[Point, Point], *, around: Sequence[Rect] = ())
 
     ends = [(abs(mark.x - x0), abs(mark.x + mark.width - x0)) for mark in around]
     holes = [(min(pair), max(pair)) for pair in ends]
-    pieces = _pieces(length - _HEAD, holes)
-    shapes: list[Shape] = [Path("line", (at(low), at(high)), dashed=not hop.observed) for low, high in pieces]
+    pieces = tuple((at(low), at(high)) for low, high in _pieces(length - _HEAD, holes))
+    shapes = [Path("line", pieces, dashed=not hop.observed)]
     if hop.failed:
         cross = length - 2 * _HEAD
-        shapes.append(Path("cross", (at(cross - _HALF, -_HALF), at(cross + _HALF, _HALF))))
-        shapes.append(Path("cross", (at(cross - _HALF, _HALF), at(cross + _HALF, -_HALF))))
-    shapes.append(Path("head", (at(length), at(length - _HEAD, _HALF), at(length - _HEAD, -_HALF)), closed=True))
+        strokes = [(at(cross - _HALF, -side), at(cross + _HALF, side)) for side in (_HALF, -_HALF)]
+        shapes.append(Path("cross", tuple(strokes)))
+    tip = at(length), at(length - _HEAD, _HALF), at(length - _HEAD, -_HALF)
+    shapes.append(Path("head", (tip,), closed=True))
     return tuple(shapes)
 
 
@@ -108,6 +109,14 @@ def state(numbers: Sequence[int], step: int | None) -> State:
     if step is None:
         return ""
     return "now" if step in numbers else "past"
+
+
+def component_data(actors: Sequence[Actor], flow: Flow, step: int | None) -> dict[str, str]:
+    """Return what a component's group can be found by, and whether the present hop lights it."""
+    data = {"actor": " ".join(actor.id for actor in actors)}
+    present = [hop for hop in flow.hops if hop.number == step]
+    lit = any(actor in (hop.source, hop.target) for hop in present for actor in actors)
+    return data | {"lit": ""} if lit else data
 
 
 def heading(flow: Flow, step: int | None, room: float) -> Group:

@@ -33,7 +33,7 @@ def paint(scene: Scene) -> Figure:
 
 
 def _shape(axes: Axes, group: Group, shape: Shape, order: int) -> None:
-    color = LIGHT["faint" if group.state == "past" else group.paint]
+    color = LIGHT[_key(group)]
     if isinstance(shape, Rect):
         _rect(axes, group, shape, color, order)
     elif isinstance(shape, Path):
@@ -42,13 +42,20 @@ def _shape(axes: Axes, group: Group, shape: Shape, order: int) -> None:
         _text(axes, group, shape, order)
 
 
+def _key(group: Group) -> str:
+    """Return the key of a group's colour: what was is faint, and a present Event is not."""
+    if group.state == "past":
+        return "faint"
+    return "quiet" if group.state == "now" and group.paint == "faint" else group.paint
+
+
 def _rect(axes: Axes, group: Group, rect: Rect, color: str, order: int) -> None:
     now = group.state == "now"
     paper, line = LIGHT["paper"], LIGHT["line"]
     face, edge, width = {
         "paper": (paper, "none", 0.0),
         "frame": (LIGHT["ground"], line, 1.0),
-        "box": (paper, color, 2.0),
+        "box": (paper, color, 4.0 if "lit" in group.data else 2.0),
         "pod": (paper, LIGHT["faint"], 1.0),
         "fold": (LIGHT["ground"], "none", 0.0),
         "bar": (color, "none", 0.0),
@@ -67,20 +74,21 @@ def _rect(axes: Axes, group: Group, rect: Rect, color: str, order: int) -> None:
 
 
 def _path(axes: Axes, group: Group, path: Path, color: str, order: int) -> None:
-    if path.closed:
-        axes.add_patch(Polygon(path.points, facecolor=color, edgecolor="none", zorder=order))
-        return
     width = {"past": 1.0, "now": 3.0}.get(group.state, 1.5) if path.role != "axis" else 1.0
-    xs, ys = zip(*path.points, strict=True)
-    axes.plot(
-        xs,
-        ys,
-        color=color if path.role != "axis" else LIGHT["line"],
-        linewidth=width * _POINTS,
-        linestyle=(0, (6 / width, 4 / width)) if path.dashed else "-",
-        solid_capstyle="butt",
-        zorder=order,
-    )
+    for piece in path.pieces:
+        if path.closed:
+            axes.add_patch(Polygon(piece, facecolor=color, edgecolor="none", zorder=order))
+            continue
+        xs, ys = zip(*piece, strict=True)
+        axes.plot(
+            xs,
+            ys,
+            color=color if path.role != "axis" else LIGHT["line"],
+            linewidth=width * _POINTS,
+            linestyle=(0, (6 / width, 4 / width)) if path.dashed else "-",
+            solid_capstyle="butt",
+            zorder=order,
+        )
 
 
 def _text(axes: Axes, group: Group, text: Text, order: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.flow import Flow
 from labkit.views import svg, words
-from labkit.views.arrows import MARK, arrow, foot, footing, heading, hop_group, number
+from labkit.views.arrows import MARK, arrow, component_data, foot, footing, heading, hop_group, number
 from labkit.views.metrics import fit, width
 from labkit.views.palette import paint
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Rect, Scene, Shape, Text
@@ -69,7 +69,7 @@ def scene(flow: Flow, *, step: int | None = None, records: bool = True) -> Scene
     groups += [_fold(fold, low) for fold in time.folds]
     groups.append(_axis(flow, time))
     groups += [group for item in time.arrows for group in _arrow(item, step)]
-    groups += [_name(lane) for lane in time.lanes]
+    groups += [_name(flow, lane, step) for lane in time.lanes]
     more = [item.mark for item in time.arrows if len(item.hops) > 1][:1]
     groups.append(
         footing(flow, time.width, low, *(f"{mark}: hop {mark.replace('+', ' and ')} more like it." for mark in more))
@@ -79,7 +79,7 @@ def scene(flow: Flow, *, step: int | None = None, records: bool = True) -> Scene
 
 def _lane(lane: Lane, time: Timeline) -> Group:
     """Return a lane's line, with its name again where a reader who scrolled no longer sees the first."""
-    shapes: list[Shape] = [Path("axis", ((START - 24, lane.y), (time.end, lane.y)))]
+    shapes: list[Shape] = [Path("axis", (((START - 24, lane.y), (time.end, lane.y)),))]
     x = START + _AGAIN
     wide = width(lane.label, SMALL)
     while x + wide < time.end:
@@ -90,7 +90,7 @@ def _lane(lane: Lane, time: Timeline) -> Group:
     return Group("lane", tuple(shapes))
 
 
-def _name(lane: Lane) -> Group:
+def _name(flow: Flow, lane: Lane, step: int | None) -> Group:
     wide = START - 40
     size = MEDIUM if width(lane.label, MEDIUM, bold=True) <= wide - 16 else SMALL
     label = fit(lane.label, wide - 16, size, bold=True)
@@ -98,7 +98,7 @@ def _name(lane: Lane) -> Group:
         Rect("box", 16, lane.y - 14, wide, 28),
         Text("name", 16 + wide / 2, lane.y + BASELINE * size, label, size, "middle", bold=True),
     )
-    data = {"actor": " ".join(actor.id for actor in lane.actors)}
+    data = component_data(lane.actors, flow, step)
     names = ", ".join(actor.name for actor in lane.actors)
     return Group("component", shapes, paint(lane.actors[0]), data, title=names)
 
@@ -106,16 +106,16 @@ def _name(lane: Lane) -> Group:
 def _fold(fold: Fold, low: float) -> Group:
     """Return the band that stands for idle time, and how long it was."""
     x = fold.x + FOLDED / 2
-    edges = [Path("axis", ((at, _AXIS + 8), (at, low))) for at in (fold.x, fold.x + FOLDED)]
+    edges = Path("axis", tuple(((at, _AXIS + 8), (at, low)) for at in (fold.x, fold.x + FOLDED)))
     band = Rect("fold", fold.x, _AXIS + 8, FOLDED, low - _AXIS - 8, 0)
     text = Text("quiet", x, _AXIS + 4, words.duration(fold.milliseconds), SMALL, "middle", bold=True)
-    return Group("folded", (band, *edges, text), title=f"{text.text} in which nothing began or ended")
+    return Group("folded", (band, edges, text), title=f"{text.text} in which nothing began or ended")
 
 
 def _axis(flow: Flow, time: Timeline) -> Group:
     shapes: list[Shape] = []
     for x, text in ticks(flow, time.arrows):
-        shapes.append(Path("axis", ((x, _AXIS - 12), (x, _AXIS - (4 if text else 8)))))
+        shapes.append(Path("axis", (((x, _AXIS - 12), (x, _AXIS - (4 if text else 8))),)))
         if text:
             shapes.append(Text("quiet", x, _AXIS - 18, text, SMALL, "middle"))
     return Group("time", tuple(shapes))
@@ -129,7 +129,7 @@ def _arrow(item: Arrow, step: int | None) -> Iterator[Group]:
     begin = item.source if item.target != item.source else item.source - PITCH / 2
     points = (item.x, begin + down * MARK / 2), (item.x, item.target - down * _BAR / 2)
     label = fit(item.label, 280, SMALL, bold=True)
-    shapes = (
+    shapes: tuple[Shape, ...] = (
         Rect("bar", item.x, item.target - _BAR / 2, max(4, item.end - item.x), _BAR, 2),
         *arrow(first, points),
         *number(item.mark, (item.x, begin), square=first.failed),

@@ -7,6 +7,7 @@ So every edge to the API server is a level line with room for its numbers and it
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -275,6 +276,7 @@ class _Architect:
 
     def _box(self, box: Box, sitting: Iterable[str]) -> None:
         mine = set(sitting)
+        mine = {API_SERVER.id} if mine == {ITSELF} else mine
         who = tuple(actor for actor in self._actors.values() if self._seats[actor.id] in mine)
         self.layout.boxes.append(Box(box.label, box.x, box.y, box.width, box.height, box.kind, who))
 
@@ -293,9 +295,10 @@ class _Architect:
 def row(hops: Sequence[Hop], start: float, end: float) -> list[float]:
     """Return the middles of the marks on a level line, from its left; those that do not fit share the last."""
     widths = [mark_width(hop) for hop in hops]
+    ends = list(itertools.accumulate(widths, lambda end, mark: end + mark + 2, initial=0.0))
     room = end - start
     shown, more = len(hops), 0.0
-    while shown and sum(widths[:shown]) + 2 * (shown - 1) + more > room:
+    while shown and ends[shown] - 2 + more > room:
         shown -= 1
         more = number_width(f"+{len(hops) - shown}") + 2
     x = start

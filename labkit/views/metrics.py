@@ -7,6 +7,7 @@ in those too.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 _FIRST, _LAST = 32, 126
@@ -25,6 +26,7 @@ _BOLD = (
 _ELSE = 105  # any other character: as wide as the widest of a letter script
 
 
+@functools.lru_cache(maxsize=4096)
 def width(text: str, size: float, *, bold: bool = False) -> float:
     """Return how wide text is, in the unit of `size` (pixels); at least as wide as a browser draws it."""
     table = _BOLD if bold else _NORMAL

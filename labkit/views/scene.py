@@ -56,10 +56,10 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Straight lines through points; a closed one is filled."""
+    """Straight lines, each through its points; closed ones are filled."""
 
     role: Role
-    points: tuple[Point, ...]
+    pieces: tuple[tuple[Point, ...], ...]
     dashed: bool = False
     closed: bool = False
 

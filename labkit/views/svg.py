@@ -25,6 +25,7 @@ _RULES = """
 {s} .fold{fill:var(--ground);stroke:none}
 {s} .bar{fill:var(--c);opacity:.35}
 {s} .line{fill:none;stroke:var(--c);stroke-width:1.5}
+{s}.architecture .line{shape-rendering:crispEdges}
 {s} .head{fill:var(--c);stroke:none}
 {s} .mark,{s} .over{fill:var(--paper);stroke:var(--c);stroke-width:1.5}
 {s} text.quiet,{s} text.summary,{s} text.label{fill:var(--quiet)}
@@ -38,6 +39,8 @@ _RULES = """
 {s} .past .line{stroke-width:1}
 {s} .past .mark{stroke-width:1}
 {s} .past text{fill:var(--quiet);font-weight:400}
+{s} .now[data-kind=record]{--c:var(--quiet)}
+{s} [data-lit]>.box{stroke-width:4}
 {s} .now .line{stroke-width:3}
 {s} .now .cross{display:inline;fill:none;stroke:var(--c);stroke-width:3}
 {s} .now .bar{opacity:1}
@@ -104,9 +107,10 @@ def _shape(shape: Shape) -> str:
         where = f'x="{_n(shape.x)}" y="{_n(shape.y)}" width="{_n(shape.width)}" height="{_n(shape.height)}"'
         return f'<rect class="{shape.role}" {where} rx="{_n(shape.radius)}"/>'
     if isinstance(shape, Path):
-        points = "L".join(f"{_n(x)} {_n(y)}" for x, y in shape.points)
+        end = "Z" if shape.closed else ""
+        drawn = "".join(f"M{'L'.join(f'{_n(x)} {_n(y)}' for x, y in piece)}{end}" for piece in shape.pieces)
         dashes = ' stroke-dasharray="6 4"' if shape.dashed else ""
-        return f'<path class="{shape.role}" d="M{points}{"Z" if shape.closed else ""}"{dashes}/>'
+        return f'<path class="{shape.role}" d="{drawn}"{dashes}/>'
     return _line(shape)
 
 

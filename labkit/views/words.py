@@ -70,8 +70,10 @@ def caption(flow: Flow, hop: Hop) -> str:
 
 
 def label(hop: Hop) -> str:
-    """Return what one hop does: ``"create pods/tomcat-5c8-x7k2p/binding"``."""
-    return f"{hop.verb} {hop.object}" if hop.kind != "runtime" else hop.verb
+    """Return what one hop does: ``"create pods/tomcat-5c8-x7k2p/binding"``; of an Event, what it says."""
+    if hop.kind == "record":
+        return hop.what
+    return hop.verb if hop.kind == "runtime" else f"{hop.verb} {hop.object}"
 
 
 def things(hops: Sequence[Hop]) -> str:

@@ -42,8 +42,9 @@ def shapes(scene: Scene, kind: str) -> Iterator[Extent]:
                 if isinstance(shape, Rect):
                     yield shape.x, shape.y, shape.x + shape.width, shape.y + shape.height
                 elif isinstance(shape, Path):
-                    xs, ys = zip(*shape.points, strict=True)
-                    yield min(xs), min(ys), max(xs), max(ys)
+                    for piece in shape.pieces:
+                        xs, ys = zip(*piece, strict=True)
+                        yield min(xs), min(ys), max(xs), max(ys)
 
 
 def overlap(first: Extent, second: Extent) -> bool:

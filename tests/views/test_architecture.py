@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import sys
@@ -11,7 +12,7 @@ from subprocess import run
 import pytest
 
 from labkit.errors import UsageError
-from labkit.flow import API_SERVER, Flow
+from labkit.flow import API_SERVER, ETCD, Flow
 from labkit.views.architecture import draw, scene, to_svg
 from tests.views.flows import Writer, flow_of
 from tests.views.svgs import SVG, hops, inside, overlap, parsed, shapes, texts, words
@@ -93,6 +94,25 @@ def test_a_pod_is_there_from_its_binding_on() -> None:
     binding = next(hop.number for hop in flow.hops if hop.object.subresource == "binding")
     assert "tomcat-5c8-x0000" not in words(to_svg(flow, step=binding - 1))
     assert "tomcat-5c8-x0000" in words(to_svg(flow, step=binding))
+
+
+def test_a_step_lights_the_two_components_of_its_hop() -> None:
+    flow = flow_of(1)
+    lit = [
+        group.get("data-actor")
+        for group in parsed(to_svg(flow, step=4)).iter(f"{SVG}g")
+        if group.get("data-lit") is not None
+    ]
+    assert sorted(map(str, lit)) == ["deployment-controller", "kube-apiserver"]
+    assert "data-lit=" not in to_svg(flow)
+
+
+def test_a_pod_is_gone_when_it_was_removed() -> None:
+    writer = Writer([*flow_of(1).hops])
+    gone = writer.hop("persist", (API_SERVER, ETCD), "remove", "pods/tomcat-5c8-x0000", 9000)
+    flow = dataclasses.replace(flow_of(1), hops=tuple(writer.hops))
+    assert "tomcat-5c8-x0000" in words(to_svg(flow, step=gone - 1))
+    assert "tomcat-5c8-x0000" not in words(to_svg(flow, step=gone))
 
 
 def test_a_step_that_is_not_there() -> None:

@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.flow import API_SERVER, Actor, Flow, Hop, Story
-from labkit.views import palette, table
+from labkit.views import architecture, lanes, palette, table
 
 Json = dict[str, Any]
 VERSION = 1
@@ -95,6 +95,24 @@ def summary(flow: Flow) -> str:
     observed = sum(hop.observed for hop in flow.hops)
     seconds = (max(hop.end for hop in flow.hops) - flow.hops[0].start).total_seconds()
     return f"{len(flow.hops)} hops: {observed} observed, {len(flow.hops) - observed} inferred · {seconds:.2f} s"
+
+
+def pictures(flow: Flow, *, prefix: str = "labkit") -> dict[str, str]:
+    """Return the pictures of a flow as SVG, by view.
+
+    Parameters
+    ----------
+    flow : Flow
+        What to draw.
+    prefix : str
+        What the pictures' ids begin with: several players on a page need different ones.
+    """
+    if not flow.hops:
+        return {}
+    return {
+        "architecture": architecture.to_svg(flow, prefix=f"{prefix}-architecture"),
+        "lanes": lanes.to_svg(flow, prefix=f"{prefix}-lanes"),
+    }
 
 
 def script() -> str:

@@ -55,12 +55,14 @@ function redraw(box, ...children) {
   if (held !== undefined) box.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
 }
 
-/** Scroll `box`, and nothing around it, until `element` is in sight. */
-function reveal(box, element) {
+/** Scroll `box`, and nothing around it, until `element` is in sight; what is left of `margin` pixels is covered. */
+function reveal(box, element, margin = 0) {
   const inner = element.getBoundingClientRect();
   const outer = box.getBoundingClientRect();
   if (inner.top < outer.top) box.scrollTop -= outer.top - inner.top + 8;
   else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 8;
+  const [left, right] = [outer.left + margin, outer.right];
+  if (inner.left < left || inner.right > right) box.scrollLeft += inner.left - left - (right - left) / 4;
 }
 
 /** Milliseconds for people: 0.42 ms, 7.3 ms, 128 ms, 12.5 s. */

@@ -27,7 +27,7 @@ function evidencePane(hop, data, detail, go) {
     factList(facts),
     ...(detail ?? []).map(section),
     detail === undefined ? make("p", { class: "quiet" }, "Asking for the details …") : "",
-    detail === null ? make("p", { class: "quiet" }, "No more details were kept of this hop.") : "",
+    detail === null ? make("p", { class: "quiet" }, "There are no more details of this hop here.") : "",
   ].filter((part) => part !== "");
 }
 
@@ -53,7 +53,7 @@ function factList(rows) {
 
 function section(part) {
   const body = { facts: () => factList(part.rows), changes: changeTable, spans: spanBars, table: plainTable, text: rawText }[part.kind](part);
-  return make("details", { open: part.open, "data-section": part.kind }, make("summary", {}, part.title), body);
+  return make("details", { open: part.open, "data-section": part.kind }, make("summary", { "data-key": `section ${part.title}` }, part.title), part.note ? make("p", { class: "quiet" }, part.note) : "", body);
 }
 
 function rawText(part) {

@@ -6,17 +6,20 @@
 const VIEWS = { architecture: "Architecture", lanes: "Swim lanes", table: "Table" };
 const PACES = [["0.5", "1 hop in 2 s"], ["1", "1 hop/s"], ["2", "2 hops/s"], ["5", "5 hops/s"], ["20", "20 hops/s"], ["real", "real time"]];
 const RANGE = 10000; // the seek bar's steps
+const PATIENCE = 5000; // ms until a kernel that does not answer is taken for gone
 const REST = 120; // ms without a step until the evidence is redrawn
 
 class Player {
   /**
    * @param root the element to fill
    * @param data the payload
-   * @param ask called with a hop's number when its details are not in the payload; `answer` brings them
+   * @param ask called with a hop's number and the player when its details are not here; `answer` brings them
    */
   constructor(root, data, { ask = null } = {}) {
     Object.assign(this, { root, ask, at: 0, view: "architecture", pace: "1", playing: false, timer: 0, frame: 0 });
     this.hiddenActors = new Set();
+    this.details = new Map(); // by what a hop is, so that they outlast its number
+    this.asked = new Map(); // what has been asked of Python, by number
     this.quiet = false;
     this.build();
     this.watchTheme();
@@ -46,7 +49,7 @@ class Player {
       make("label", { title: "Events and status updates" }, noise, "Hide noise"),
     );
     this.steps = make("nav", { class: "steps", "aria-label": "Steps of the textbook" });
-    this.stage = make("div", { class: "stage", tabindex: 0, "data-key": "stage", onclick: (event) => this.pick(event) });
+    this.stage = make("div", { class: "stage", tabindex: 0, "data-key": "stage", onclick: (event) => this.pick(event), onscroll: () => this.along() });
     this.evidence = make("section", { class: "evidence", "aria-label": "Evidence of the present hop", tabindex: 0 });
     this.now = make("p", { class: "words", role: "status", "aria-live": "polite" });
     this.playButton = button("play", "Play", "play", () => this.toggle());
@@ -69,11 +72,10 @@ class Player {
     this.ticks = draw("svg", { class: "ticks", "aria-hidden": "true" });
     this.player = make("section", { class: "player", "aria-label": "Player" }, this.now, make("div", { class: "axis" }, this.ticks, this.seekBar), controls);
     this.root.classList.add("labkit-player");
-    // JupyterLab's shortcuts (lumino) must not take the arrow keys from us: @lumino/commands looks for this attribute.
-    this.root.setAttribute("data-lm-suppress-shortcuts", "true");
     this.root.setAttribute("role", "region");
     this.onKey = (event) => this.key(event);
-    this.root.addEventListener("keydown", this.onKey);
+    // Before JupyterLab, which takes keys while they are on their way down to us (@lumino/commands).
+    window.addEventListener("keydown", this.onKey, true);
     this.table = make("table", { class: "hops" });
     this.pictures = {};
     this.root.replaceChildren(
@@ -103,7 +105,7 @@ class Player {
     clearTimeout(this.timer);
     this.darkness.removeEventListener("change", this.onTheme);
     this.bodyWatch.disconnect();
-    this.root.removeEventListener("keydown", this.onKey);
+    window.removeEventListener("keydown", this.onKey, true);
     this.root.replaceChildren();
   }
 
@@ -114,14 +116,15 @@ class Player {
     const present = this.hop(this.at);
     const atEnd = this.at === (this.shown.at(-1)?.number ?? 0);
     this.take(data);
-    const same = present && this.shown.find((hop) => hop.kind === present.kind && hop.evidence[0] === present.evidence[0]);
+    const same = present && this.shown.find((hop) => hop.kind === present.kind && hop.evidence[0] === present.evidence[0] && hop.to === present.to);
     this.at = -1; // nothing of the new pictures is marked yet
     this.go(atEnd && !this.playing ? (this.shown.at(-1)?.number ?? 0) : (same ?? this.shown[0])?.number ?? 0);
   }
 
   take(data) {
     this.data = data;
-    this.details = new Map(Object.entries(data.details ?? {}).map(([number, detail]) => [Number(number), detail]));
+    for (const [number, detail] of Object.entries(data.details)) this.details.set(identity(data.hops[number - 1]), detail);
+    this.step_ = null;
     this.root.setAttribute("aria-label", `Flow: ${data.title}`);
     this.title.textContent = data.title;
     this.summary.textContent = [data.summary, ...data.losses].join(" · ");
@@ -133,7 +136,7 @@ class Player {
     this.onTheme();
     this.fillSteps();
     this.fillActors();
-    this.fillTable();
+    this.marked.table = null;
     this.filter();
     this.show(this.view);
   }
@@ -230,12 +233,15 @@ class Player {
   filter() {
     const kept = (hop) => !(this.quiet && hop.noise) && !this.hiddenActors.has(this.data.actors[hop.party].id);
     this.shown = this.data.hops.filter(kept);
-    const numbers = new Set(this.shown.map((hop) => hop.number));
-    for (const marked of Object.values(this.marked)) {
-      for (const element of new Set([...(marked?.values() ?? [])].flat())) element.toggleAttribute("data-out", !hopsOf(element).some((number) => numbers.has(number)));
-    }
+    for (const view of Object.keys(this.marked)) this.hideFiltered(view);
     this.actorCount.textContent = this.hiddenActors.size ? ` (${this.hiddenActors.size} hidden)` : "";
     this.fillAxis();
+  }
+
+  hideFiltered(view) {
+    const numbers = new Set(this.shown.map((hop) => hop.number));
+    const elements = new Set([...(this.marked[view]?.values() ?? [])].flat());
+    for (const element of elements) element.toggleAttribute("data-out", !hopsOf(element).some((number) => numbers.has(number)));
   }
 
   // --- where we are --------------------------------------------------------------------------------------------------
@@ -294,7 +300,12 @@ class Player {
       for (const element of present) lift(element);
       this.lightActors(view);
     }
-    if (present[0]) reveal(this.stage, present[0]);
+    if (present[0]) reveal(this.stage, present[0], view === "lanes" ? 264 : 0);
+  }
+
+  /** Keep the names of the lanes in sight while the lanes scroll. */
+  along() {
+    this.stage.style.setProperty("--along", `${this.stage.scrollLeft}px`);
   }
 
   lightActors(view) {
@@ -320,25 +331,39 @@ class Player {
   tell() {
     const hop = this.hop(this.at);
     if (!hop) return redraw(this.evidence);
-    let detail = this.details.get(hop.number);
+    let detail = this.details.get(identity(hop));
     if (detail === undefined && !this.ask) detail = null;
+    const told = [hop.number, identity(hop), detail];
+    if (this.told?.every((part, place) => part === told[place])) return;
+    this.told = told;
     const open = new Map([...this.evidence.querySelectorAll("details")].map((part) => [part.firstChild.textContent, part.open]));
     redraw(this.evidence, ...evidencePane(hop, this.data, detail, (number) => this.go(number)));
     for (const part of this.evidence.querySelectorAll("details")) part.open = open.get(part.firstChild.textContent) ?? part.open;
-    if (detail === undefined) this.ask(hop.number);
+    if (detail !== undefined) return;
+    this.asked.set(hop.number, identity(hop));
+    this.ask(hop.number, this);
   }
 
+  /** Take the details of a hop that was asked for, or null if there are none. */
   answer(number, detail) {
-    this.details.set(number, detail);
-    if (number === this.at && !this.playing) this.tell();
+    const asked = this.asked.get(number);
+    if (asked === undefined) return;
+    this.asked.delete(number);
+    this.details.set(asked, detail);
+    if (!this.playing) this.tell();
   }
 
   show(view) {
     this.view = view;
+    if (view === "table" && !this.marked.table) {
+      this.fillTable();
+      this.hideFiltered("table");
+    }
     for (const tab of this.tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.key === view));
     const shown = view === "table" ? this.table : this.pictures[view];
     this.stage.dataset.view = view;
     this.stage.setAttribute("aria-label", VIEWS[view]);
+    this.stage.scrollLeft = 0;
     this.stage.replaceChildren(shown ?? make("p", { class: "quiet" }, "There is no such picture of this flow."));
     this.light(view);
   }
@@ -408,15 +433,16 @@ class Player {
     this.playButton.setAttribute("aria-label", label);
   }
 
+  /** Keys without Ctrl or Alt stay in the player: a notebook would take them for its own commands. */
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const control = event.target.closest("select, summary, button, input:not([type=range]), pre");
+    if (!this.root.contains(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.shiftKey && event.key === "Enter") return; // "run the cell"
+    event.stopPropagation();
     const keys = { ArrowLeft: () => this.step(-1), ArrowRight: () => this.step(1), Home: () => this.end(-1), End: () => this.end(1) };
-    if (!control) keys[" "] = () => this.toggle();
+    if (!event.target.closest("select, summary, button, input:not([type=range])")) keys[" "] = () => this.toggle();
     const act = keys[event.key];
     if (!act || event.target.matches("select, pre, .wide")) return;
     event.preventDefault();
-    event.stopPropagation();
     act();
   }
 
@@ -426,6 +452,11 @@ class Player {
     this.pause();
     this.go(Number(element.dataset.hop));
   }
+}
+
+/** Return what a hop is, whatever number it has: more evidence makes it another one. */
+function identity(hop) {
+  return `${hop.kind} ${hop.to} ${hop.evidence.join(" ")}`;
 }
 
 /** Return the elements of each hop: a Map from its number to a list. */
@@ -444,6 +475,7 @@ function withoutHeading(svg) {
   const cut = Math.max(...lines);
   const [x, y, width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   svg.setAttribute("viewBox", `${x} ${y + cut} ${width} ${height - cut}`);
+  svg.setAttribute("height", height - cut);
   return svg;
 }
 
@@ -487,18 +519,25 @@ export function mount(root, data, options) {
   return new Player(root, data, options);
 }
 
+/** Ask for a hop's details; a kernel that is gone gives none. */
+function askPython(model, player, number) {
+  model.send({ ask: number });
+  setTimeout(() => player.answer(number, null), PATIENCE);
+}
+
 /** The notebook's panel (anywidget.dev): `flow` is the payload; details are asked from Python while there is one. */
 function render({ model, el }) {
   const root = make("div", {});
   el.append(root);
-  const ask = model.get("live") ? (number) => model.send({ ask: number }) : null;
+  const ask = model.get("live") ? (number, player) => askPython(model, player, number) : null;
   const player = mount(root, model.get("flow"), { ask });
-  const still = document.getElementById(`labkit-static-${model.get("still")}`);
-  if (still) still.hidden = true; // the same flow as a picture, for when no kernel runs
+  // While the panel is here, the still of the same flow, which is for when no kernel runs, is not shown.
+  el.append(make("style", {}, `#labkit-still-${model.get("still")} { display: none; }`));
   const changed = () => player.update(model.get("flow"));
   const told = (message) => "detail" in message && player.answer(message.hop, message.detail);
   model.on("change:flow", changed);
   model.on("msg:custom", told);
+  model.send({ ready: model.get("edition") });
   return () => {
     model.off("change:flow", changed);
     model.off("msg:custom", told);

@@ -140,7 +140,7 @@ class Causes:
             (draft, relation)
             for key, relation in self._related(member)
             for draft in self._persists[key]
-            if draft.start <= request.start
+            if draft.start < request.start
             and draft.cause is not None
             and (draft.cause.source != request.source or request.source.id in _GRAPHS)
             and (base is None or draft.revision is None or draft.revision > base)
@@ -219,7 +219,7 @@ class Causes:
         changes = [
             draft
             for draft in self._persists[key_of(pod)]
-            if draft.start <= until
+            if draft.start < until
             and draft.cause is not None
             and draft.cause.source != kubelet
             and draft.cause.source.kind != "kubelet"

@@ -33,7 +33,9 @@ class Draft:
 
 def number(drafts: Iterable[Draft]) -> tuple[Hop, ...]:
     """Return the hops in order of time, a cause before what it led to, numbered from 1."""
-    ordered = sorted(drafts, key=_order)
+    drafts = list(drafts)
+    places = _places(drafts)
+    ordered = sorted(drafts, key=lambda draft: (*places[id(draft)], *_identity(draft)))
     numbers = {id(draft): place for place, draft in enumerate(ordered, 1)}
     return tuple(
         Hop(
@@ -44,7 +46,7 @@ def number(drafts: Iterable[Draft]) -> tuple[Hop, ...]:
             verb=draft.verb,
             object=draft.object,
             start=draft.start,
-            end=draft.end,
+            end=max(draft.start, draft.end),  # a clock may be set back meanwhile
             code=draft.code,
             what=draft.what,
             because=draft.because,
@@ -58,9 +60,22 @@ def number(drafts: Iterable[Draft]) -> tuple[Hop, ...]:
     )
 
 
-def _order(draft: Draft) -> tuple[datetime, int, datetime, str, str, str, str]:
-    depth, cause = 0, draft.cause
-    while cause is not None and cause.start == draft.start:  # the only ones that time does not order
-        depth, cause = depth + 1, cause.cause
-    identity = " ".join(map(str, draft.evidence))
-    return (draft.start, depth, draft.end, draft.source.id, draft.target.id, str(draft.object), identity)
+def _places(drafts: Iterable[Draft]) -> dict[int, tuple[datetime, int]]:
+    """Return where each hop stands: its start, or its cause's place if that is later, which bounds and clocks allow."""
+    places: dict[int, tuple[datetime, int]] = {}
+    for draft in drafts:
+        chain, step = [], draft
+        while id(step) not in places and step.cause is not None:
+            chain.append(step)
+            step = step.cause
+        places.setdefault(id(step), (step.start, 0))
+        for effect in reversed(chain):
+            start, depth = places[id(effect.cause)]
+            places[id(effect)] = (start, depth + 1) if start >= effect.start else (effect.start, 0)
+    return places
+
+
+def _identity(draft: Draft) -> tuple[datetime, str, str, str, str]:
+    """Return what orders hops of the same moment, in every run alike."""
+    evidence = " ".join(map(str, draft.evidence))
+    return (draft.end, draft.source.id, draft.target.id, str(draft.object), evidence)

@@ -134,6 +134,7 @@ class Members:
         self._exposed: set[tuple[str, str]] = set()  # Services that a person wrote meanwhile: another action
         self._selector: Json = {}  # of a Service that is followed
         self._labels: dict[Key, Json] = {}  # of the pods of workloads that people wrote
+        self._kept: set[str] = set()  # audit ids: a log that was followed anew may tell things twice
         self._open = False
 
     def take(self, event: AuditEvent) -> None:
@@ -158,7 +159,7 @@ class Members:
         """Start a flow, or end one, if the write does; return its key with the name as stored."""
         name = name_of(event)
         key = (name.resource, name.namespace, name.name)
-        if key == self._subject:
+        if key == self._subject and event.audit_id not in self._kept:
             done = action(event)
             if done.kind == "create" and not done.refused:
                 self._forget()
@@ -236,6 +237,9 @@ class Members:
 
     def _keep(self, event: AuditEvent, known: ObjectName | None, reason: str, refers: tuple[ObjectName, ...]) -> None:
         source = who(event.user, event.user_agent)
+        if event.audit_id in self._kept:
+            return
+        self._kept.add(event.audit_id)
         name = name_of(event)
         if known is not None and not name.uid:
             name = ObjectName(name.resource, name.namespace, name.name, name.subresource, known.uid)

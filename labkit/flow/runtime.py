@@ -10,6 +10,7 @@ from labkit.evidence.model import RuntimeCall, Span
 from labkit.flow.actors import Actor, actor
 from labkit.flow.draft import Draft
 from labkit.flow.model import EvidenceId, ObjectName
+from labkit.flow.names import Json, dig
 from labkit.flow.storage import moment
 
 _WORDS = {
@@ -82,6 +83,37 @@ class Runtime:
             found += [_from_span(span, pod) for span in spans.values() if span.node not in logged]
         inside = [draft for draft in found if draft.start >= start and (end is None or draft.start < end)]
         return sorted(inside, key=lambda draft: (draft.start, draft.end, str(draft.evidence[0])))
+
+    def reported(self, pod: ObjectName, node: str, status: Json, bounds: tuple[datetime, datetime]) -> list[Draft]:
+        """Return what a runtime must have done for containers that run, where nothing else tells of its work.
+
+        Parameters
+        ----------
+        pod : ObjectName
+            The pod.
+        node : str
+            Where it runs.
+        status : mapping
+            Its status, as the kubelet reported it.
+        bounds : pair of datetime.datetime
+            When its binding was answered, and when the kubelet reported.
+        """
+        if self._calls[pod.uid] or self._asked[pod.uid]:
+            return []
+        running = [item["name"] for item in status.get("containerStatuses") or () if dig(item, "state", "running")]
+        rule = "its kubelet reports that the container runs, and only its runtime can have started it"
+        return [
+            _draft(
+                node,
+                "StartContainer",
+                pod,
+                bounds,
+                what=_words("StartContainer", pod.name, name, "", ""),
+                evidence=(),
+                rule=rule,
+            )
+            for name in running
+        ]
 
     def _pulled(self, uid: str) -> list[RuntimeCall]:
         """Return the pulls for a pod: those within its kubelet's own pull for it, or of its containers' images."""

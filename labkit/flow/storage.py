@@ -165,7 +165,7 @@ class Storage:
         inner = step.inner if step else None
         if step is not None:
             span = inner or step.call
-            start, end = moment(span.start), moment(span.end)
+            start, end = max(start, moment(span.start)), moment(span.end)
             evidence += [EvidenceId("span", f"{item.trace_id}/{item.span_id}") for item in (step.call, inner) if item]
         if stored is not None:
             evidence.append(EvidenceId("etcd", str(stored.revision)))

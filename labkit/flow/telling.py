@@ -155,13 +155,13 @@ def _filtered(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
         watch = watches.get((f"kubelet/{node}", "pods"))
         if watch is not None and f"spec.nodeName={node}" in unquote(watch.uri):
             asked[node] = watch
-    if not asked:
-        return _Shown()
     bound = sorted({node for node in flow.pods.values() if node})
+    if not asked or not bound:
+        return _Shown()
     others = [node for node in asked if node not in bound]
     note = (
         f"Reality differs: a kubelet watches with fieldSelector=spec.nodeName=ITS NODE, so the API server tells only "
-        f"the kubelet of {', '.join(bound) or 'the bound node'}"
+        f"the kubelet of {', '.join(bound)}"
         + (f"; those of {', '.join(others)} hear nothing of it." if others else ".")
     )
     return _Shown(note, tuple(watch.evidence for watch in asked.values()))

@@ -11,7 +11,7 @@ from labkit.flow.describe import describe
 from labkit.flow.draft import Draft, number
 from labkit.flow.members import Member, Members, Window, in_order
 from labkit.flow.model import EvidenceId, Flow, ObjectName
-from labkit.flow.names import selector
+from labkit.flow.names import dig, selector
 from labkit.flow.runtime import Runtime
 from labkit.flow.storage import Storage
 
@@ -100,13 +100,30 @@ def _hops(evidence: Evidence, members: Members, window: Window) -> list[Draft]:
             persists = storage.persists(member, request)
         causes.add_request(member, request, persists)
         drafts += [request, *persists]
-    for call in runtime.hops(window.action.time, window.until):
+    for call in (*runtime.hops(window.action.time, window.until), *_unseen_calls(window, runtime)):
         causes.add_call(call)
         drafts.append(call)
     causes.link()
     if window.action.object.resource == "services":
         causes.tell_proxies()
     return drafts + causes.notifies
+
+
+def _unseen_calls(window: Window, runtime: Runtime) -> list[Draft]:
+    """Return what runtimes did that only the kubelets' reports tell of."""
+    found: dict[str, list[Draft]] = {}
+    bound = {member.name.uid: member.event.staged for member in window.members if member.name.subresource == "binding"}
+    for member in window.members:
+        name, event = member.name, member.event
+        reports = (name.resource, name.subresource, member.source.kind) == ("pods", "status", "kubelet")
+        if reports and name.uid in bound and not found.get(name.uid):
+            pod = ObjectName("pods", name.namespace, name.name, uid=name.uid)
+            status = dig(event.response, "status") or {}
+            calls = runtime.reported(pod, member.source.node, status, (bound[name.uid], event.received))
+            for call in calls:
+                call.evidence = (EvidenceId("audit", event.audit_id),)
+            found[name.uid] = calls
+    return [call for calls in found.values() for call in calls]
 
 
 def _request(member: Member) -> Draft:
@@ -128,7 +145,7 @@ def _request(member: Member) -> Draft:
 
 def _losses(evidence: Evidence) -> tuple[str, ...]:
     """Return what the evidence lacks, in words."""
-    sources = {"spans": "trace spans", "revisions": "etcd revisions", "runtime": "the container runtime's calls"}
+    sources = {"spans": "trace spans", "revisions": "etcd revisions", "runtime": "calls of container runtimes"}
     missing = [f"no {words}" for source, words in sources.items() if not getattr(evidence, source)]
     lost = [f"{loss.source}: {loss.what}" + (f" ({loss.why})" if loss.why else "") for loss in evidence.losses]
     return (*missing, *lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from labkit.evidence.audit import AuditEvent
 from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import ClusterFacts, Evidence, Loss, Span
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.01
 _TIMEOUT = 30.0
 #: Components export their spans in batches: what was written this long ago has either arrived or never will.
 _SPANS_LATE = timedelta(seconds=2)
@@ -48,37 +49,42 @@ def collect(cluster: Cluster, *, since: datetime | None = None) -> Evidence:
                 late = datetime.now(UTC) - _SPANS_LATE
                 if cluster.span_folder is None or all(event.staged < late for event in waiting):
                     break
-                time.sleep(_POLL_SECONDS)
-    return gathered(live.facts, parts)
+            time.sleep(_POLL_SECONDS)
+    return checked(gathered(live.facts, parts), since)
 
 
 def gathered(cluster: ClusterFacts, parts: Sequence[Evidence]) -> Evidence:
-    """Return batches of evidence as one, every sequence in order of time.
-
-    A write that ended more than two seconds ago, and of which no span tells, is counted among the losses.
-    """
-    audit = [event for part in parts for event in part.audit]
-    spans = [span for part in parts for span in part.spans]
-    losses = [loss for part in parts for loss in part.losses]
-    late = datetime.now(UTC) - _SPANS_LATE
-    missing = [event for event in without_spans(audit, spans) if event.staged < late]
-    if missing:
-        losses.append(
-            Loss(
-                "span",
-                f"{len(missing)} of the API server's writes have no span",
-                "it ended before it had exported them, had too many at once, or nobody received them",
-            )
-        )
+    """Return batches of evidence as one, every sequence in order of time."""
     return Evidence(
         cluster=cluster,
-        audit=sorted(audit, key=lambda event: event.received),
-        spans=sorted(spans, key=lambda span: span.start),
+        audit=sorted((event for part in parts for event in part.audit), key=lambda event: event.received),
+        spans=sorted((span for part in parts for span in part.spans), key=lambda span: span.start),
         revisions=[revision for part in parts for revision in part.revisions],
         scheduler=[line for part in parts for line in part.scheduler],
         runtime=sorted((call for part in parts for call in part.runtime), key=lambda call: call.time),
-        losses=losses,
+        losses=[loss for part in parts for loss in part.losses],
     )
+
+
+def checked(evidence: Evidence, since: datetime | None = None) -> Evidence:
+    """Return evidence with a loss added if the API server wrote what no span tells of.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Gathered two seconds or more after the last write, so that all its spans have arrived.
+    since : datetime, optional
+        Spans were gathered from then on.
+    """
+    missing = [e for e in without_spans(evidence.audit, evidence.spans) if since is None or e.received >= since]
+    if not missing:
+        return evidence
+    loss = Loss(
+        "span",
+        f"{len(missing)} of the API server's writes have no span",
+        "it ended before it had exported them, had too many at once, or nobody received them",
+    )
+    return dataclasses.replace(evidence, losses=[*evidence.losses, loss])
 
 
 def without_spans(audit: Iterable[AuditEvent], spans: Iterable[Span]) -> list[AuditEvent]:

@@ -15,8 +15,8 @@ import pytest
 from labkit.errors import ClusterError
 from labkit.evidence import etcd, runtime, scheduler, spans
 from labkit.evidence.audit_tail import AuditTail
-from labkit.evidence.collect import without_spans
-from labkit.evidence.model import Revision, Span
+from labkit.evidence.collect import checked, without_spans
+from labkit.evidence.model import ClusterFacts, Evidence, Revision, Span
 from labkit.evidence.runtime import RuntimeTail
 from labkit.evidence.scheduler import SchedulerTail
 from labkit.evidence.spans import SpanTail
@@ -126,14 +126,19 @@ def test_spans_that_the_receiver_removed_are_told(tmp_path: Path) -> None:
         tail.close()
 
 
-def test_writes_without_spans_are_found(tmp_path: Path) -> None:
-    (tmp_path / "audit.log").write_bytes(_event(1) + b"\n" + _event(2) + b"\n" + _event(3, verb="get") + b"\n")
+def test_writes_of_which_no_span_tells_are_a_loss(tmp_path: Path) -> None:
+    refused = {"responseStatus": {"code": 403}}
+    events = [_event(1), _event(2), _event(3, verb="get"), _event(4, **refused), _event(5, responseStatus={})]
+    (tmp_path / "audit.log").write_bytes(b"".join(event + b"\n" for event in events))
     tail = AuditTail(tmp_path / "audit.log")
     audit = tail.read()
     tail.close()
-    span = next(spans.parse(spans.records(gzip.decompress((DATA / "spans.otlp.gz").read_bytes()))[0][0]))
-    seen = Span(**{name: getattr(span, name) for name in span.__slots__} | {"attributes": {"audit-id": "1"}})
-    assert [event.audit_id for event in without_spans(audit, [seen])] == ["2"]
+    span = Span("t", "s", "", "apiserver", "", "Create", 1, 2, attributes={"audit-id": "1"})
+    assert [event.audit_id for event in without_spans(audit, [span])] == ["2"]
+    facts = ClusterFacts("lab", "rootless", "v1.34.3", "master", ("master",))
+    evidence = Evidence(facts, audit, [span])
+    assert [loss.what for loss in checked(evidence).losses] == ["1 of the API server's writes have no span"]
+    assert checked(evidence, since=audit[0].received + timedelta(seconds=1)).losses == ()
 
 
 # ---- scheduler

@@ -276,10 +276,26 @@ class Player {
     return `${step ? `Step ${step[1]}. ` : ""}Hop ${hop.number}, +${duration(hop.start)}: ${from} → ${to}: ${hop.what} (${hop.observed ? "observed" : "inferred"})`;
   }
 
-  /** Light the present hop in a picture or in the table: only what changed since it was last lit is touched. */
+  /** Light the present hop in a picture or in the table. */
   light(view) {
     const marked = this.marked[view];
     if (!marked) return;
+    const present = marked.get(this.at) ?? [];
+    if (view === "table") {
+      this.row?.removeAttribute("aria-current");
+      [this.row] = present;
+      this.row?.setAttribute("aria-current", "true");
+    } else {
+      this.colorHops(marked);
+      this.pictures[view].dataset.step = this.at;
+      for (const element of present) lift(element);
+      this.lightActors(view);
+    }
+    if (present[0]) reveal(this.stage, present[0], view === "lanes" ? 264 : 0);
+  }
+
+  /** Tell a picture's hops which are past, now and next: only those that changed since it was last lit are touched. */
+  colorHops(marked) {
     const before = marked.at ?? -1;
     const [low, high] = before < 0 ? [1, this.data.hops.length] : [Math.min(before, this.at), Math.max(before, this.at)];
     for (let number = low; number <= high; number += 1) {
@@ -291,16 +307,6 @@ class Player {
       }
     }
     marked.at = this.at;
-    const present = marked.get(this.at) ?? [];
-    if (view === "table") {
-      for (const row of this.table.querySelectorAll("[aria-current]")) row.removeAttribute("aria-current");
-      present[0]?.setAttribute("aria-current", "true");
-    } else {
-      this.pictures[view].dataset.step = this.at;
-      for (const element of present) lift(element);
-      this.lightActors(view);
-    }
-    if (present[0]) reveal(this.stage, present[0], view === "lanes" ? 264 : 0);
   }
 
   /** Keep the names of the lanes in sight while the lanes scroll. */

@@ -1,0 +1,79 @@
+"""A real JupyterLab for tests and benchmarks: nothing of the user's own, on a loopback port that the system chose."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Page
+
+TOKEN = "tests-of-labkit"  # noqa: S105 - of a server that lives as long as one test
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def jupyterlab(folder: Path) -> Iterator[str]:
+    """Start a JupyterLab with its files in a folder, yield its address, and end it and its kernels."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {
+        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
+    own["PYTHONPATH"] = str(ROOT)  # kernels find the tests' flows
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    options += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"]
+    with (folder / "server.log").open("wb") as log:
+        command = [sys.executable, "-m", "jupyterlab", *options]
+        lab = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
+        try:
+            _wait(f"http://127.0.0.1:{port}/api?token={TOKEN}", lab, folder / "server.log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            lab.terminate()
+            lab.wait(20)
+
+
+def write(file: Path, source: str) -> None:
+    """Write a notebook of one cell."""
+    cell: dict[str, Any] = {"cell_type": "code", "id": "one", "metadata": {}, "source": source}
+    cell |= {"outputs": [], "execution_count": None}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    file.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": [cell]}))
+
+
+def run(page: Page, server: str, name: str) -> None:
+    """Open a notebook and run its cell."""
+    page.goto(f"{server}/lab/tree/{name}?token={TOKEN}")
+    page.get_by_text("(ipykernel) | Idle").wait_for()  # what is run before is lost
+    page.locator(".jp-Notebook-cell .cm-content").click()
+    page.keyboard.press("Shift+Enter")
+
+
+def outputs(file: Path) -> list[dict[str, Any]]:
+    """Return the outputs of a notebook's one cell."""
+    found: list[dict[str, Any]] = json.loads(file.read_text())["cells"][0]["outputs"]
+    return found
+
+
+def _wait(url: str, lab: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            with urlopen(url):  # noqa: S310 - loopback
+                return
+        except URLError:
+            assert lab.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from labkit.flow.actors import API_SERVER, ETCD, Actor
@@ -56,6 +56,7 @@ class Causes:
         self._watches = watches
         self._runtime = runtime
         self._requests: list[tuple[Member, Draft]] = []
+        self._asked: dict[Key, list[Draft]] = defaultdict(list)
         self._persists: dict[Key, list[Draft]] = defaultdict(list)
         self._calls: dict[str, list[Draft]] = defaultdict(list)
         self._owners = owners
@@ -68,6 +69,8 @@ class Causes:
     def add_request(self, member: Member, request: Draft, persists: list[Draft]) -> None:
         """Make known a request and what it stored."""
         self._requests.append((member, request))
+        if request.kind == "request":
+            self._asked[key_of(member.name)].append(request)
         self._persists[key_of(member.name)] += persists
 
     def add_call(self, call: Draft) -> None:
@@ -121,36 +124,34 @@ class Causes:
         )
 
     def _link_second_look(self, member: Member, request: Draft) -> None:
-        refused = [
-            draft
-            for other, draft in self._requests
-            if draft.source == request.source
-            and draft.code == 409
-            and key_of(other.name) == key_of(member.name)
-            and draft.start < request.start
-        ]
+        earlier = self._own_deeds(request, [key_of(member.name)])
+        refused = [draft for draft in earlier if draft.code == 409]
         request.cause = refused[-1] if refused else None
+
+    def _own_deeds(self, effect: Draft, keys: Iterable[Key]) -> list[Draft]:
+        """Return what an actor had asked for before, about some objects, in order."""
+        found = [
+            draft
+            for key in keys
+            for draft in self._asked[key]
+            if draft.source == effect.source and draft.start < effect.start
+        ]
+        return sorted(found, key=lambda draft: (draft.start, draft.end))
 
     def _link_write(self, member: Member, request: Draft) -> None:
         """Link a controller's or the scheduler's write to what it must have been told before."""
         own = key_of(member.name)
         base = based_on(member)
         named = [draft for draft in self._persists[own] if draft.revision == base and base is not None]
-        others = [
-            (draft, relation)
-            for key, relation in self._related(member)
-            for draft in self._persists[key]
-            if draft.start < request.start
-            and draft.cause is not None
-            and (draft.cause.source != request.source or request.source.id in _GRAPHS)
-            and (base is None or draft.revision is None or draft.revision > base)
-        ]
+        others = self._news(request, self._related(member), base) or self._news(request, self._replaced(member), base)
         if request.source.kind == "scheduler":  # what it has judged already does not explain another look
-            judged = [d.start for m, d in self._requests if d.source == request.source and key_of(m.name) == own]
-            seen = max((start for start in judged if start < request.start), default=None)
-            others = [item for item in others if seen is None or item[0].start > seen]
+            judged = self._own_deeds(request, [own])
+            others = [item for item in others if not judged or item[0].start > judged[-1].start]
         if others:
-            told, relation = max(others, key=lambda item: (item[0].revision or 0, item[0].end, item[1]))
+            numbered = all(draft.revision is not None for draft, _ in others)
+            told, relation = max(
+                others, key=lambda item: (item[0].revision if numbered else 0, item[0].start, item[0].end, item[1])
+            )
             rule = f"its next write is {relation}"
             if len(others) > 1:
                 rule += f"; of {len(others)} changes that could explain it, the latest stored before it was received"
@@ -160,17 +161,32 @@ class Causes:
         else:
             self._link_own(member, request, named)
 
+    def _news(self, request: Draft, related: Iterable[tuple[Key, str]], base: int | None) -> list[tuple[Draft, str]]:
+        """Return the changes of some objects that others had made before, and that the writer had not read yet."""
+        return [
+            (draft, relation)
+            for key, relation in related
+            for draft in self._persists[key]
+            if draft.start < request.start
+            and draft.cause is not None
+            and (draft.cause.source != request.source or request.source.id in _GRAPHS)
+            and (base is None or draft.revision is None or draft.revision > base)
+        ]
+
+    def _replaced(self, member: Member) -> list[tuple[Key, str]]:
+        """Return the pods in whose place a pod can have been made: those of the same owner."""
+        if member.name.resource != "pods" or member.event.verb != "create":
+            return []
+        own = key_of(member.name)
+        kin = {key for owner in self._owners.get(own, ()) for key in self._owned[owner]} - {own}
+        return [(key, f"a pod of the same owner as {key[0]}/{key[2]}") for key in sorted(kin)]
+
     def _link_own(self, member: Member, request: Draft, named: list[Draft]) -> None:
         """Link a write to the same actor's earlier write, whose answer told it."""
         if named:
             request.cause = named[0].cause
             return
-        keys = {key_of(member.name), *(key for key, _ in self._related(member))}
-        earlier = [
-            draft
-            for other, draft in self._requests
-            if draft.source == request.source and draft.start < request.start and key_of(other.name) in keys
-        ]
+        earlier = self._own_deeds(request, {key_of(member.name), *(key for key, _ in self._related(member))})
         request.cause = earlier[-1] if earlier else None
 
     def _related(self, member: Member) -> list[tuple[Key, str]]:
@@ -223,9 +239,10 @@ class Causes:
             and draft.cause is not None
             and draft.cause.source != kubelet
             and draft.cause.source.kind != "kubelet"
-            and (draft.cause.object.subresource == "binding" or draft.cause.verb in {"delete", "patch", "update"})
         ]
-        return changes[-1] if changes else None
+        placed = [draft for draft in changes if draft.cause is not None and not _makes(draft.cause)]
+        known = placed or changes  # a pod that was made with a node is never bound
+        return known[-1] if known else None
 
     def _link_record(self, member: Member, record: Draft) -> None:
         """Link an Event to the deed of its writer that it tells of."""
@@ -242,29 +259,15 @@ class Causes:
                 record.cause = earlier[-1]
                 return
         mentioned = set(re.findall(r"[a-z0-9][-a-z0-9.]*", str(body.get("message") or body.get("note") or "")))
-        deeds = self._deeds(record, about, lambda name: name.name in mentioned) or self._deeds(record, about)
-        if deeds:
-            record.cause = deeds[-1]
+        done = self._own_deeds(record, {key_of(about), *self._owned[key_of(about)]})
+        done = [draft for draft in done if draft.verb != "get"]
+        if done:
+            record.cause = ([draft for draft in done if draft.object.name in mentioned] or done)[-1]
             return
         heard = [d for d in self._persists[key_of(about)] if d.start <= record.start and d.cause is not None]
         heard = [draft for draft in heard if draft.cause is not None and draft.cause.source != record.source]
         if heard:
             self._notify(heard[-1], record, f"its next Event is about {about}")
-
-    def _deeds(
-        self, record: Draft, about: ObjectName, chosen: Callable[[ObjectName], bool] | None = None
-    ) -> list[Draft]:
-        keys = {key_of(about), *self._owned[key_of(about)]}
-        return [
-            draft
-            for other, draft in self._requests
-            if draft.kind == "request"
-            and draft.source == record.source
-            and draft.start <= record.start
-            and draft.verb != "get"
-            and key_of(other.name) in keys
-            and (chosen is None or chosen(other.name))
-        ]
 
     def _notify(self, persist: Draft, effect: Draft, rule: str) -> None:
         """Make the notification by which a stored change led to something, or let one explain more."""
@@ -346,6 +349,10 @@ class Causes:
         return (), (
             f"{watcher.name} watches {name.resource}, though its watch is still open and so not in the audit log yet"
         )
+
+
+def _makes(request: Draft) -> bool:
+    return request.verb == "create" and not request.object.subresource
 
 
 def _watch_event(persist: Draft) -> str:

@@ -135,6 +135,7 @@ class Members:
         self._selector: Json = {}  # of a Service that is followed
         self._labels: dict[Key, Json] = {}  # of the pods of workloads that people wrote
         self._kept: set[str] = set()  # audit ids: a log that was followed anew may tell things twice
+        self._heirs: dict[str, ObjectName] = {}  # the owner of a pod that a person deleted makes another
         self._open = False
 
     def take(self, event: AuditEvent) -> None:
@@ -167,12 +168,23 @@ class Members:
                 self.windows[-1].until = event.received
             self.windows.append(Window(done))
             self._open = True
+            if (done.kind, name.resource) == ("delete", "pods"):
+                self._expect_heir(event, key)
         elif name.resource == "services":
             self._exposed.add((name.namespace, name.name))
         elif self._selector and self._open and self._selected(event, key):
             self.windows[-1].until = event.received
             self._open = False
         return key
+
+    def _expect_heir(self, event: AuditEvent, key: Key) -> None:
+        """Know the owner of a deleted pod, which will make another in its place."""
+        for owner in metadata(event.response).get("ownerReferences") or ():
+            if owner.get("controller"):
+                thing = ObjectName(f"{owner['kind'].lower()}s", key[1], owner["name"], uid=owner["uid"])
+                self._heirs[thing.uid] = thing
+                self._names[thing.resource, thing.namespace, thing.name] = thing
+                self.owners.setdefault(key, set()).add((thing.resource, thing.namespace, thing.name))
 
     def _selected(self, event: AuditEvent, key: Key) -> bool:
         """Whether a workload's pods are those that the followed Service selects; then its changes are another flow."""
@@ -188,7 +200,7 @@ class Members:
         """Forget the objects of a namesake that was here before."""
         self._names = {self._subject: ObjectName(*self._subject)}
         self._uids, self._nodes, self._accounts, self._tokenless, self.owners = {}, {}, {}, {}, {}
-        self._stale, self._exposed = set(), set()
+        self._stale, self._exposed, self._heirs = set(), set(), {}
 
     def _reason(self, event: AuditEvent, known: ObjectName | None) -> tuple[str, tuple[ObjectName, ...]]:
         """Return why an event belongs, or an empty string, and the known objects that it refers to."""
@@ -208,6 +220,11 @@ class Members:
             if relation == "leads to" and event.verb == "create" and self._of_exposed(event):
                 return "", ()
             return f"{relation} {thing}", refers
+        if self._heirs and ref.resource == "pods" and event.verb == "create" and not ref.subresource:
+            for _, uid in references("pods", event.response):
+                if uid in self._heirs:
+                    owner = self._heirs[uid]
+                    return f"owned by {owner}, as the pod that was deleted", (owner,)
         return self._by_convention(event)
 
     def _of_exposed(self, event: AuditEvent) -> bool:
@@ -245,8 +262,9 @@ class Members:
             name = ObjectName(name.resource, name.namespace, name.name, name.subresource, known.uid)
         self._learn(event, name, source)
         owners = {uid for relation, uid in references(name.resource, event.response) if relation == "owned by"}
-        for owner in owners & self._uids.keys():
-            thing = self._uids[owner]
+        things = {**self._uids, **self._heirs} if self._heirs else self._uids
+        for owner in owners & things.keys():
+            thing = things[owner]
             owned = (name.resource, name.namespace, name.name)
             self.owners.setdefault(owned, set()).add((thing.resource, thing.namespace, thing.name))
         if not self._open:
@@ -268,7 +286,7 @@ class Members:
         plain = ObjectName(name.resource, name.namespace, name.name, uid=name.uid)
         if name.uid or key not in self._names:
             self._names[key] = plain
-        if name.uid and name.resource not in {"endpointslices", "endpoints"}:
+        if name.uid and name.uid not in self._heirs and name.resource not in {"endpointslices", "endpoints"}:
             self._uids[name.uid] = plain
         if key == self._subject and key[0] == "services":
             self._selector = dig(event.response, "spec", "selector") or self._selector

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -57,13 +57,12 @@ class Storage:
     ----------
     members : sequence of Member
         The requests.
-    spans, revisions : iterable
+    spans, revisions : sequence
         All there are; only those of the requests are kept.
     """
 
-    def __init__(self, members: Sequence[Member], spans: Iterable[Span], revisions: Iterable[Revision]) -> None:
+    def __init__(self, members: Sequence[Member], spans: Sequence[Span], revisions: Sequence[Revision]) -> None:
         self._tops: dict[str, list[Span]] = {member.event.audit_id: [] for member in members}
-        spans = tuple(spans)
         for span in spans:
             audit_id = span.attributes.get("audit-id")
             if audit_id in self._tops:

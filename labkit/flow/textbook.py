@@ -112,7 +112,7 @@ _CREATE = Textbook(
         ),
         Page("It hands the binding ({nodes}) to the API server, which stores it in etcd", ("bind", "bind.stored")),
         Page("etcd tells the API server of the binding", ("bind.stored.heard",)),
-        Page("All kubelets hear of it", ("bind.stored.told.kubelet",), more="filtered"),
+        Page("All kubelets hear of it", ("bind.stored.told.kubelet", "ask.stored.told.kubelet"), more="filtered"),
         Page("Each kubelet judges whether the pod is its own", more="began"),
         Page(
             "The kubelet of {nodes} has its runtime start the pod and reports its state to the API server",
@@ -217,6 +217,29 @@ _DELETE = Textbook(
     ),
 )
 
+_REPLACE = Textbook(
+    (
+        Page(_WATCH),
+        Page("A person deletes the pod; the API server marks it in etcd", ("ask", "ask.stored")),
+        Page(
+            "etcd tells the API server, and the pod's kubelet and the controller-manager hear of it",
+            ("ask.stored.heard", "ask.stored.told.*"),
+        ),
+        Page("The kubelet has its runtime stop the pod", ("halt",)),
+        Page("Its controller finds that a pod is missing, and makes another", ("pod", "pod.stored")),
+        Page(
+            "The scheduler hears of it and chooses a node",
+            ("pod.stored.heard", "pod.stored.told.scheduler", "bind", "bind.stored"),
+            more="placed",
+        ),
+        Page("That node's kubelet hears of it", ("bind.stored.heard", "bind.stored.told.kubelet")),
+        Page("It has its runtime start the pod", ("run",)),
+        Page(
+            "The kubelets report: one pod is gone, the other runs", ("report", "report.stored", "gone", "gone.stored")
+        ),
+    ),
+)
+
 _EXPOSE = Textbook(
     (
         Page("The controller-manager and every kube-proxy watch the API server"),
@@ -260,6 +283,8 @@ def textbook(kind: ActionKind, resource: str) -> Textbook:
     """Return the textbook for an action."""
     if kind == "create" and resource == "services":
         return _EXPOSE
+    if kind == "delete" and resource == "pods":
+        return _REPLACE
     if resource not in _WORKLOADS and kind != "delete":
         return _CHANGE
     if kind == "update" and resource != "deployments":

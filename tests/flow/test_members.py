@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
 
 from labkit.errors import EvidenceError
 from labkit.evidence.audit import AuditEvent
-from labkit.flow import Flow, actions, trace
+from labkit.flow import Flow, actions, tell, trace
 from tests.flow.events import (
     ADMIN,
     DEPLOYMENT_CONTROLLER,
@@ -250,3 +251,53 @@ def test_what_controllers_report() -> None:
         "reports replica set tomcat-5c8: 1 of 1 made, 0 ready",
         "reports deployment tomcat: 1 of 1 available",
     ]
+
+
+def test_a_pod_that_a_person_deletes_is_replaced() -> None:
+    """Its owner makes another; what its other pods do meanwhile is of no account."""
+    marked = stored("Pod", "tomcat-5c8-x7k2p", "p1")
+    marked["metadata"]["ownerReferences"] = [
+        {"kind": "ReplicaSet", "name": "tomcat-5c8", "uid": "r1", "controller": True},
+    ]
+    marked["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:35Z"
+    heir, sibling = (stored("Pod", f"tomcat-5c8-{name}", name, "r1") for name in ("heir", "sibling"))
+    replica_set = stored("ReplicaSet", "tomcat-5c8", "r1", "d1", spec={"replicas": 2}, status={"replicas": 2})
+    target = {"kind": "Binding", "target": {"kind": "Node", "name": "node-01"}}
+    events = [
+        created(),
+        *owned(),
+        event(50, ADMIN, "delete", POD, response=marked),
+        event(55, REPLICASET_CONTROLLER, "create", "pods/-", code=201, response=heir),
+        event(56, REPLICASET_CONTROLLER, "update", "replicasets/tomcat-5c8/status", response=replica_set),
+        event(57, "system:node:node-02", "patch", "pods/tomcat-5c8-sibling/status", response=sibling),
+        event(60, SCHEDULER, "create", "pods/tomcat-5c8-heir/binding", code=201, request=target, response=STATUS),
+        event(90, "system:node:node-02", "delete", POD, response=marked),
+    ]
+    evidence = evidence_of(events)
+    flow = trace(evidence, "pod/tomcat-5c8-x7k2p")
+    assert told(dataclasses.replace(flow, hops=flow.requests)) == [
+        ("client/kubectl", "delete", POD),
+        ("replicaset-controller", "create", "pods/tomcat-5c8-heir"),
+        ("replicaset-controller", "update", "replicasets/tomcat-5c8/status"),
+        ("kube-scheduler", "create", "pods/tomcat-5c8-heir/binding"),
+        ("kubelet/node-02", "delete", POD),
+    ]
+    assert [hop.number for hop in flow.hops if hop.cause is None] == [1]
+    steps = tell(flow, evidence).steps
+    assert [step.number for step in steps if not step.hops] == [0, 3, 6, 7]
+
+
+def test_a_pod_that_is_made_with_a_node_needs_no_scheduler() -> None:
+    body = stored("Pod", "own", "p7", spec={"nodeName": "node-01", "serviceAccountName": "default"})
+    report = stored("Pod", "own", "p7", status={"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]})
+    events = [
+        event(0, ADMIN, "create", "pods/own", code=201, response=body),
+        event(9, "system:node:node-01", "patch", "pods/own/status", response=report),
+    ]
+    flow = trace(evidence_of(events), "pod/own")
+    assert flow.pods == {"own": "node-01"}
+    assert [hop.kind for hop in flow.hops] == ["request", "persist", "notify", "notify", "request", "persist"]
+    assert [hop.number for hop in flow.hops if hop.cause is None] == [1]
+    story = tell(flow, evidence_of(events))
+    assert story.steps[11].hops == (4,)
+    assert story.stop is None

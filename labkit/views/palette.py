@@ -1,9 +1,9 @@
 """The colours of actors, the same in every picture, told apart by people with any kind of colour vision.
 
-Two sets, for a light and for a dark page. An actor's colour has a contrast of at least 4.5 : 1 against its page (WCAG
-2.2, 1.4.3 and 1.4.11), and any two of a set stay apart when seen through a simulation of protanopia, deuteranopia and
-tritanopia (Machado, Oliveira, Fernandes 2009); the tests measure both. Colour never tells alone: whatever has one also
-has its name beside it.
+Two sets of the same hues, for a light and for a dark page. An actor's colour has a contrast of at least 4.5 : 1 against
+its page (WCAG 2.2, 1.4.3 and 1.4.11), and any two of a set stay apart when seen through a simulation of protanopia,
+deuteranopia and tritanopia (Machado, Oliveira, Fernandes 2009); the tests measure both. Colour never tells alone:
+whatever has one also has its name beside it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ LIGHT = {
     "line": "#CBD2D9",  # frames
     "ground": "#F5F7FA",  # inside of frames
     "paper": "#FFFFFF",
-    "client": "#0077BB",
+    "client": "#0072B5",
     "deployment": "#C2410C",
-    "replicaset": "#8C2981",
-    "controller": "#6B7783",  # any other
-    "scheduler": "#0B7F62",
-    "etcd": "#0E13A9",
-    "kubelet": "#5E4500",
-    "runtime": "#8518E4",
-    "proxy": "#490B80",
+    "replicaset": "#A32D8E",
+    "controller": "#6B737D",  # any other
+    "scheduler": "#148355",
+    "etcd": "#762933",
+    "kubelet": "#796032",
+    "runtime": "#672E95",
+    "proxy": "#78791F",
 }
 DARK = {
     "ink": "#E4E7EB",
@@ -34,15 +34,15 @@ DARK = {
     "line": "#3B4754",
     "ground": "#1B232C",
     "paper": "#12181F",
-    "client": "#5BB8F0",
-    "deployment": "#FF8A4C",
-    "replicaset": "#E07BD4",
-    "controller": "#9AA5B1",
-    "scheduler": "#1FFCA5",
-    "etcd": "#EB4259",
-    "kubelet": "#AD9E87",
-    "runtime": "#B34FFD",
-    "proxy": "#E5C700",
+    "client": "#4CBBFF",
+    "deployment": "#CE6416",
+    "replicaset": "#C75DBC",
+    "controller": "#9FA6AD",
+    "scheduler": "#02FAAC",
+    "etcd": "#EF3A73",
+    "kubelet": "#CFA366",
+    "runtime": "#AA62F8",
+    "proxy": "#EAE011",
 }
 ACTORS = (
     *("ink", "client", "deployment", "replicaset", "controller", "scheduler", "etcd", "kubelet", "runtime", "proxy"),

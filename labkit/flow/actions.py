@@ -10,9 +10,10 @@ from typing import Literal
 
 from labkit.evidence.audit import AuditEvent
 from labkit.flow.actors import Actor, actor
+from labkit.flow.bodies import Json, dig, mapping, mappings
 from labkit.flow.describe import SINGULAR
 from labkit.flow.model import ObjectName
-from labkit.flow.names import Json, dig, name_of
+from labkit.flow.names import name_of
 
 ActionKind = Literal["create", "scale", "update", "delete", "change"]
 
@@ -99,7 +100,7 @@ def _kind(event: AuditEvent, name: ObjectName) -> ActionKind:
         return "create"
     if name.subresource == "scale":
         return "scale"
-    spec = dig(event.request, "spec") or {}
+    spec = mapping(event.request, "spec")
     if (event.verb == "update" and not name.subresource) or "template" in spec:
         return "update"
     return "scale" if "replicas" in spec else "change"
@@ -108,7 +109,7 @@ def _kind(event: AuditEvent, name: ObjectName) -> ActionKind:
 def _words(kind: ActionKind, thing: str, request: Json | None) -> str:
     if kind == "scale":
         return f"scale {thing} to {dig(request, 'spec', 'replicas')}"
-    images = [item.get("image") for item in dig(request, "spec", "template", "spec", "containers") or ()]
+    images = [item.get("image") for item in mappings(request, "spec", "template", "spec", "containers")]
     if kind == "update" and len(images) == 1 and images[0]:
         return f"update {thing} to {images[0]}"
     return f"{kind} {thing}"

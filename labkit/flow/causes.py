@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from labkit.flow.actors import API_SERVER, ETCD, Actor
+from labkit.flow.bodies import dig, mapping
 from labkit.flow.draft import Draft
 from labkit.flow.members import Member, Watch
 from labkit.flow.model import EvidenceId, ObjectName
-from labkit.flow.names import Key, dig
+from labkit.flow.names import Key
 from labkit.flow.runtime import Runtime
 from labkit.flow.storage import based_on
 
@@ -246,8 +247,8 @@ class Causes:
 
     def _link_record(self, member: Member, record: Draft) -> None:
         """Link an Event to the deed of its writer that it tells of."""
-        body = member.event.request or {}
-        body = body if "reason" in body else member.event.response or {}
+        body = mapping(member.event.request)
+        body = body if "reason" in body else mapping(member.event.response)
         about = member.refers[0] if member.refers else None
         if about is None:
             return

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from labkit.evidence.audit import AuditEvent
 from labkit.evidence.model import Evidence
 from labkit.flow.actions import READS
+from labkit.flow.bodies import text
 from labkit.flow.model import Flow
-from labkit.flow.names import metadata, name_of, references
+from labkit.flow.names import name_of, references
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _owned(flow: Flow, evidence: Evidence) -> dict[str, tuple[str, str, str]]:
     """Return the subject and all that it owns, by uid."""
     names, owners = {}, {}
     for event in evidence.audit:
-        uid = metadata(event.response).get("uid", "")
+        uid = text(event.response, "metadata", "uid")
         if uid and event.object is not None and event.object.resource != "events":
             name = name_of(event)
             names[uid] = (name.resource, name.namespace, name.name)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from labkit.evidence.audit import AuditEvent
+from labkit.flow.bodies import Json, dig, mapping, mappings
 from labkit.flow.model import ObjectName
-
-Json = Mapping[str, Any]
 
 SINGULAR = {
     "deployments": "deployment",
@@ -35,17 +31,17 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
         What it was about, with the name that was stored.
     """
     thing = f"{SINGULAR.get(name.resource, name.resource)} {name.name}".strip()
-    body = event.response or {}
+    body, request = mapping(event.response), mapping(event.request)
     refused = event.code is not None and event.code >= 400
     if name.resource == "events":
-        said = body if "reason" in body and not refused else event.request or {}  # a patch repeats but what changes
+        said = body if "reason" in body and not refused else request  # a patch repeats but what changes
         text = f"notes {said.get('reason', 'an Event')}: {said.get('message') or said.get('note', '')}"
     elif name.subresource == "binding":
         text = f"binds {thing} to {target_node(event) or 'a node'}"
     elif name.subresource == "token":
         text = f"asks for a token of {thing}"
     elif name.subresource == "scale":
-        text = f"scales {thing} to {_dig(event.request, 'spec', 'replicas')}"
+        text = f"scales {thing} to {dig(event.request, 'spec', 'replicas')}"
     elif name.subresource == "status":
         text = f"reports {thing}" if refused else f"reports {thing}{_status(name.resource, body)}"
     else:
@@ -60,29 +56,29 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
 
 def target_node(event: AuditEvent) -> str:
     """Return the node that a binding names, or an empty string."""
-    return str(_dig(event.request, "target", "name") or "")
+    return str(dig(event.request, "target", "name") or "")
 
 
 def _refusal(event: AuditEvent) -> str:
-    reason = _dig(event.response, "reason") or "unknown reason"
+    reason = dig(event.response, "reason") or "unknown reason"
     if reason == "Conflict":
         return "out of date"
-    return f"{reason}: {_dig(event.response, 'message') or event.code}"
+    return f"{reason}: {dig(event.response, 'message') or event.code}"
 
 
 def _wanted(resource: str, body: Json) -> str:
     if resource not in {"deployments", "replicasets"}:
         return ""
-    count = _dig(body, "spec", "replicas")
+    count = dig(body, "spec", "replicas")
     return f", {count} pod{'' if count == 1 else 's'} wanted" if count is not None else ""
 
 
 def _status(resource: str, body: Json) -> str:
     """Return what a status says, as ``": …"``, or nothing where it is not known how to say it."""
-    status = _dig(body, "status") or {}
+    status = mapping(body, "status")
     if resource == "pods":
         return f": {_pod_status(status)}"
-    wanted = _dig(body, "spec", "replicas")
+    wanted = dig(body, "spec", "replicas")
     if resource == "deployments":
         return f": {status.get('availableReplicas', 0)} of {wanted} available"
     if resource == "replicasets":
@@ -91,23 +87,15 @@ def _status(resource: str, body: Json) -> str:
 
 
 def _pod_status(status: Json) -> str:
-    containers = status.get("containerStatuses") or []
+    containers = mappings(status, "containerStatuses")
     phase = str(status.get("phase", "no phase"))
     for container in containers:
         for state in ("waiting", "terminated"):
-            reason = _dig(container, "state", state, "reason")
+            reason = dig(container, "state", state, "reason")
             if reason:
                 return f"{phase}, {reason}"
     if not containers:
-        conditions = status.get("conditions") or []
+        conditions = mappings(status, "conditions")
         unplaced = [item for item in conditions if item.get("type") == "PodScheduled" and item.get("status") == "False"]
         return f"{phase}, {unplaced[0].get('reason')}" if unplaced else phase
     return f"{phase}, {sum(bool(container.get('ready')) for container in containers)} of {len(containers)} ready"
-
-
-def _dig(value: Any, *keys: str) -> Any:
-    for key in keys:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value

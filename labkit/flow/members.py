@@ -10,9 +10,10 @@ from datetime import datetime
 from labkit.evidence.audit import AuditEvent
 from labkit.flow.actions import READS, Action, action, who
 from labkit.flow.actors import Actor
+from labkit.flow.bodies import Json, dig, mapping, mappings, metadata, text
 from labkit.flow.describe import target_node
 from labkit.flow.model import EvidenceId, ObjectName
-from labkit.flow.names import Json, Key, dig, metadata, name_of, references
+from labkit.flow.names import Key, name_of, references
 
 _KUBE_PROXY = "system:serviceaccount:kube-system:kube-proxy"
 _WAITING = 4096
@@ -179,17 +180,18 @@ class Members:
 
     def _expect_heir(self, event: AuditEvent, key: Key) -> None:
         """Know the owner of a deleted pod, which will make another in its place."""
-        for owner in metadata(event.response).get("ownerReferences") or ():
+        for owner in mappings(event.response, "metadata", "ownerReferences"):
             if owner.get("controller"):
-                thing = ObjectName(f"{owner['kind'].lower()}s", key[1], owner["name"], uid=owner["uid"])
+                resource = f"{text(owner, 'kind').lower()}s"
+                thing = ObjectName(resource, key[1], text(owner, "name"), uid=text(owner, "uid"))
                 self._heirs[thing.uid] = thing
                 self._names[thing.resource, thing.namespace, thing.name] = thing
                 self.owners.setdefault(key, set()).add((thing.resource, thing.namespace, thing.name))
 
     def _selected(self, event: AuditEvent, key: Key) -> bool:
         """Whether a workload's pods are those that the followed Service selects; then its changes are another flow."""
-        labels = dig(event.response, "spec", "template", "metadata", "labels")
-        if not labels and (chosen := dig(event.response, "status", "selector")) and isinstance(chosen, str):  # a Scale
+        labels = mapping(event.response, "spec", "template", "metadata", "labels")
+        if not labels and (chosen := text(event.response, "status", "selector")):  # a Scale
             labels = dict(part.partition("=")[::2] for part in chosen.split(","))
         if labels:
             self._labels[key] = labels
@@ -230,8 +232,8 @@ class Members:
     def _of_exposed(self, event: AuditEvent) -> bool:
         """Whether new endpoints are there because a person wrote a Service: they are of that action's flow."""
         meta = metadata(event.response)
-        service = dig(meta, "labels", "kubernetes.io/service-name") or meta.get("name", "")
-        return (meta.get("namespace", ""), service) in self._exposed
+        service = text(meta, "labels", "kubernetes.io/service-name") or text(meta, "name")
+        return (text(meta, "namespace"), service) in self._exposed
 
     def _by_convention(self, event: AuditEvent) -> tuple[str, tuple[ObjectName, ...]]:
         """Return a reason that rests on names which Kubernetes itself gives."""
@@ -247,7 +249,7 @@ class Members:
             service = self._names[self._subject]
             if ref.resource == "endpoints" and (ref.namespace, ref.name) == self._subject[1:]:
                 return f"the endpoints of {service}", (service,)
-            parent = dig(event.request, "spec", "parentRef") or {}
+            parent = mapping(event.request, "spec", "parentRef")
             if (parent.get("resource"), parent.get("namespace"), parent.get("name")) == self._subject:
                 return f"an address for {service}", (service,)
         return "", ()
@@ -289,16 +291,16 @@ class Members:
         if name.uid and name.uid not in self._heirs and name.resource not in {"endpointslices", "endpoints"}:
             self._uids[name.uid] = plain
         if key == self._subject and key[0] == "services":
-            self._selector = dig(event.response, "spec", "selector") or self._selector
+            self._selector = mapping(event.response, "spec", "selector") or self._selector
         if name.resource == "pods":
             self._place(event, plain)
 
     def _place(self, event: AuditEvent, pod: ObjectName) -> None:
         bound = target_node(event) if event.object and event.object.subresource == "binding" else ""
-        spec = dig(event.response, "spec") or {}
-        node = bound or spec.get("nodeName") or self._nodes.get(pod.name, "")
-        if spec.get("serviceAccountName"):
-            self._accounts[pod] = str(spec["serviceAccountName"])
+        spec = mapping(event.response, "spec")
+        node = bound or text(spec, "nodeName") or self._nodes.get(pod.name, "")
+        if account := text(spec, "serviceAccountName"):
+            self._accounts[pod] = account
         self._nodes[pod.name] = node
         if bound and pod in self._accounts:
             self._tokenless.setdefault((node, pod.namespace, self._accounts[pod]), []).append(pod)

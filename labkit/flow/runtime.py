@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from labkit.evidence.model import RuntimeCall, Span
 from labkit.flow.actors import Actor, actor
+from labkit.flow.bodies import Json, dig, mappings, text
 from labkit.flow.draft import Draft
 from labkit.flow.model import EvidenceId, ObjectName
-from labkit.flow.names import Json, dig
 from labkit.flow.storage import moment
 
 _WORDS = {
@@ -100,7 +100,11 @@ class Runtime:
         """
         if self._calls[pod.uid] or self._asked[pod.uid]:
             return []
-        running = [item["name"] for item in status.get("containerStatuses") or () if dig(item, "state", "running")]
+        running = [
+            text(item, "name")
+            for item in mappings(status, "containerStatuses")
+            if dig(item, "state", "running") is not None
+        ]
         rule = "its kubelet reports that the container runs, and only its runtime can have started it"
         return [
             _draft(

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from labkit.evidence.audit import AuditEvent
+from labkit.flow.bodies import Json, dig, mapping, mappings, text
 from labkit.flow.describe import SINGULAR
 from labkit.flow.labels import labels
 from labkit.flow.model import Flow, Hop
-from labkit.flow.names import Json, dig
 from labkit.flow.story import Stop
 from labkit.flow.textbook import Textbook
 
@@ -33,9 +33,8 @@ def find_stop(flow: Flow, book: Textbook, bodies: Mapping[str, AuditEvent], end:
     """
     root = flow.hops[0]
     if root.failed:
-        return Stop(
-            book.stops.get("refused", 1 if len(book.pages) < 14 else 2), root.what, root.evidence, (root.number,)
-        )
+        asked = next(place for place, page in enumerate(book.pages) if "ask" in page.labels)
+        return Stop(asked, root.what, root.evidence, (root.number,))
     if not book.stops:
         return None
     named = labels(flow)
@@ -87,8 +86,8 @@ def _of_pod(pod: Hop, own: list[Hop], book: Textbook, bodies: Mapping[str, Audit
     if not bound:
         unplaced = [hop for hop in written if hop.object.subresource == "status" and hop.source.kind == "scheduler"]
         if unplaced:
-            conditions = dig(bodies[unplaced[-1].evidence[0].id].response, "status", "conditions") or ()
-            said = [str(item.get("message", "")) for item in conditions if item.get("type") == "PodScheduled"]
+            conditions = mappings(bodies[unplaced[-1].evidence[0].id].response, "status", "conditions")
+            said = [text(item, "message") for item in conditions if item.get("type") == "PodScheduled"]
             why = f"No node for pod {pod.object.name}: {said[0] if said else 'unschedulable'}"
             return Stop(book.stops["scheduler"], why, unplaced[-1].evidence, tuple(hop.number for hop in unplaced))
         why = f"No scheduler wrote anything about pod {pod.object.name}: does it run?"
@@ -108,8 +107,8 @@ def _of_container(
     if not reports:
         return None
     report = reports[-1]
-    status: Json = dig(bodies[report.evidence[0].id].response, "status") or {}
-    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+    status = mapping(bodies[report.evidence[0].id].response, "status")
+    for container in (*mappings(status, "initContainerStatuses"), *mappings(status, "containerStatuses")):
         why = _trouble(container)
         if why:
             failed = [call for call in calls if ": failed, " in call.what][-1:]
@@ -123,9 +122,9 @@ def _of_container(
 def _trouble(container: Json) -> str:
     """Return why a container does not run, or an empty string; kubelet's reasons are in pkg/kubelet/images/types.go."""
     name = container.get("name", "")
-    waiting = dig(container, "state", "waiting") or {}
-    ended = dig(container, "state", "terminated") or dig(container, "lastState", "terminated") or {}
-    reason = str(waiting.get("reason", ""))
+    waiting = mapping(container, "state", "waiting")
+    ended = mapping(container, "state", "terminated") or mapping(container, "lastState", "terminated")
+    reason = text(waiting, "reason")
     if ended.get("exitCode") and not container.get("ready") and not dig(container, "state", "running"):
         again = ", and is started again and again (CrashLoopBackOff)" if container.get("restartCount") else ""
         return f"Container {name} ended with exit code {ended['exitCode']}{again}"

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from labkit.evidence.model import Revision, Span
 from labkit.flow.actions import READS
 from labkit.flow.actors import API_SERVER, ETCD
+from labkit.flow.bodies import dig, metadata, text
 from labkit.flow.describe import SINGULAR, target_node
 from labkit.flow.draft import Draft
 from labkit.flow.members import Member
 from labkit.flow.model import EvidenceId, ObjectName
-from labkit.flow.names import dig, metadata
 
 # Where a resource's key is not its name (pkg/registry/core/rest/storage_core.go and the registries' own prefixes).
 _PREFIXES = {
@@ -191,13 +191,13 @@ class Storage:
 
 def _answered(member: Member) -> int | None:
     """Return the resourceVersion of the answered object."""
-    body = member.event.response or {}
-    version = str(metadata(body).get("resourceVersion", "")) if body.get("kind") != "Status" else ""
+    body = member.event.response
+    version = text(body, "metadata", "resourceVersion") if dig(body, "kind") != "Status" else ""
     return int(version) if version.isdigit() else None
 
 
 def based_on(member: Member) -> int | None:
     """Return the resourceVersion that the writer had read, where its request names it."""
     ref = member.event.object
-    version = (ref.resource_version if ref else "") or str(metadata(member.event.request).get("resourceVersion", ""))
+    version = (ref.resource_version if ref else "") or text(member.event.request, "metadata", "resourceVersion")
     return int(version) if version.isdigit() else None

@@ -6,12 +6,13 @@ from labkit.errors import EvidenceError
 from labkit.evidence.model import Evidence
 from labkit.flow.actions import ActionKind
 from labkit.flow.actors import API_SERVER
+from labkit.flow.bodies import mapping
 from labkit.flow.causes import Causes
 from labkit.flow.describe import describe
 from labkit.flow.draft import Draft, number
 from labkit.flow.members import Member, Members, Window, in_order
 from labkit.flow.model import EvidenceId, Flow, ObjectName
-from labkit.flow.names import dig, selector
+from labkit.flow.names import selector
 from labkit.flow.runtime import Runtime
 from labkit.flow.storage import Storage
 
@@ -118,7 +119,7 @@ def _unseen_calls(window: Window, runtime: Runtime) -> list[Draft]:
         reports = (name.resource, name.subresource, member.source.kind) == ("pods", "status", "kubelet")
         if reports and name.uid in bound and not found.get(name.uid):
             pod = ObjectName("pods", name.namespace, name.name, uid=name.uid)
-            status = dig(event.response, "status") or {}
+            status = mapping(event.response, "status")
             calls = runtime.reported(pod, member.source.node, status, (bound[name.uid], event.received))
             for call in calls:
                 call.evidence = (EvidenceId("audit", event.audit_id),)

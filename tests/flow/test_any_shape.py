@@ -17,7 +17,7 @@ from labkit.flow.completeness import completeness
 from labkit.flow.export import to_json
 from tests.flow.lessons import CRASH, CREATE, EXPOSE, evidence
 
-JUNK = (None, 3, "x", [], {}, ["a"], {"a": 1}, True)
+JUNK: tuple[Any, ...] = (None, 3, "x", [], {}, ["a"], {"a": 1}, True)
 Path = tuple[str | int, ...]
 
 

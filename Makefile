@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test lint notebooks lock clean
+.PHONY: help setup setup-test lab demo test lint notebooks lock recordings clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -37,6 +37,9 @@ lock: ## bring the lock files up to date with pyproject.toml (needs uv)
 	$(COMPILE) --all-extras pyproject.toml scripts/build-requirements.in --output-file requirements-dev.lock
 	$(COMPILE) --extra lab --constraint requirements-dev.lock pyproject.toml scripts/build-requirements.in \
 		--output-file requirements.lock
+
+recordings: setup-test ## record the lessons that come with labkit anew, on a lab made for it
+	$(BIN)/python scripts/record_lessons.py
 
 clean: ## remove what was made in this folder; the Kubernetes programs' cache stays
 	rm -rf .venv demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli import console
+from labkit.cli.faults import show
 from labkit.cli.lifecycle import show_lab
 from labkit.cli.options import Name, example
 from labkit.cli.progress import progress
-from labkit.errors import ClusterError
+from labkit.errors import ClusterError, ComponentError, LabkitError, PreflightError
 from labkit.progress import Phase
 
 if TYPE_CHECKING:
@@ -44,8 +45,12 @@ def demo(
     existed = name in labkit.lab_names()
     try:
         _title("A cluster")
-        with progress() as reporter:
-            lab = labkit.up(name, progress=reporter)
+        try:
+            with progress() as reporter:
+                lab = labkit.up(name, progress=reporter)
+        except (PreflightError, ComponentError) as error:
+            _replay(error, svg)
+            return
         show_lab(lab)
         _deploy(lab)
         _flow(lab, svg)
@@ -57,6 +62,18 @@ def demo(
                 down(name)
     if keep or existed:
         console.say(f"\nLab {name} stays up. Remove it: labkit down --name {name}")
+
+
+def _replay(error: LabkitError, svg: Path) -> None:
+    """Show a recording where this machine can run no cluster, and say so."""
+    from labkit.cli import flows  # noqa: PLC0415 - costs time that `--help` has not
+    from labkit.lab.replay import DEFAULT  # noqa: PLC0415 - as above
+
+    show(error)
+    _title("A recording instead")
+    recording = flows.open_recording(DEFAULT)
+    found = flows.explain(recording, None, "default", -1)
+    flows.output(found, as_json=False, as_text=True, svg=svg, html=svg.with_suffix(".html"))
 
 
 def _title(words: str) -> None:

@@ -10,7 +10,7 @@ import typer
 from labkit.cli import console
 from labkit.cli.options import DEFAULT_NAME, NAME_VARIABLE, Name, complete_lab, example, find_lab
 from labkit.cli.progress import progress
-from labkit.errors import LabkitError
+from labkit.errors import ComponentError, LabkitError, PreflightError
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -59,23 +59,28 @@ def up(  # noqa: PLR0917 - typer calls it by name
     """
     import labkit  # noqa: PLC0415 - costs time that `--help` has not
 
-    with progress() as reporter:
-        lab = labkit.up(
-            name,
-            workers=workers,
-            node_names=None if node_names is None else [part for part in node_names.split(",") if part],
-            provider=provider,
-            network=False if no_network else None,
-            service_cidr=service_cidr,
-            pod_network_cidr=pod_network_cidr,
-            image_repository=image_repository,
-            kubernetes_version=kubernetes_version,
-            apiserver_advertise_address=apiserver_advertise_address,
-            token_ttl=token_ttl,
-            images=images,
-            api_port=api_port,
-            progress=reporter,
-        )
+    try:
+        with progress() as reporter:
+            lab = labkit.up(
+                name,
+                workers=workers,
+                node_names=None if node_names is None else [part for part in node_names.split(",") if part],
+                provider=provider,
+                network=False if no_network else None,
+                service_cidr=service_cidr,
+                pod_network_cidr=pod_network_cidr,
+                image_repository=image_repository,
+                kubernetes_version=kubernetes_version,
+                apiserver_advertise_address=apiserver_advertise_address,
+                token_ttl=token_ttl,
+                images=images,
+                api_port=api_port,
+                progress=reporter,
+            )
+    except (PreflightError, ComponentError):
+        if provider == "auto":
+            _offer_recordings()
+        raise
     show_lab(lab)
 
 
@@ -145,6 +150,16 @@ def start(name: Name = DEFAULT_NAME) -> None:
     with progress() as reporter:
         lab.start(progress=reporter)
     show_lab(lab)
+
+
+def _offer_recordings() -> None:
+    """Say what there is to see where this machine can run no cluster."""
+    from labkit.cli import flows  # noqa: PLC0415 - costs time that `--help` has not
+    from labkit.lab.replay import DEFAULT  # noqa: PLC0415 - as above
+
+    console.say("No cluster can run here, for the reason below. These are recordings of real clusters:")
+    flows.list_shipped()
+    console.say(f"Look at one: labkit replay {DEFAULT}, or as a page: labkit replay {DEFAULT} --html f.html\n")
 
 
 def show_lab(lab: Lab) -> None:

@@ -70,11 +70,14 @@ def _of_pods(
 ) -> Stop | None:
     gone = {hop.object.name for label in ("gone", "pod.delete") for hop in by_label.get(label, ())}
     made = [hop for hop in (*by_label.get("pod", ()), *by_label.get("ask", ())) if hop.object.resource == "pods"]
+    own: dict[str, list[Hop]] = {}
+    for hop in flow.hops:
+        if hop.object.resource == "pods":
+            own.setdefault(hop.object.name, []).append(hop)
     for pod in made:
         if pod.failed or pod.object.name in gone:
             continue
-        own = [hop for hop in flow.hops if hop.object.resource == "pods" and hop.object.name == pod.object.name]
-        stop = _of_pod(pod, own, book, bodies, silent=silent)
+        stop = _of_pod(pod, own[pod.object.name], book, bodies, silent=silent)
         if stop is not None:
             return stop
     return None

@@ -21,6 +21,7 @@ from labkit.flow.story import Extra, Step, Story
 from labkit.flow.textbook import MORE, Page, Textbook, fits, textbook
 
 Seen = Literal["observed", "inferred", "not seen"]
+_TOLD = 5  # of so many pods a note tells, more would not be read
 _WATCHERS = frozenset({"controller", "scheduler", "kubelet", "kube-proxy"})
 
 
@@ -138,13 +139,15 @@ def _placed(flow: Flow, evidence: Evidence) -> _Shown:
     """Return how the scheduler decided, from its log, for the pods of the flow."""
     if not evidence.scheduler:
         return _Shown()
+    bound = [hop for hop in flow.hops if hop.object.subresource == "binding" and not hop.failed]
+    bound = [hop for hop in bound if hop.kind == "request"]
     notes, found = [], []
-    for hop in flow.hops:
-        if hop.kind == "request" and hop.object.subresource == "binding" and not hop.failed:
-            decision = scheduled(evidence, f"{hop.object.namespace}/{hop.object.name}")
-            if decision.attempts:
-                notes.append(f"{hop.object.name}: {decision.attempts[-1].why}.")
-                found += list(decision.attempts[-1].evidence[:1])
+    for hop in bound[:_TOLD]:
+        decision = scheduled(evidence, f"{hop.object.namespace}/{hop.object.name}")
+        notes.append(f"{hop.object.name}: {decision.attempts[-1].why}.")
+        found += list(decision.attempts[-1].evidence[:1])
+    if len(bound) > _TOLD:
+        notes.append(f"And {len(bound) - _TOLD} pods more.")
     return _Shown(" ".join(notes), tuple(found), observed=any(item.source == "scheduler" for item in found))
 
 

@@ -1,4 +1,4 @@
-"""The player in figures: frames a second while 1,000 hops play, and from a new flow to the page, in real Chromium."""
+"""The player in Chromium: frames a second while 1,000 hops play; from a new flow to what JupyterLab shows of it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,43 @@ import statistics
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from labkit.views import player
 from tests.chromium import chromium
 from tests.views import played
+from tests.widgets.jupyterlab import jupyterlab, run, write
 
+# In the notebook: every 0.3 s a hop more; the title says when the source had it, by the clock that the page reads too.
+_LIVE = """\
+import dataclasses, itertools, time
+from labkit.widgets.flow import LiveFlow
+from tests.views import played
+flow = played.many(%d)
+counts = iter(range(1, len(flow.hops) + 1))
+due = time.time()
+def poll():
+    global due
+    if time.time() < due: return None
+    due += 0.3
+    count = next(counts, None)
+    if count is None: return None
+    return dataclasses.replace(flow, hops=flow.hops[:count], action=f"{time.time() * 1000}"), None
+LiveFlow(poll, dataclasses.replace(flow, hops=()))"""
+_SHOWN = """async (count) => {
+  const title = document.querySelector(".labkit-player h2");
+  const delays = [];
+  await new Promise((done) => new MutationObserver(() => {
+    delays.push(Date.now() - Number(title.textContent));
+    if (delays.length >= count) done();
+  }).observe(title, { childList: true, characterData: true, subtree: true }));
+  return delays;
+}"""
 _FRAMES = """async (view) => {
   document.querySelector(`.tabs [data-key=${view}]`).click();
   document.querySelector("[data-key=first]").click();
@@ -48,11 +75,25 @@ def main() -> None:
         page.get_by_label("Speed").select_option("real")
         for view in ("architecture", "lanes", "table"):
             _play(page, view, options.hops)
+        page.close()
+        _follow(browser, Path(folder))
+
+
+def _follow(browser: Browser, folder: Path) -> None:
+    write(folder / "live.ipynb", _LIVE % 60)
+    with jupyterlab(folder) as server:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        run(page, server, "live.ipynb")
+        page.locator(".labkit-player").wait_for()
+        delays = sorted(page.evaluate(_SHOWN, 40))
+        late = delays[int(0.95 * len(delays))]
+        middle = statistics.median(delays)
+        print(f"from a flow's being there to the page (ms): median {middle:.0f}, 95th percentile {late:.0f}")
 
 
 def _play(page: Page, view: str, hops: int) -> None:
     times = page.evaluate(_FRAMES, view)
-    gaps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
+    gaps = sorted(after - before for before, after in pairwise(times))
     seconds = (times[-1] - times[0]) / 1000
     late = gaps[int(0.95 * len(gaps))]
     print(

@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.flow import API_SERVER, Actor, Flow, Hop, Story
-from labkit.views import architecture, lanes, palette, table
+from labkit.views import architecture, lanes, palette, table, words
 
 Json = dict[str, Any]
 VERSION = 1
@@ -178,10 +178,13 @@ def still(flow: Flow, *, pictures: Mapping[str, str] | None = None) -> str:
     The SVG is the source of an image, not part of the page: so it runs nothing, takes no styles, and stays where
     notebook viewers remove SVG elements from HTML.
     """
-    parts = [f"<h2>{html.escape(flow.action or str(flow.subject))}</h2><p>{html.escape(summary(flow))}</p>"]
+    parts = (
+        [] if pictures else [f"<p>{html.escape(flow.action or str(flow.subject))}: {html.escape(summary(flow))}</p>"]
+    )
+    told = html.escape(words.alt_text(flow))
     for name, svg in (pictures or {}).items():
         source = base64.b64encode(svg.encode()).decode()
-        described = html.escape(f"{name} of the flow; the table below has the same in words")
+        described = told if name == "architecture" else "The same hops over time, a lane for each component."
         parts.append(f'<img style="max-width:100%" alt="{described}" src="data:image/svg+xml;base64,{source}">')
     if flow.hops:
         parts.append(table.to_html(flow))

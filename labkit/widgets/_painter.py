@@ -26,8 +26,10 @@ class Painter:
         Called when nothing was new for 2 s after something was, and at the end.
     hertz : float
         How many times a second to look.
-    fail : callable, optional
+    fail : callable
         Called with the error that `paint` raised; the thread then ends.
+    end : callable
+        Called last, however the thread ends.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class Painter:
         *,
         hertz: float = 8.0,
         fail: Callable[[Exception], None],
+        end: Callable[[], None],
     ) -> None:
-        self._paint, self._settle, self._fail = paint, settle, fail
+        self._paint, self._settle, self._fail, self._end = paint, settle, fail, end
         self._interval = 1 / hertz
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="labkit-painter", daemon=True)
@@ -49,9 +52,10 @@ class Painter:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread."""
-        atexit.register(self.stop)
-        self._thread.start()
+        """Start the thread, if it was never started."""
+        if self._thread.ident is None:
+            atexit.register(self.stop)
+            self._thread.start()
 
     def stop(self) -> None:
         """End the thread after a last look; when this returns, nothing is painted any more."""
@@ -80,3 +84,5 @@ class Painter:
         except Exception as error:
             _log.warning("the flow is not followed any more", exc_info=True)
             self._fail(error)
+        finally:
+            self._end()

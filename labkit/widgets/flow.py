@@ -16,6 +16,7 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
+from labkit.errors import LabkitError
 from labkit.flow import Flow, Hop, Story
 from labkit.views import player
 from labkit.widgets._painter import Painter
@@ -98,7 +99,11 @@ class FlowPanel(anywidget.AnyWidget):
             hops = self._shown.hops
         if self._ask is None or type(number) is not int or not 1 <= number <= len(hops):
             return
-        self.send({"hop": number, "detail": list(self._ask(hops[number - 1]))})
+        try:
+            detail = list(self._ask(hops[number - 1]))
+        except LabkitError as error:
+            detail = [{"kind": "text", "title": "No details", "open": True, "text": str(error)}]
+        self.send({"hop": number, "detail": detail})
 
     def _ipython_display_(self) -> None:
         from IPython.display import display, publish_display_data  # noqa: PLC0415 - only a notebook has it at hand
@@ -119,7 +124,9 @@ class FlowPanel(anywidget.AnyWidget):
 
 
 class LiveFlow:
-    """A panel that follows a flow while it happens; as a context manager it follows until the end of the block.
+    """A panel that follows a flow while it happens: from when it is shown, or started, until it is stopped.
+
+    As a context manager it follows until the end of the block.
 
     Parameters
     ----------
@@ -131,6 +138,8 @@ class LiveFlow:
         As for `FlowPanel`.
     hertz : float
         How many times a second to look for news.
+    close : callable, optional
+        Called once when the following ends, by the thread that polled.
 
     Attributes
     ----------
@@ -138,10 +147,18 @@ class LiveFlow:
         What shows it. Closing the panel ends the following.
     """
 
-    def __init__(self, poll: Poll, flow: Flow, details: Details | None = None, *, hertz: float = 8.0) -> None:
+    def __init__(
+        self,
+        poll: Poll,
+        flow: Flow,
+        details: Details | None = None,
+        *,
+        hertz: float = 8.0,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
         self._poll = poll
         self.panel = FlowPanel(flow, details=details)
-        self._painter = Painter(self._paint, self.panel.settle, hertz=hertz, fail=self._failed)
+        self._painter = Painter(self._paint, self.panel.settle, hertz=hertz, fail=self._failed, end=close)
         self.panel.observe(self._closed, names="comm")
 
     @property
@@ -150,7 +167,7 @@ class LiveFlow:
         return self._painter.running
 
     def start(self) -> LiveFlow:
-        """Follow the flow from now on."""
+        """Follow the flow from now on; once stopped, it stays so."""
         self._painter.start()
         return self
 
@@ -166,6 +183,7 @@ class LiveFlow:
 
     def _ipython_display_(self) -> None:
         self.panel._ipython_display_()
+        self.start()
 
     def _paint(self) -> bool:
         news = self._poll()

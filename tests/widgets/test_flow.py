@@ -13,6 +13,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
+from labkit.errors import EvidenceError
 from labkit.flow import Flow, Hop, Story
 from labkit.views import player
 from labkit.widgets.flow import FlowPanel, LiveFlow
@@ -60,6 +61,14 @@ def test_details_are_asked_for_and_nothing_else_is_answered(sent: list[Any]) -> 
     for question in ({"ask": 3}, {"ask": 0}, {"ask": 13}, {"ask": "3"}, {"ask": True}, {}, {"ask": None}):
         panel._handle_custom_msg(question, [])
     assert sent == [{"hop": 3, "detail": facts(played.tomcat().hops[2])}]
+
+
+def test_details_that_cannot_be_had_say_why(sent: list[Any]) -> None:
+    def gone(hop: Hop) -> Sections:
+        raise EvidenceError("The evidence is gone.")
+
+    FlowPanel(played.tomcat(), details=gone)._handle_custom_msg({"ask": 1}, [])
+    assert sent[0]["detail"][0]["text"] == "The evidence is gone."
 
 
 def test_a_page_that_missed_something_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,21 +141,34 @@ def test_the_rate_is_kept_and_a_slow_poll_gets_half_of_the_time() -> None:
     assert 5 <= len(calls) <= 9
 
 
-def test_closing_the_panel_ends_the_thread() -> None:
-    live = LiveFlow(lambda: None, played.tomcat(), hertz=50).start()
+def test_closing_the_panel_ends_the_thread_and_closes_the_source_once() -> None:
+    closed: list[bool] = []
+    live = LiveFlow(lambda: None, played.tomcat(), hertz=50, close=lambda: closed.append(True)).start()
     live.panel.close()
     until(lambda: not live.running)
+    live.stop()
+    assert closed == [True]
+
+
+def test_what_is_shown_is_followed() -> None:
+    InteractiveShell.instance()
+    live = LiveFlow(lambda: None, played.tomcat())
+    with capture_output(), live:
+        live._ipython_display_()
+        assert live.running
 
 
 def test_an_error_while_following_is_shown_and_what_was_shown_stays(caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> None:
         raise OSError("the audit log is gone")
 
-    live = LiveFlow(broken, played.tomcat(), hertz=50).start()
+    closed: list[bool] = []
+    live = LiveFlow(broken, played.tomcat(), hertz=50, close=lambda: closed.append(True)).start()
     until(lambda: not live.running)
     assert live.panel.flow["losses"] == ["not followed any longer: the audit log is gone"]
     assert len(live.panel.flow["hops"]) == 12
     assert "not followed any more" in caplog.text
+    assert closed == [True]
 
 
 def test_only_one_thread_paints() -> None:

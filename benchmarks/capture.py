@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import itertools
 import json
 import multiprocessing
 import os
@@ -74,12 +75,15 @@ def _cost(lab: Lab, follower: int, blocks: int, requests: int) -> None:
         client.wait_until_ready()
         _block(client, "warm", 100)
     latencies: dict[tuple[str, str], list[float]] = defaultdict(list)
+    medians: dict[str, list[float]] = defaultdict(list)
     for number in range(blocks):
         for name in sorted(clients, reverse=bool(number % 2)):
             os.kill(follower, signal.SIGCONT if name == "on" else signal.SIGSTOP)
             time.sleep(0.2)
-            for kind, seconds in _block(clients[name], f"{name}-{number}", requests):
+            block = dict(_block(clients[name], f"{name}-{number}", requests))
+            for kind, seconds in block.items():
                 latencies[name, kind] += seconds
+            medians[name].append(statistics.median(itertools.chain.from_iterable(block.values())))
     os.kill(follower, signal.SIGCONT)
     for name in _PORTS:
         latencies[name, "all"] = [seconds for kind in _KINDS for seconds in latencies[name, kind]]
@@ -87,6 +91,8 @@ def _cost(lab: Lab, follower: int, blocks: int, requests: int) -> None:
         on, off = (statistics.median(latencies[name, kind]) * 1000 for name in ("on", "off"))
         count = len(latencies["on", kind])
         print(f"{kind:8} median of {count}: on {on:.3f} ms, off {off:.3f} ms, ratio {on / off:.3f}")
+    low, middle, high = statistics.quantiles((a / b for a, b in zip(medians["on"], medians["off"], strict=True)), n=4)
+    print(f"ratio of neighbouring blocks: median {middle:.3f}, half of them between {low:.3f} and {high:.3f}")
 
 
 def _start_twin(lab: Lab, name: str) -> int:

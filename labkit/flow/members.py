@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -109,6 +109,8 @@ class Members:
         What to follow.
     addresses : mapping of str to str
         Nodes by address, see `ClusterFacts`.
+    heritage : mapping of str to sequence of ObjectName
+        What was owned before the first event, by the owner's uid.
 
     Attributes
     ----------
@@ -120,11 +122,17 @@ class Members:
         The watches of components, by actor's id and resource.
     """
 
-    def __init__(self, subject: ObjectName, addresses: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        subject: ObjectName,
+        addresses: Mapping[str, str] | None = None,
+        heritage: Mapping[str, Sequence[ObjectName]] | None = None,
+    ) -> None:
         self.windows: list[Window] = []
         self.owners: dict[Key, set[Key]] = {}
         self.watches: dict[tuple[str, str], Watch] = {}
         self._addresses = addresses or {}
+        self._heritage = heritage or {}
         self._subject: Key = (subject.resource, subject.namespace, subject.name)
         self._names: dict[Key, ObjectName] = {self._subject: subject}
         self._uids: dict[str, ObjectName] = {}
@@ -215,7 +223,8 @@ class Members:
                     if uid in self._uids:
                         found[uid] = (relation, self._uids[uid])
         refers = tuple(thing for _, thing in found.values())
-        if known is not None and (not ref.uid or not known.uid or ref.uid == known.uid):
+        made = event.verb == "create" and not ref.subresource and found
+        if known is not None and not made and (not ref.uid or not known.uid or ref.uid == known.uid):
             return f"names {known.resource}/{known.name}", refers
         if found:
             relation, thing = next(iter(found.values()))
@@ -290,10 +299,22 @@ class Members:
             self._names[key] = plain
         if name.uid and name.uid not in self._heirs and name.resource not in {"endpointslices", "endpoints"}:
             self._uids[name.uid] = plain
+            self._inherit(plain)
         if key == self._subject and key[0] == "services":
             self._selector = mapping(event.response, "spec", "selector") or self._selector
         if name.resource == "pods":
             self._place(event, plain)
+
+    def _inherit(self, owner: ObjectName) -> None:
+        """Know what an object owned before the evidence begins."""
+        for thing in self._heritage.get(owner.uid, ()):
+            if thing.uid not in self._uids:
+                key = (thing.resource, thing.namespace, thing.name)
+                self._names.setdefault(key, thing)
+                self.owners.setdefault(key, set()).add((owner.resource, owner.namespace, owner.name))
+                if thing.resource not in {"endpointslices", "endpoints"}:
+                    self._uids[thing.uid] = thing
+                    self._inherit(thing)
 
     def _place(self, event: AuditEvent, pod: ObjectName) -> None:
         bound = target_node(event) if event.object and event.object.subresource == "binding" else ""

@@ -41,20 +41,19 @@ def find_stop(flow: Flow, book: Textbook, bodies: Mapping[str, AuditEvent], end:
     by_label: dict[str, list[Hop]] = {}
     for hop in flow.hops:
         by_label.setdefault(named[hop.number], []).append(hop)
-    silent = end - max(hop.end for hop in flow.hops if hop.kind != "notify") >= _PATIENCE
-    return _without_pods(flow, book, by_label, silent=silent) or _of_pods(flow, book, by_label, bodies, silent=silent)
+    return _without_pods(flow, book, by_label, end) or _of_pods(flow, book, by_label, bodies, end)
 
 
-def _without_pods(flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]], *, silent: bool) -> Stop | None:
+def _without_pods(flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]], end: datetime) -> Stop | None:
     if any(not hop.failed for hop in by_label.get("pod", ())) or flow.hops[0].object.resource == "pods":
         return None
     refused = by_label.get("pod", [])
     if refused:
         return Stop(book.stops["pod"], refused[-1].what, refused[-1].evidence, tuple(hop.number for hop in refused))
-    if by_label.get("pod.delete") or not silent:
-        return None
     written = [hop for hop in flow.hops if hop.kind == "request" and hop.source.kind == "controller"]
     last = written[-1] if written else next((hop for hop in flow.hops if hop.kind == "persist"), flow.hops[0])
+    if by_label.get("pod.delete") or end - last.end < _PATIENCE:
+        return None
     if not written:
         thing = SINGULAR.get(flow.subject.resource, flow.subject.resource)
         why = f"No controller wrote anything about {thing} {flow.subject.name}: does the controller-manager run?"
@@ -66,7 +65,7 @@ def _without_pods(flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]],
 
 
 def _of_pods(
-    flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]], bodies: Mapping[str, AuditEvent], *, silent: bool
+    flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]], bodies: Mapping[str, AuditEvent], end: datetime
 ) -> Stop | None:
     gone = {hop.object.name for label in ("gone", "pod.delete") for hop in by_label.get(label, ())}
     made = [hop for hop in (*by_label.get("pod", ()), *by_label.get("ask", ())) if hop.object.resource == "pods"]
@@ -77,13 +76,13 @@ def _of_pods(
     for pod in made:
         if pod.failed or pod.object.name in gone:
             continue
-        stop = _of_pod(pod, own[pod.object.name], book, bodies, silent=silent)
+        stop = _of_pod(pod, own[pod.object.name], book, bodies, end)
         if stop is not None:
             return stop
     return None
 
 
-def _of_pod(pod: Hop, own: list[Hop], book: Textbook, bodies: Mapping[str, AuditEvent], *, silent: bool) -> Stop | None:
+def _of_pod(pod: Hop, own: list[Hop], book: Textbook, bodies: Mapping[str, AuditEvent], end: datetime) -> Stop | None:
     written = [hop for hop in own if hop.kind == "request" and not hop.failed]
     bound = [hop for hop in written if hop.object.subresource == "binding"]
     if not bound:
@@ -94,12 +93,16 @@ def _of_pod(pod: Hop, own: list[Hop], book: Textbook, bodies: Mapping[str, Audit
             why = f"No node for pod {pod.object.name}: {said[0] if said else 'unschedulable'}"
             return Stop(book.stops["scheduler"], why, unplaced[-1].evidence, tuple(hop.number for hop in unplaced))
         why = f"No scheduler wrote anything about pod {pod.object.name}: does it run?"
-        return Stop(book.stops["scheduler"], why, pod.evidence, (pod.number,)) if silent else None
+        return Stop(book.stops["scheduler"], why, pod.evidence, (pod.number,)) if end - pod.end >= _PATIENCE else None
     reports = [hop for hop in written if hop.source.kind == "kubelet"]
     calls = [hop for hop in own if hop.kind == "runtime"]
     if not reports and not calls:
         why = f"The kubelet did nothing about pod {pod.object.name}: does it run?"
-        return Stop(book.stops["kubelet"], why, bound[-1].evidence, (bound[-1].number,)) if silent else None
+        return (
+            Stop(book.stops["kubelet"], why, bound[-1].evidence, (bound[-1].number,))
+            if end - bound[-1].end >= _PATIENCE
+            else None
+        )
     return _of_container(reports, calls, book, bodies)
 
 

@@ -17,7 +17,7 @@ from labkit.flow.members import Member
 from labkit.flow.model import EvidenceId, ObjectName
 
 # Where a resource's key is not its name (pkg/registry/core/rest/storage_core.go and the registries' own prefixes).
-_PREFIXES = {
+PREFIXES = {
     "endpoints": "services/endpoints",
     "ingresses": "ingress",
     "nodes": "minions",
@@ -42,7 +42,7 @@ class Transaction:
 
 def etcd_key(name: ObjectName) -> str:
     """Return the key of an object below ``/registry``, ``"/services/specs/default/tomcat"``."""
-    return "/".join(("", _PREFIXES.get(name.resource, name.resource), *filter(None, (name.namespace, name.name))))
+    return "/".join(("", PREFIXES.get(name.resource, name.resource), *filter(None, (name.namespace, name.name))))
 
 
 def moment(nanoseconds: int) -> datetime:

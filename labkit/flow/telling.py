@@ -47,7 +47,7 @@ def tell(flow: Flow, evidence: Evidence) -> Story:
     ids = {item.id for hop in flow.hops for item in hop.evidence if item.source == "audit"}
     members = Members(flow.subject, evidence.cluster.addresses)
     bodies: dict[str, AuditEvent] = {}
-    end = flow.hops[0].end
+    end = max([flow.hops[0].end, *(moment(span.end) for span in evidence.spans[-1:])])
     for event in evidence.audit:
         end = max(end, event.staged)
         if event.audit_id in ids and event.stage == "ResponseComplete":

@@ -10,6 +10,7 @@ from labkit.flow.bodies import mapping
 from labkit.flow.causes import Causes
 from labkit.flow.describe import describe
 from labkit.flow.draft import Draft, number
+from labkit.flow.heritage import heritage
 from labkit.flow.members import Member, Members, Window, in_order
 from labkit.flow.model import EvidenceId, Flow, ObjectName
 from labkit.flow.names import selector
@@ -45,7 +46,7 @@ def trace(
         `subject` names no object.
     """
     name = selector(subject, namespace) if isinstance(subject, str) else subject
-    members = Members(name, evidence.cluster.addresses)
+    members = Members(name, evidence.cluster.addresses, heritage(evidence.revisions))
     for event in in_order(evidence.audit):
         members.take(event)
     window = _choose(members.windows, name, action)

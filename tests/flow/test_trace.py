@@ -336,3 +336,13 @@ def test_choosing_an_action() -> None:
         trace(evidence(), "deployment/tomcat", namespace="shop")
     with pytest.raises(UsageError, match="'tomcat' names no object"):
         trace(evidence(), "tomcat")
+
+
+def test_what_was_owned_before_the_evidence_begins() -> None:
+    """etcd's revisions say whose an object is; without them the garbage collector's deletions would be nobody's."""
+    begin = flow(*DELETE).hops[0].start
+    late = [event for event in evidence().audit if event.received >= begin or event.verb == "list"]
+    cut = dataclasses.replace(evidence(), audit=late)
+    assert arrows(trace(cut, DELETE[0]).hops) == arrows(flow(*DELETE).hops)
+    assert completeness(trace(cut, DELETE[0]), evidence()).complete
+    assert len(trace(dataclasses.replace(cut, revisions=()), DELETE[0]).hops) == 2

@@ -12,11 +12,11 @@ from labkit.evidence.model import Evidence
 from labkit.flow import Action, Flow, Hop, Story, actions, tell, trace
 from labkit.flow.actions import ActionKind
 from labkit.flow.attempts import SchedulingDecision
-from labkit.flow.detail import EvidenceIndex
 from labkit.flow.export import to_json
 from labkit.flow.scheduling import why
 
 if TYPE_CHECKING:
+    from labkit.views.sections import Sections
     from labkit.widgets.flow import FlowPanel
 
 
@@ -71,16 +71,16 @@ class Explanation:
 
     def detail(self, hop: Hop) -> Sequence[dict[str, Any]]:
         """Return the evidence of a hop, as sections for people."""
-        from labkit.views.sections import sections  # noqa: PLC0415 - as above
-
-        return sections(self._index.detail(hop))
+        return self._sections.of(hop)
 
     def _ipython_display_(self) -> None:
         self.panel()._ipython_display_()
 
     @cached_property
-    def _index(self) -> EvidenceIndex:
-        return EvidenceIndex(self.evidence)
+    def _sections(self) -> Sections:
+        from labkit.views.sections import Sections  # noqa: PLC0415 - as above
+
+        return Sections(self.evidence)
 
 
 def full_name(subject: str) -> str:

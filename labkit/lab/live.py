@@ -85,4 +85,4 @@ def follow(cluster: Cluster, subject: str, namespace: str = "default") -> LiveFl
     """Return a panel that shows what is done to an object, as it happens."""
     follower = Follower(cluster, subject, namespace)
     nothing = Flow(follower.name, (), nodes=cluster.spec.node_names, control_plane=cluster.spec.node_names[0])
-    return LiveFlow(follower.poll, nothing, follower.detail)
+    return LiveFlow(follower.poll, nothing, follower.detail, close=follower.close)

@@ -11,7 +11,7 @@ from typing import Self
 
 from labkit.cluster.protocol import Cluster
 from labkit.errors import EvidenceError
-from labkit.evidence.collect import gathered
+from labkit.evidence.collect import checked, gathered
 from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import Evidence
 from labkit.evidence.recording import SUFFIX, Mark, save
@@ -74,7 +74,7 @@ class Recorder:
 
     def evidence(self) -> Evidence:
         """Return what was recorded so far."""
-        return gathered(self._live.facts, list(self._parts))
+        return checked(gathered(self._live.facts, list(self._parts)), self._began)
 
     def _follow(self) -> None:
         ended: float | None = None

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from labkit.evidence.model import Evidence
-from labkit.flow import Action, Flow, Hop, Story, actions, tell, trace
+from labkit.flow import Action, Flow, Hop, ObjectName, Story, actions, tell, trace
 from labkit.flow.actions import ActionKind
 from labkit.flow.attempts import SchedulingDecision
 from labkit.flow.export import to_json
+from labkit.flow.names import selector
 from labkit.flow.scheduling import why
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ class Happenings(ABC):
     def evidence(self) -> Evidence:
         """Return what the components left."""
 
+    def evidence_about(self, subject: ObjectName) -> Evidence:  # noqa: ARG002 - a lab reads only what it needs
+        """Return what the components left since somebody first did something about an object."""
+        return self.evidence()
+
     def actions(self) -> list[Action]:
         """Return what people did, in order of time."""
         return actions(self.evidence().audit)
@@ -116,10 +121,9 @@ class Happenings(ABC):
         EvidenceError
             Nobody did anything to it while it was recorded.
         """
-        evidence = self.evidence()
-        flow = trace(
-            evidence, subject if "/" in subject else f"deployment/{subject}", namespace=namespace, action=action
-        )
+        name = selector(full_name(subject), namespace)
+        evidence = self.evidence_about(name)
+        flow = trace(evidence, name, action=action)
         return Explanation(flow, tell(flow, evidence), evidence)
 
     def flow(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Flow:

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,8 +17,11 @@ from labkit.cluster.rest import ApiServer
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError, UsageError
+from labkit.evidence.audit import AuditLog
 from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
+from labkit.flow import Action, ObjectName, actions
+from labkit.flow.relevance import may_matter
 from labkit.lab import deploy, kubectl, status
 from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from labkit.widgets.flow import LiveFlow
 
+_BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
 _TARGET = re.compile(r"(?:svc|service|services)/([a-z0-9]([-a-z0-9]*[a-z0-9])?)")
 
 
@@ -192,6 +196,20 @@ class Lab(Happenings):
             raise UsageError(f"There is no Service {match[1]!r}", fix="labkit kubectl -- get services")
         address, chosen = self._service_port(service, port)
         return f"http://127.0.0.1:{self.cluster.forward(address, chosen, local_port=local_port)}"
+
+    def evidence_about(self, subject: ObjectName) -> Evidence:
+        """Return what the components left since somebody first did something about an object.
+
+        A lab that has run for hours holds far more than one flow needs.
+        """
+        about = (subject.resource, subject.namespace, subject.name)
+        done = actions(AuditLog(self.cluster.audit_log, only=may_matter(subject)))
+        times = [each.time for each in done if (each.object.resource, each.object.namespace, each.object.name) == about]
+        return self.evidence(min(times, default=datetime.now(UTC)) - _BEFORE)
+
+    def actions(self) -> list[Action]:
+        """Return what people did since the API server's log began, in order of time."""
+        return actions(AuditLog(self.cluster.audit_log))
 
     def watch(self, subject: str, namespace: str = "default") -> LiveFlow:
         """Return a panel that shows what is done to an object while it happens.

@@ -33,21 +33,16 @@ class Follower:
     def __init__(self, cluster: Cluster, subject: str, namespace: str = "default") -> None:
         self.name: ObjectName = selector(full_name(subject), namespace)
         self._since = datetime.now(UTC)
-        self._nanoseconds = self._since.timestamp() * 1e9
-        # All of the past, too: that a component watches is known from what it asked for when it began.
-        self._live = LiveEvidence(cluster)
+        self._live = LiveEvidence(cluster, self._since)
         self._parts: list[Evidence] = []
         self._explained: Explanation | None = None
 
     def poll(self) -> tuple[Flow, Story] | None:
         """Return the flow of the latest action and its story; None if there is nothing new."""
         part = self._live.poll()
-        spans = [span for span in part.spans if span.end >= self._nanoseconds]
-        if not any((part.audit, spans, part.revisions, part.scheduler, part.runtime, part.losses)):
+        if not any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.losses)):
             return None
-        self._parts.append(
-            Evidence(part.cluster, part.audit, spans, part.revisions, part.scheduler, part.runtime, part.losses)
-        )
+        self._parts.append(part)
         if not self._live.at_end:
             return None
         evidence = gathered(self._live.facts, self._parts)

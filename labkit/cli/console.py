@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, TextIO
 
@@ -68,7 +69,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Contai
         for row in rows:
             say()
             for title, cell in zip(titles, row, strict=True):
-                say(f"{title}: {cell}")
+                say(textwrap.fill(f"{title}: {cell}", console.width, subsequent_indent="  "))
         return
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for title in titles:

@@ -32,10 +32,10 @@ def explain(happenings: Happenings, subject: str | None, namespace: str, action:
 
 
 def output(found: Explanation, *, as_json: bool, as_text: bool, svg: Path | None, html: Path | None) -> None:
-    """Give an explanation in the forms that were asked for."""
+    """Give an explanation in the forms that were asked for; as text, too, unless programs want JSON."""
     if as_json:
         console.out().file.write(found.to_json())
-    if as_text or not (as_json or svg or html):
+    if as_text or not as_json:
         console.say(story.to_text(found.story, width=min(console.out().width, 120)))
         console.say()
         show(found.flow)

@@ -37,7 +37,7 @@ _Which = Annotated[
     typer.Option("--action", metavar="N|KIND", help="Its first is 0, its last -1; or create, scale, update, delete."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Flow and story as JSON, for programs.")]
-_Text = Annotated[bool, typer.Option("--text", help="Story and table; what is printed if nothing else is asked for.")]
+_Text = Annotated[bool, typer.Option("--text", help="Story and table, also beside --json.")]
 _Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Draw the architecture's picture into it.")]
 _Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A page that plays the flow, into it.")]
 _Namespace = Annotated[str, typer.Option(metavar="NAMESPACE", help="The object's.")]

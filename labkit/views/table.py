@@ -11,7 +11,7 @@ from labkit.views import grid
 HEADINGS = ("#", "+ms", "who", "to", "verb", "object", "code", "what", "known", "after", "evidence")
 #: The columns for a narrower terminal, and for one of 80 characters.
 COMPACT = ("#", "+ms", "who", "to", "what", "known", "after")
-NARROW = ("#", "+ms", "who", "what", "known")
+NARROW = ("#", "+ms", "known", "who", "what")  # a terminal wraps the last
 _WHAT = 100  # characters: an Event may hold a whole message, which would put the other columns out of sight
 RIGHT = frozenset({"#", "+ms", "code", "after"})
 

@@ -67,7 +67,7 @@ def demo(
 def _replay(error: LabkitError, svg: Path) -> None:
     """Show a recording where this machine can run no cluster, and say so."""
     from labkit.cli import flows  # noqa: PLC0415 - costs time that `--help` has not
-    from labkit.lab.replay import DEFAULT  # noqa: PLC0415 - as above
+    from labkit.lab.recorded import DEFAULT  # noqa: PLC0415 - as above
 
     show(error)
     _title("A recording instead")

@@ -86,7 +86,7 @@ def replay(  # noqa: PLR0917 - as above
     Without a name it lists the recordings that come with labkit.
     """
     from labkit.cli import flows  # noqa: PLC0415 - as above
-    from labkit.lab.replay import replay as load  # noqa: PLC0415 - as above
+    from labkit.lab.recorded import replay as load  # noqa: PLC0415 - as above
 
     if recording is None:
         flows.list_shipped()

@@ -155,7 +155,7 @@ def start(name: Name = DEFAULT_NAME) -> None:
 def _offer_recordings() -> None:
     """Say what there is to see where this machine can run no cluster."""
     from labkit.cli import flows  # noqa: PLC0415 - costs time that `--help` has not
-    from labkit.lab.replay import DEFAULT  # noqa: PLC0415 - as above
+    from labkit.lab.recorded import DEFAULT  # noqa: PLC0415 - as above
 
     console.say("No cluster can run here, for the reason below. These are recordings of real clusters:")
     flows.list_shipped()

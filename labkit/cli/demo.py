@@ -56,7 +56,7 @@ def demo(
         _flow(lab, svg)
         _page(lab)
     finally:
-        if not keep and not existed:
+        if not keep and not existed and name in labkit.lab_names():
             _title("Down")
             with progress() as reporter, reporter.phase("down"):
                 down(name)

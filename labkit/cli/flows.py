@@ -70,7 +70,7 @@ def write(path: Path, data: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"{path} cannot be written", why=reason, fix="name another file") from error
-    console.say(f"Written: {path}")
+    console.err().print(console.text(f"Written: {path}"), soft_wrap=True)  # stdout may be JSON
 
 
 def open_recording(source: str) -> Replay:

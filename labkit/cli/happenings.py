@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
-import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from labkit.cli.options import DEFAULT_NAME, NAME_VARIABLE, Name, example, find_
 from labkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from labkit.lab import Lab
     from labkit.lab.happenings import Happenings
 
 app = typer.Typer()
@@ -34,7 +36,7 @@ _Subject = Annotated[
 ]
 _Which = Annotated[
     str | None,
-    typer.Option("--action", metavar="N|KIND", help="Its first is 0, its last -1; or create, scale, update, delete."),
+    typer.Option("--action", metavar="N|KIND", help="First 0, last -1; or create, scale, update, delete, change."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Flow and story as JSON, for programs.")]
 _Text = Annotated[bool, typer.Option("--text", help="Story and table, also beside --json.")]
@@ -86,15 +88,11 @@ def replay(  # noqa: PLR0917 - as above
     Without a name it lists the recordings that come with labkit.
     """
     from labkit.cli import flows  # noqa: PLC0415 - as above
-    from labkit.lab.recorded import replay as load  # noqa: PLC0415 - as above
 
     if recording is None:
         flows.list_shipped()
         return
-    happenings = load(recording)
-    if not as_json:
-        flows.banner(happenings)
-    found = flows.explain(happenings, of, namespace, _number(action))
+    found = flows.explain(flows.open_recording(recording), of, namespace, _number(action))
     flows.output(found, as_json=as_json, as_text=as_text, svg=svg, html=html)
 
 
@@ -132,17 +130,18 @@ def record(
     if file.suffix != ".labtrace":
         raise UsageError(f"{file} is no name for a recording", fix=f"call it {file.stem}.labtrace")
     lab = find_lab(name)
+    environment = _environment(lab)
+    if command and shutil.which(command[0], path=environment["PATH"]) is None:
+        raise UsageError(f"There is no command {command[0]!r}", fix="name a program; kubectl is the lab's own")
     with lab.record(file, title) as recorder:
         if command:
             recorder.mark(shlex.join(command))
-            path = f"{lab.cluster.programs.program('kubectl').parent}{os.pathsep}{os.environ.get('PATH', '')}"
-            environment = {"KUBECONFIG": str(lab.kubeconfig), NAME_VARIABLE: lab.name, "PATH": path}
-            code = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+            code = _run(command, environment)
         else:
             console.err().print("Recording; Ctrl-C ends it.")
             code = _until_interrupt()
-    console.say(f"Recorded: {file}, {file.stat().st_size / 1000:.0f} kB")
-    sys.exit(code)
+    console.err().print(console.text(f"Recorded: {file}, {file.stat().st_size / 1000:.0f} kB"), soft_wrap=True)
+    raise typer.Exit(code)
 
 
 @app.command(epilog=example("labkit export session.labtrace --audit audit.jsonl --jaeger traces.json"))
@@ -169,7 +168,26 @@ def _number(action: str | None) -> int | str:
     """Return an action's index, or its kind."""
     if action is None:
         return -1
-    return int(action) if action.lstrip("-").isdigit() else action
+    try:
+        return int(action)
+    except ValueError:
+        return action
+
+
+def _environment(lab: Lab) -> dict[str, str]:
+    """Return an environment in which kubectl and labkit mean this lab."""
+    path = f"{lab.cluster.programs.program('kubectl').parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "KUBECONFIG": str(lab.kubeconfig), NAME_VARIABLE: lab.name, "PATH": path}
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command; return its exit code, or 128 + n for signal n, as shells do (bash(1), EXIT STATUS)."""
+    try:
+        code = subprocess.run(command, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        console.err().print()
+        return 130
+    return 128 - code if code < 0 else code
 
 
 def _until_interrupt() -> int:

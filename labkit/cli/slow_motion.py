@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -36,7 +37,8 @@ def freeze(
     """
     with find_lab(name).freeze(component, limit=seconds) as held:
         console.say(f"{held.component} is frozen for {seconds:g} s; Ctrl-C lets it go on.")
-        held.wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            held.wait()
     console.say(f"{held.component} goes on.")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-LARGE, MEDIUM, SMALL = 18.0, 13.0, 11.0  # the three sizes of text, pixels
+LARGE, MEDIUM, SMALL = 20.0, 14.0, 13.0  # the three sizes of text, pixels
 GRID = 8.0
 BASELINE = 0.36  # of the size: how far a text's baseline is below the middle of its letters
 

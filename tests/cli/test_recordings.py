@@ -150,3 +150,16 @@ def test_a_narrow_terminal_shows_the_whole_story() -> None:
     first = next(number for number, line in enumerate(lines) if line.startswith("create deployment"))
     assert max(map(len, lines[first:])) <= 60
     assert " 13  observed" in shown
+
+
+@pytest.mark.parametrize("keep", [[], ["--keep"]], ids=str)
+def test_a_demo_without_a_cluster_speaks_of_none(no_lab: Path, tmp_path: Path, keep: list[str]) -> None:
+    svg = tmp_path / "flow.svg"
+    done = labkit("demo", "--svg", str(svg), *keep, PATH=str(tmp_path))  # no program that a node needs
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.index("bwrap") < done.stderr.index("Recorded: ")
+    assert "A recording instead" in done.stdout
+    assert "Down" not in done.stdout
+    assert "stays up" not in done.stdout
+    assert svg.exists()
+    assert not (no_lab / "labs").exists()

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from labkit.flow import Flow
+from labkit.flow import Flow, Hop
 from labkit.views import svg, words
 from labkit.views.arrows import arrow, component_data, foot, footing, heading, hop_group, number, paint_of, state
-from labkit.views.layout import WIDTH, Box, Edge, arrange
+from labkit.views.layout import NODES, PITCH, TOP, WIDTH, Box, Edge, Layout, arrange
 from labkit.views.metrics import fit, width, wrap
 from labkit.views.palette import paint
-from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Rect, Scene, Shape, Text
+from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Rect, Scene, Shape, Text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LINE = 16.0  # from one line of a component's name to the next
+_LEADING = 3.0  # between two lines of a component's name
 
 
 def to_svg(
@@ -62,8 +62,9 @@ def scene(flow: Flow, *, step: int | None = None, records: bool = True) -> Scene
     """Return the picture as shapes; the parameters are those of `to_svg`."""
     flow = words.chosen(flow, step=step, records=records)
     layout = arrange(flow)
-    height = layout.height + foot(flow)
+    height = layout.height + foot(flow, WIDTH)
     groups = [Group("page", (Rect("paper", 0, 0, WIDTH, height, 0),)), heading(flow, step, WIDTH)]
+    groups.append(_control_plane(flow, layout))
     groups += [_frame(box) for box in layout.boxes if box.kind == "frame"]
     hops = [item for edge in layout.edges for item in _hops(edge, step)]
     groups += [group for _, group in sorted(hops, key=lambda item: item[0])]
@@ -81,7 +82,7 @@ def _reached(edge: Edge, step: int | None) -> bool:
 def _edge(edge: Edge) -> Iterator[Group]:
     """Return what an edge's hops do together, and how many have no room for a number."""
     x, y, room = edge.label
-    shapes: list[Shape] = [Text("summary", x, y, fit(words.things(edge.hops), room, SMALL))]
+    shapes: list[Shape] = [Text("summary", x, y, fit(words.things(edge.hops), room, SMALL), anchor=edge.anchor)]
     if edge.crowded > 1:
         shapes += number(f"+{edge.crowded}", edge.marks[-1])
     data = {"hops": " ".join(str(hop.number) for hop in edge.hops), "kind": edge.hops[0].kind}
@@ -89,7 +90,6 @@ def _edge(edge: Edge) -> Iterator[Group]:
 
 
 def _hops(edge: Edge, step: int | None) -> Iterator[tuple[int, Group]]:
-    x, y, room = edge.label
     crowded = edge.crowded
     level = edge.points[0][1] == edge.points[1][1]
     before: list[Rect] = []
@@ -101,11 +101,29 @@ def _hops(edge: Edge, step: int | None) -> Iterator[tuple[int, Group]]:
         shapes: tuple[Shape, ...] = (
             *arrow(hop, edge.points, around=before if level else ()),
             *mark,
-            Text("label", x, y, fit(words.label(hop), room, SMALL, bold=True)),
+            *_label(hop, edge),
         )
         if not over:
             before.append(mark[0])
         yield hop.number, hop_group((hop,), shapes, step)
+
+
+def _label(hop: Hop, edge: Edge) -> Iterator[Text]:
+    """Return what a hop does: above a level edge, and what has no room there below it."""
+    x, y, room = edge.label
+    first, second = words.label(hop), ""
+    if edge.anchor == "start" and hop.kind != "runtime" and width(first, SMALL, bold=True) > room:
+        first, second = _two_lines(hop, room)
+    yield Text("label", x, y, fit(first, room, SMALL, bold=True), SMALL, edge.anchor, bold=True)
+    if second:
+        yield Text("object", x, y + PITCH, fit(second, room, SMALL), SMALL)
+
+
+def _two_lines(hop: Hop, room: float) -> tuple[str, str]:
+    if hop.kind != "record":
+        return words.thing(hop), hop.object.name
+    first, *rest = wrap(words.label(hop), room, SMALL, bold=True)
+    return first, " ".join(rest)
 
 
 def _frame(box: Box) -> Group:
@@ -116,14 +134,21 @@ def _frame(box: Box) -> Group:
     return Group("frame", shapes)
 
 
+def _control_plane(flow: Flow, layout: Layout) -> Group:
+    label = fit(f"{flow.control_plane} · control plane", WIDTH - NODES - 16, SMALL, bold=True)
+    outline = Path("frame", (layout.outline,), closed=True)
+    return Group("frame", (outline, Text("quiet", NODES + 8, TOP + 20, label, SMALL)))
+
+
 def _component(flow: Flow, box: Box, step: int | None) -> Group:
     room = box.width - 4
     size = MEDIUM if max(width(word, MEDIUM, bold=True) for word in box.label.split()) <= room else SMALL
     lines = wrap(box.label, room, size, bold=True)
-    x, top = box.x + box.width / 2, box.y + box.height / 2 - (len(lines) - 1) * _LINE / 2
+    line = size + _LEADING
+    x, top = box.x + box.width / 2, box.y + box.height / 2 - (len(lines) - 1) * line / 2
     texts = [
-        Text("name", x, top + index * _LINE + BASELINE * size, line, size, "middle", bold=True)
-        for index, line in enumerate(lines)
+        Text("name", x, top + index * line + BASELINE * size, said, size, "middle", bold=True)
+        for index, said in enumerate(lines)
     ]
     data = component_data(box.actors, flow, step)
     key = paint(box.actors[0]) if box.actors else "faint"
@@ -138,7 +163,7 @@ def _pod(flow: Flow, box: Box, step: int | None) -> Iterator[Group]:
         return
     shapes = (
         Rect("pod", box.x, box.y, box.width, box.height, 12),
-        Text("quiet", box.x + box.width / 2, box.y + 16, fit(box.label, box.width - 16, SMALL), SMALL, "middle"),
+        Text("quiet", box.x + box.width / 2, box.y + 17, fit(box.label, box.width - 16, SMALL), SMALL, "middle"),
     )
     data = {"pods": " ".join(box.pods), "hop": str(since), "hops": str(since)}
     if until != _NEVER:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from labkit.flow import Actor, Flow, Hop
 from labkit.views import words
-from labkit.views.metrics import fit, width
+from labkit.views.metrics import fit, width, wrap
 from labkit.views.palette import paint
 from labkit.views.scene import BASELINE, LARGE, MEDIUM, SMALL, Group, Path, Point, Rect, Shape, State, Text
 
-MARK = 16.0  # the height of a number's mark
+MARK = 18.0  # the height of a number's mark
 DASHES = 10.0  # from the start of one dash to that of the next
 _HEAD, _HALF = 8.0, 4.0  # an arrow's head: its length, and half of its width
-_NOTE = 16.0  # from one note to the next
+_NOTE = 18.0  # from one note to the next
 _TOLD = 5  # of hops drawn as one, how many a browser tells when the pointer rests on them
 
 
@@ -133,15 +133,16 @@ def heading(flow: Flow, step: int | None, room: float) -> Group:
     )
 
 
-def foot(flow: Flow) -> float:
+def foot(flow: Flow, room: float, *more: str) -> float:
     """Return how high `footing` is."""
-    return _NOTE * len(words.notes(flow)) + 24
+    return _NOTE * len(_notes(flow, room, *more)) + 24
 
 
 def footing(flow: Flow, room: float, top: float, *more: str) -> Group:
     """Return what stands below a picture: how to read it, `more` on that, and what the evidence lacks."""
-    lines = enumerate(words.notes(flow, *more))
-    return Group(
-        "note",
-        tuple(Text("quiet", 16, top + 24 + index * _NOTE, fit(line, room - 32, SMALL), SMALL) for index, line in lines),
-    )
+    lines = enumerate(_notes(flow, room, *more))
+    return Group("note", tuple(Text("quiet", 16, top + 24 + index * _NOTE, line, SMALL) for index, line in lines))
+
+
+def _notes(flow: Flow, room: float, *more: str) -> list[str]:
+    return [line for note in words.notes(flow, *more) for line in wrap(note, room - 32, SMALL)]

@@ -77,7 +77,8 @@ def _path(axes: Axes, group: Group, path: Path, color: str, order: int) -> None:
     width = {"past": 1.0, "now": 3.0}.get(group.state, 1.5) if path.role != "axis" else 1.0
     for piece in path.pieces:
         if path.closed:
-            axes.add_patch(Polygon(piece, facecolor=color, edgecolor="none", zorder=order))
+            face, edge = (LIGHT["ground"], LIGHT["line"]) if path.role == "frame" else (color, "none")
+            axes.add_patch(Polygon(piece, facecolor=face, edgecolor=edge, linewidth=_POINTS, zorder=order))
             continue
         xs, ys = zip(*piece, strict=True)
         axes.plot(
@@ -109,5 +110,5 @@ def _text(axes: Axes, group: Group, text: Text, order: int) -> None:
         parse_math=False,
         zorder=order,
     )
-    if text.role == "label":
+    if text.role in {"label", "object"}:
         drawn.set_path_effects([withStroke(linewidth=4 * _POINTS, foreground=LIGHT["paper"])])

@@ -63,17 +63,16 @@ def scene(flow: Flow, *, step: int | None = None, records: bool = True) -> Scene
     flow = words.chosen(flow, step=step, records=records)
     time = arrange(flow)
     low = time.lanes[-1].y + PITCH / 2
-    height = low + foot(flow)
+    marks = [item.mark for item in time.arrows if len(item.hops) > 1][:1]
+    more = [f"{mark}: hop {mark.replace('+', ' and ')} more like it." for mark in marks]
+    height = low + foot(flow, time.width, *more)
     groups = [Group("page", (Rect("paper", 0, 0, time.width, height, 0),)), heading(flow, step, time.width)]
     groups += [_lane(lane, time) for lane in time.lanes]
     groups += [_fold(fold, low) for fold in time.folds]
     groups.append(_axis(flow, time))
     groups += [group for item in time.arrows for group in _arrow(item, step)]
     groups += [_name(flow, lane, step) for lane in time.lanes]
-    more = [item.mark for item in time.arrows if len(item.hops) > 1][:1]
-    groups.append(
-        footing(flow, time.width, low, *(f"{mark}: hop {mark.replace('+', ' and ')} more like it." for mark in more))
-    )
+    groups.append(footing(flow, time.width, low, *more))
     return Scene("lanes", words.title(flow), words.alt_text(flow), time.width, height, tuple(groups), step)
 
 

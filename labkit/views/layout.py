@@ -1,13 +1,14 @@
 """Where everything of the architecture's picture is: pure geometry, in pixels, y downwards.
 
-The API server stands in the middle of the control plane's frame and etcd beneath it. Left of it are the controllers
-and, outside, the clients; right of it the scheduler, the control plane's own node components and, outside, the workers.
-So every edge to the API server is a level line with room for its numbers and its words, and no two share a height.
+The API server stands in the middle and etcd beneath it. Left of it are the clients, the controllers and the scheduler;
+right of it, node by node, what runs on each. So every edge to the API server is a level line with room for its numbers
+and its words, and no two share a height. The control plane's outline leaves out the clients and the workers.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,16 +21,19 @@ from labkit.views.arrows import mark_width, number_width
 from labkit.views.places import PODS_SHOWN, Place, actors, places, seats
 from labkit.views.scene import Point
 
-WIDTH = 1304.0
+WIDTH = 952.0  # a notebook's width and the player's middle column show 13 pixels as 11 or more
 TOP = 80.0  # below title and summary
 PITCH = 32.0  # the height of one edge: its words and its numbers
 PADDING, HEADER, GAP = 16.0, 32.0, 8.0
 
-CLIENT, CONTROLLERS, API, RIGHT, WORKER = 16.0, 136.0, 456.0, 656.0, 976.0  # left edges of the columns
-CLIENT_WIDTH, CONTROLLERS_WIDTH, API_WIDTH, NODE_WIDTH = 96.0, 144.0, 72.0, 280.0
+CONTROLLERS, API, NODES = 16.0, 360.0, 632.0  # left edges of the columns
+CONTROLLERS_WIDTH, API_WIDTH, NODE_WIDTH = 144.0, 72.0, 288.0
+_INSET = 12.0  # from a node's frame to what is in it
+_BOX = 76.0  # the width of a node's components
 _LEFT = CONTROLLERS + CONTROLLERS_WIDTH  # left of the API server, words and numbers begin here
-_BOX, _RUNTIME = 80.0, 200.0  # width of a node's components; how far the runtime is right of the kubelet
-_MASTER, _MASTER_END = 120.0, 952.0
+_END = NODES + NODE_WIDTH + 2 * _INSET
+_SPINE = API + API_WIDTH + _INSET  # right edge of the control plane's outline, below its own node components
+_FOOT = NODES - GAP  # its right edge at etcd
 _ROW = 20.0  # of the numbers beside etcd's edge
 _ROWS = 3
 _ARROW = 16.0  # of an edge's end, where no number may be
@@ -79,13 +83,16 @@ class Edge:
     marks : tuple of (float, float)
         The middle of each hop's number; where there is no room for more, the rest share the last one.
     label : tuple of float
-        Where its words begin (x, baseline y) and how much room they have.
+        Where its words are (x, baseline y) and how much room they have.
+    anchor : {"start", "end"}
+        Whether the words begin or end there.
     """
 
     hops: tuple[Hop, ...]
     points: tuple[Point, Point]
     marks: tuple[Point, ...]
     label: tuple[float, float, float]
+    anchor: Literal["start", "end"] = "start"
 
     @property
     def crowded(self) -> int:
@@ -95,8 +102,9 @@ class Edge:
 
 @dataclass
 class Layout:
-    """The architecture's boxes and edges; `height` ends with the lowest."""
+    """The architecture's boxes and edges, the control plane's outline; `height` ends with the lowest."""
 
+    outline: tuple[Point, ...] = ()
     boxes: list[Box] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
     height: float = 0.0
@@ -143,47 +151,47 @@ class _Architect:
         self._bundles = bundles(to_graph(flow), self._seats)
         self._frames: list[Box] = []
         self.layout = Layout()
-        left, right = self._left(), self._right()
-        self._middle(max(left, right[0]))
-        self.layout.height = max(self._frames[0].y + self._frames[0].height, right[1])
+        notch, left = self._left()
+        arm, right, low = self._right()
+        bottom = self._middle(max(left, right))
+        self.layout.outline = _outline(notch, arm, max(left, right), bottom)
+        self.layout.height = max(bottom, low)
         self.layout.boxes[:0] = self._frames
 
-    def _left(self) -> float:
-        """Place the clients outside and the controllers in their frame, and return the lowest edge."""
-        y = TOP + HEADER + GAP
-        for actor in self._of_kind("client", "other"):
-            y = self._component(Box(actor.name, CLIENT, y, CLIENT_WIDTH, 0), [actor.id]) + GAP
+    def _left(self) -> tuple[float, float]:
+        """Place the clients outside, the controllers in their frame, the scheduler; return both parts' lower edges."""
+        y = TOP
+        clients = [(actor.name, actor.id) for actor in self._of_kind("client", "other")]
         if (ITSELF, API_SERVER.id) in self._bundles:
-            y = self._component(Box("API server itself", CLIENT, y, CLIENT_WIDTH, 0), [ITSELF]) + GAP
-        top = y + GAP
+            clients.append(("API server itself", ITSELF))
+        for name, id_ in clients:
+            y = self._component(Box(name, GAP, y + GAP, CONTROLLERS_WIDTH - PADDING, 0), [id_])
+        notch = y + GAP if clients else TOP
+        top = notch + GAP
         y = top + HEADER
         for actor in self._of_kind("controller"):
             y = self._component(Box(actor.name, CONTROLLERS + GAP, y, CONTROLLERS_WIDTH - 16, 0), [actor.id]) + GAP
         height = max(64, y - top)
-        frame = Box("controller-manager", CONTROLLERS, top, CONTROLLERS_WIDTH, height, kind="frame")
-        self._frames.append(frame)
-        return top + height
+        self._frames.append(Box("controller-manager", CONTROLLERS, top, CONTROLLERS_WIDTH, height, kind="frame"))
+        scheduler = Box("scheduler", CONTROLLERS, top + height + GAP, CONTROLLERS_WIDTH, 0)
+        return notch, self._component(scheduler, ["kube-scheduler"])
 
-    def _right(self) -> tuple[float, float]:
-        """Place the scheduler, the master's node components and the workers.
+    def _right(self) -> tuple[float, float, float]:
+        """Place the master's node components and the workers.
 
         Returns
         -------
         tuple of float
-            The lowest edge that the API server must reach, and the lowest of all.
+            The lower edges of the master's components, of what the API server must reach, and of all.
         """
-        y = TOP + HEADER + GAP
-        y = self._component(Box("scheduler", RIGHT, y, _BOX, 0), ["kube-scheduler"]) + PADDING
-        y = self._node(self._places[0], RIGHT, y) + PADDING + GAP
-        end = low = y
+        x = NODES + _INSET
+        arm = end = low = self._node(self._places[0], x, TOP + HEADER) + GAP
         for place in self._places[1:]:
-            top = y
-            y = self._node(place, WORKER + PADDING, top + HEADER) + GAP
-            self._frames.append(Box(place.label, WORKER, top, NODE_WIDTH + 2 * PADDING, y - top, kind="frame"))
-            low = y
-            end = y if place.nodes else end
-            y += PADDING
-        return end, low
+            top = low + PADDING
+            low = self._node(place, x, top + HEADER) + GAP
+            self._frames.append(Box(place.label, NODES, top, _END - NODES, low - top, kind="frame"))
+            end = low if place.nodes else end
+        return arm, end, low
 
     def _node(self, place: Place, x: float, y: float) -> float:
         """Place a node's kubelet, runtime, kube-proxy and pods, and return the lowest edge."""
@@ -193,14 +201,15 @@ class _Architect:
         calls = [hops for kubelet in kubelets for hops in self._bundles.get((kubelet, (*runtimes, "")[0]), ())]
         count = "" if len(place.nodes) == 1 else f"{len(place.nodes)} "
         plural = "s" if count else ""
-        runtime = Box(f"{count}runtime{plural}", x + _RUNTIME, y, _BOX, max(40, len(calls) * PITCH + GAP))
+        right = x + NODE_WIDTH - _BOX
+        runtime = Box(f"{count}runtime{plural}", right, y, _BOX, max(40, len(calls) * PITCH + GAP))
         self._box(runtime, runtimes)
         for index, hops in enumerate(calls):
-            self._edge(hops, x + _BOX, x + _RUNTIME, y + (index + 0.5) * PITCH + GAP)
-        low = self._pods(place.pods, x + _BOX + PADDING, y + runtime.height + GAP, NODE_WIDTH - _BOX - PADDING)
+            self._edge(hops, x + _BOX, right, y + (index + 0.5) * PITCH + GAP)
+        low = self._pods(place.pods, x + _BOX + _INSET, y + runtime.height + GAP, NODE_WIDTH - _BOX - _INSET)
         kubelet = Box(f"{count}kubelet{plural}", x, y, _BOX, runtime.height)
         y = self._component(kubelet, kubelets) + GAP
-        proxy = Box("kube-proxy" if not count else f"{count}kube- proxies", x, y, _BOX, 32)
+        proxy = Box("kube-proxy" if not count else f"{count}kube- proxies", x, y, _BOX, 40)
         return max(low, self._component(proxy, proxies))
 
     def _pods(self, pods: Sequence[str], x: float, y: float, room: float) -> float:
@@ -215,37 +224,26 @@ class _Architect:
             y += 32
         return y - GAP
 
-    def _middle(self, low: float) -> None:
-        """Place the API server between the columns, etcd beneath it, and the frame around the control plane."""
-        top = TOP + HEADER
-        server = Box("API server", API, top, API_WIDTH, low - top)
-        self._box(server, [API_SERVER.id])
-        gap = 48.0
+    def _middle(self, low: float) -> float:
+        """Place the API server between the columns and etcd beneath it, and return the lower edge of both."""
+        top = TOP + GAP
+        self._box(Box("API server", API, top, API_WIDTH, low - top), [API_SERVER.id])
         found = self._between([ETCD.id])
-        lines = [rows(hops, API + API_WIDTH + GAP, _MASTER_END - PADDING) for _, hops in found]
-        gap = max(gap, sum(32 + len(middles) * _ROW for middles in lines) + GAP)
-        y = low
+        first = API + (API_WIDTH - (len(found) - 1) * PADDING) / 2
+        last = first + (len(found) - 1) * PADDING
+        lines = [rows(hops, last + GAP, _FOOT - GAP) for _, hops in found]
+        gap = max(48.0, sum(PADDING + len(middles) * _ROW for middles in lines) + PADDING)
+        y = low + PADDING
         for index, ((ends, hops), middles) in enumerate(zip(found, lines, strict=True)):
-            x = API + (API_WIDTH + (len(found) - 1) * PADDING) / 2 - index * PADDING
+            x = first + index * PADDING
             points = (x, low), (x, low + gap)
-            marks = tuple((at, y + 36 + line * _ROW) for line, xs in enumerate(middles) for at in xs)
-            label = (API + API_WIDTH + GAP, y + 20, _MASTER_END - API - API_WIDTH - 3 * GAP)
+            marks = tuple((at, y + (line + 0.5) * _ROW) for line, xs in enumerate(middles) for at in xs)
             points = points if ends[1] == ETCD.id else points[::-1]
-            self.layout.edges.append(Edge(hops, points, marks, label))
-            y += 32 + len(middles) * _ROW
+            label = (first - GAP, y + 14, first - GAP - CONTROLLERS)
+            self.layout.edges.append(Edge(hops, points, marks, label, "end"))
+            y += PADDING + len(middles) * _ROW
         self._box(Box("etcd", API - GAP, low + gap, API_WIDTH + PADDING, 40), [ETCD.id])
-        bottom = low + gap + 40 + PADDING
-        self._frames.insert(
-            0,
-            Box(
-                f"{self._flow.control_plane} · control plane",
-                _MASTER,
-                TOP,
-                _MASTER_END - _MASTER,
-                bottom - TOP,
-                kind="frame",
-            ),
-        )
+        return low + gap + 40 + GAP
 
     def _at(self, place: Place, kind: str) -> list[str]:
         """Return the seats at a place of those of one kind who take part."""
@@ -284,12 +282,11 @@ class _Architect:
         low, high = sorted((start, end))
         low = max(low, _LEFT) if high == API else low
         first, last = low + GAP, high - _ARROW
-        if low == API + API_WIDTH or high == API:
-            first += GAP
-        if low < _MASTER_END:
-            last = min(last, _MASTER_END - PADDING)
+        if low == API + API_WIDTH:  # between the outlines of the control plane and of a node
+            first, last = _SPINE + GAP, NODES - GAP
         marks = tuple((x, y) for x in row(hops, first, last))
-        self.layout.edges.append(Edge(hops, ((start, y), (end, y)), marks, (first, y - 12, high - GAP - first)))
+        room = min(high, NODES if low < NODES else high) - GAP - first
+        self.layout.edges.append(Edge(hops, ((start, y), (end, y)), marks, (first, y - 12, room)))
 
 
 def row(hops: Sequence[Hop], start: float, end: float) -> list[float]:
@@ -318,3 +315,26 @@ def rows(hops: Sequence[Hop], start: float, end: float) -> list[list[float]]:
         found.append(middles[:shown])
         hops = hops[shown:]
     return [*found, row(hops, start, end)] if hops else found
+
+
+def _outline(notch: float, arm: float, low: float, bottom: float) -> tuple[Point, ...]:
+    """Return the control plane's outline, without the clients' corner above left and the nodes' below right."""
+    left, side = GAP, CONTROLLERS_WIDTH
+    corners = [(left, notch), (side, notch), (side, TOP)] if notch > TOP else [(left, TOP)]
+    corners += [(_END, TOP), (_END, arm), (_SPINE, arm), (_SPINE, low), (_FOOT, low), (_FOOT, bottom), (left, bottom)]
+    return _rounded(corners)
+
+
+def _rounded(corners: Sequence[Point]) -> tuple[Point, ...]:
+    """Return a closed line of level and upright pieces with its corners rounded."""
+    points = []
+    for index, (x, y) in enumerate(corners):
+        before, after = corners[index - 1], corners[(index + 1) % len(corners)]
+        (ax, ay), (bx, by) = (
+            (math.copysign(GAP, end[0] - x) * (end[0] != x), math.copysign(GAP, end[1] - y) * (end[1] != y))
+            for end in (before, after)
+        )
+        for turn in range(5):
+            near, far = 1 - math.sin(turn * math.pi / 8), 1 - math.cos(turn * math.pi / 8)
+            points.append((x + ax * near + bx * far, y + ay * near + by * far))
+    return tuple(points)

@@ -17,7 +17,7 @@ BASELINE = 0.36  # of the size: how far a text's baseline is below the middle of
 
 Role = Literal[
     "paper",  # the page
-    "frame",  # around components: a node, the controller-manager
+    "frame",  # around components: a node, the controller-manager, the control plane
     "box",  # a component
     "pod",
     "axis",  # a lane's line, a tick
@@ -31,13 +31,14 @@ Role = Literal[
     "over",  # a mark for which an edge has no room of its own: shown only while its hop is the present one
     "overnumber",
     "label",  # what a hop does: shown only while it is the present one
+    "object",  # what the present hop is about, where its label has no room for it
     "summary",  # what an edge's hops do: shown only in the overview
     "title",
     "name",  # of a component
     "quiet",  # second text
     "again",  # a lane's name, where one who scrolled needs it
 ]
-_MOMENTARY = frozenset({"cross", "label", "over", "overnumber"})
+_MOMENTARY = frozenset({"cross", "label", "object", "over", "overnumber"})
 State = Literal["", "past", "now"]
 Point = tuple[float, float]
 

@@ -18,7 +18,7 @@ _RULES = """
 {s}{font-family:{family};background:var(--paper);color:var(--ink)}
 {s} text{fill:var(--ink);stroke:none}
 {s} .paper{fill:var(--paper)}
-{s} rect.frame{fill:var(--ground);stroke:var(--line)}
+{s} .frame>:not(text){fill:var(--ground);stroke:var(--line)}
 {s} .box{fill:var(--paper);stroke:var(--c);stroke-width:2}
 {s} .pod>.pod{fill:var(--paper);stroke:var(--faint)}
 {s} .axis{fill:none;stroke:var(--line)}
@@ -28,11 +28,11 @@ _RULES = """
 {s}.architecture .line{shape-rendering:crispEdges}
 {s} .head{fill:var(--c);stroke:none}
 {s} .mark,{s} .over{fill:var(--paper);stroke:var(--c);stroke-width:1.5}
-{s} text.quiet,{s} text.summary,{s} text.label{fill:var(--quiet)}
+{s} text.quiet,{s} text.summary,{s} text.label,{s} text.object{fill:var(--quiet)}
 {s} text.again{fill:var(--quiet);paint-order:stroke;stroke:var(--paper);stroke-width:4px}
 {s} .frame .quiet{font-weight:600}
 {s} [data-kind=record] text{fill:var(--quiet)}
-{s} .over,{s} .overnumber,{s} .label,{s} .cross{display:none}
+{s} .over,{s} .overnumber,{s} .label,{s} .object,{s} .cross{display:none}
 {s}[data-step] .edge{display:none}
 {s} .next{display:none}
 {s} .past{--c:var(--faint)}
@@ -46,7 +46,8 @@ _RULES = """
 {s} .now .bar{opacity:1}
 {s} .now .mark,{s} .now .over{display:inline;fill:var(--c);stroke:var(--c);stroke-width:2.5}
 {s} .now .number,{s} .now .overnumber{display:inline;fill:var(--paper)}
-{s} .now .label{display:inline;fill:var(--ink);font-weight:700;paint-order:stroke;stroke:var(--paper);stroke-width:4px}
+{s} .now .label{font-weight:700}
+{s} .now .label,{s} .now .object{display:inline;fill:var(--ink);paint-order:stroke;stroke:var(--paper);stroke-width:4px}
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -138,7 +139,6 @@ def record(
             recorder.mark(shlex.join(command))
             code = _run(command, environment)
         else:
-            console.err().print("Recording; Ctrl-C ends it.")
             code = _until_interrupt()
     console.err().print(console.text(f"Recorded: {file}, {file.stat().st_size / 1000:.0f} kB"), soft_wrap=True)
     raise typer.Exit(code)
@@ -191,8 +191,8 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _until_interrupt() -> int:
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
+        console.err().print("Recording; Ctrl-C ends it.")
         threading.Event().wait()
-    except KeyboardInterrupt:
-        console.err().print()
+    console.err().print()
     return 0

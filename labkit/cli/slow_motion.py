@@ -35,10 +35,9 @@ def freeze(
 
     Everything else goes on: look from another terminal at what does not happen.
     """
-    with find_lab(name).freeze(component, limit=seconds) as held:
+    with find_lab(name).freeze(component, limit=seconds) as held, contextlib.suppress(KeyboardInterrupt):
         console.say(f"{held.component} is frozen for {seconds:g} s; Ctrl-C lets it go on.")
-        with contextlib.suppress(KeyboardInterrupt):
-            held.wait()
+        held.wait()
     console.say(f"{held.component} goes on.")
 
 

@@ -66,7 +66,7 @@ def gathered(cluster: ClusterFacts, parts: Sequence[Evidence]) -> Evidence:
     )
 
 
-def checked(evidence: Evidence, since: datetime | None = None) -> Evidence:
+def checked(evidence: Evidence, since: datetime | None = None, until: datetime | None = None) -> Evidence:
     """Return evidence with a loss added if the API server wrote what no span tells of.
 
     Parameters
@@ -75,8 +75,14 @@ def checked(evidence: Evidence, since: datetime | None = None) -> Evidence:
         Gathered two seconds or more after the last write, so that all its spans have arrived.
     since : datetime, optional
         Spans were gathered from then on.
+    until : datetime, optional
+        Of what was written later, spans may still be to come.
     """
-    missing = [e for e in without_spans(evidence.audit, evidence.spans) if since is None or e.received >= since]
+    missing = [
+        event
+        for event in without_spans(evidence.audit, evidence.spans)
+        if (since is None or event.received >= since) and (until is None or event.staged < until)
+    ]
     if not missing:
         return evidence
     loss = Loss(

@@ -135,6 +135,7 @@ class EtcdWatch:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C, and a notebook's interrupt, are meant for who reads, not for it
             )
         except (LabkitError, OSError) as error:
             self._fail(" ".join(str(error).split()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -45,6 +45,7 @@ class Recorder:
         self._cluster = cluster
         self._marks: list[Mark] = []
         self._parts: list[Evidence] = []
+        self._until: datetime | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="recorder", daemon=True)
         if not self.path.parent.is_dir():
@@ -63,6 +64,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._until = datetime.now(UTC)
         self._ended.set()
         self._thread.join()
         self._live.close()
@@ -74,7 +76,8 @@ class Recorder:
 
     def evidence(self) -> Evidence:
         """Return what was recorded so far."""
-        return checked(gathered(self._live.facts, list(self._parts)), self._began)
+        until = self._until or datetime.now(UTC) - timedelta(seconds=_LATE_SECONDS)
+        return checked(gathered(self._live.facts, list(self._parts)), self._began, until)
 
     def _follow(self) -> None:
         ended: float | None = None

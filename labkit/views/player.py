@@ -44,7 +44,9 @@ from labkit.views import architecture, lanes, palette, table, words
 
 Json = dict[str, Any]
 VERSION = 1
-_SCRIPTS = ("dom.js", "evidence.js", "player.js")
+_SCRIPTS = (
+    *("dom.js", "evidence.js", "steps.js", "axis.js", "filters.js", "stage.js", "clock.js", "player.js", "panel.js"),
+)
 _SHORTEST_FOLD = 20.0  # ms
 _LABEL = 0.08  # of the axis: at least so far apart are its labels
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
 
+from labkit.flow import API_SERVER, ETCD
 from labkit.views import player
 from tests.chromium import chromium, needs_chromium
 from tests.views import played
+from tests.views.flows import Writer, flow_of, on
 from tests.views.test_player import HOSTILE
 
 pytestmark = needs_chromium
@@ -107,6 +110,41 @@ def test_picture_shows_what_was_what_is_and_not_what_will_be(page: Page) -> None
     assert states == {str(n): past if n < 5 else now if n == 5 else later for n in range(1, 13)}
     lit = page.locator(".stage [data-lit]").evaluate_all("all => all.map(g => g.dataset.actor)")
     assert sorted(lit) == ["etcd", "kube-apiserver"]
+
+
+@pytest.mark.parametrize("width", [900, 1200, 1440])
+def test_the_smallest_words_of_the_picture_can_be_read(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    sizes = page.locator(".stage svg text").evaluate_all(
+        "all => all.map(text => parseFloat(text.getAttribute('font-size')) * text.getScreenCTM().a)"
+    )
+    assert min(sizes) >= 11
+
+
+def test_a_pod_comes_and_goes_and_those_who_share_a_box_light_it(browser: Browser, tmp_path: Path) -> None:
+    flow = flow_of(50, 50)
+    writer = Writer([*flow.hops])
+    names = list(flow.pods)
+    gone = writer.hop("persist", (API_SERVER, ETCD), "remove", f"pods/{names[0]}", 9000)
+    writer.hop("request", (on("kubelet", "node-49"), API_SERVER), "patch", f"pods/{names[48]}/status", 9001)
+    flow = dataclasses.replace(flow, hops=tuple(writer.hops))
+    file = player.save_html(flow, tmp_path / "many.html", pictures=player.pictures(flow))
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(file.as_uri())
+    pod = page.locator(f".stage [data-pods='{names[0]}']")
+    expect(pod).to_be_hidden()
+    page.locator("[data-key=stage]").focus()
+    page.keyboard.press("End")
+    at(page, gone + 1)
+    expect(pod).to_be_hidden()
+    expect(page.locator(".stage [data-lit][data-actor*='kubelet/node-49']")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    at(page, gone - 1)
+    expect(pod).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(pod).to_be_hidden()
+    page.close()
 
 
 def test_a_click_on_an_arrow_a_row_a_step_or_the_axis_reads_its_evidence(page: Page) -> None:

@@ -85,3 +85,23 @@ const SIGNS = {
 function icon(sign) {
   return draw("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, draw("path", { d: SIGNS[sign], fill: "currentColor" }));
 }
+
+/** Call `apply` with "light" or "dark", now and when that changes, and return what ends it. JupyterLab and VS Code mark theirs on the body. */
+function watchTheme(apply) {
+  const darkness = matchMedia("(prefers-color-scheme: dark)");
+  const look = () => {
+    const { jpThemeLight, vscodeThemeKind } = document.body.dataset;
+    let dark = darkness.matches;
+    if (jpThemeLight !== undefined) dark = jpThemeLight === "false";
+    else if (vscodeThemeKind !== undefined) dark = /dark|^vscode-high-contrast$/.test(vscodeThemeKind);
+    apply(dark ? "dark" : "light");
+  };
+  const body = new MutationObserver(look);
+  body.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
+  darkness.addEventListener("change", look);
+  look();
+  return () => {
+    body.disconnect();
+    darkness.removeEventListener("change", look);
+  };
+}

@@ -186,7 +186,11 @@ def freeze(cluster: Cluster, name: str, *, limit: float = LONGEST) -> Freeze:
         )
     command = ["sh", "-c", _HOLD, _MARK, f"{limit:g}", *pids]
     holder = subprocess.Popen(
-        cluster.node_command(component.node, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        cluster.node_command(component.node, command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a notebook's "interrupt" is for its cell, not for what it holds
     )
     held = Freeze(component, holder, limit)
     if holder.stdout is None or holder.stdout.readline() != "held\n":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,14 @@ class Explanation:
         The same as the textbook tells it.
     evidence : Evidence
         What both were computed from.
+    recorded : datetime.datetime or None
+        When, if it is a recording: pictures, pages and panels then say so in their title.
     """
 
     flow: Flow
     story: Story
     evidence: Evidence
+    recorded: datetime | None = None
 
     def to_text(self) -> str:
         """Return the story and the table of hops."""
@@ -51,14 +55,15 @@ class Explanation:
         """Return the architecture's picture."""
         from labkit.views import architecture  # noqa: PLC0415 - as above
 
-        return architecture.to_svg(self.flow)
+        return architecture.to_svg(self._titled)
 
     def to_html(self) -> str:
         """Return one page that plays the flow with no kernel and no network."""
         from labkit.views import player  # noqa: PLC0415 - as above
 
-        details = {hop.number: self.detail(hop) for hop in self.flow.hops}
-        return player.to_html(self.flow, self.story, details, pictures=player.pictures(self.flow))
+        flow = self._titled
+        details = {hop.number: self.detail(hop) for hop in flow.hops}
+        return player.to_html(flow, self.story, details, pictures=player.pictures(flow))
 
     def to_json(self) -> str:
         """Return flow and story as JSON; the same evidence gives the same bytes."""
@@ -68,7 +73,7 @@ class Explanation:
         """Return the panel that a notebook shows."""
         from labkit.widgets.flow import FlowPanel  # noqa: PLC0415 - as above
 
-        return FlowPanel(self.flow, self.story, self.detail)
+        return FlowPanel(self._titled, self.story, self.detail)
 
     def detail(self, hop: Hop) -> Sequence[dict[str, Any]]:
         """Return the evidence of a hop, as sections for people."""
@@ -76,6 +81,12 @@ class Explanation:
 
     def _ipython_display_(self) -> None:
         self.panel()._ipython_display_()
+
+    @property
+    def _titled(self) -> Flow:
+        if self.recorded is None:
+            return self.flow
+        return replace(self.flow, action=f"{self.flow.action} (recorded on {self.recorded:%Y-%m-%d})")
 
     @cached_property
     def _sections(self) -> Sections:
@@ -90,7 +101,15 @@ def full_name(subject: str) -> str:
 
 
 class Happenings(ABC):
-    """What a cluster's evidence can be asked."""
+    """What a cluster's evidence can be asked.
+
+    Attributes
+    ----------
+    recorded : datetime.datetime or None
+        When, if it is a recording.
+    """
+
+    recorded: datetime | None = None
 
     @abstractmethod
     def evidence(self) -> Evidence:
@@ -124,7 +143,7 @@ class Happenings(ABC):
         name = selector(full_name(subject), namespace)
         evidence = self.evidence_about(name)
         flow = trace(evidence, name, action=action)
-        return Explanation(flow, tell(flow, evidence), evidence)
+        return Explanation(flow, tell(flow, evidence), evidence, self.recorded)
 
     def flow(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Flow:
         """Return what one action about an object caused; the parameters are those of `explain`."""

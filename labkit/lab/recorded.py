@@ -30,6 +30,7 @@ class Replay(Happenings):
 
     def __init__(self, recording: Recording, path: Path) -> None:
         self.recording = recording
+        self.recorded = recording.recorded
         self.path = path
 
     def __repr__(self) -> str:

@@ -50,6 +50,10 @@ def test_a_recording_says_plainly_that_it_is_one() -> None:
     recording = replay(DEFAULT)
     assert "Recorded" in recording._repr_html_()
     assert "nothing runs here" in recording.banner
+    found = recording.explain("tomcat")
+    for shown in (found.to_svg(), found.to_html(), found.panel().flow["title"]):
+        assert f"create deployment tomcat (recorded on {recording.recorded:%Y-%m-%d})" in shown
+    assert "recorded on" not in found.to_json()
     with pytest.raises(ClusterError, match="recording has no 'kubectl'"):
         recording.kubectl  # noqa: B018
     with pytest.raises(AttributeError):

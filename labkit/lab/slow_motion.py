@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from labkit.cluster.rest import ApiServer
     from labkit.flow import Flow
     from labkit.lab.lab import Lab
+    from labkit.widgets.slow_motion import SlowMotionPanel
 
 _NAMESPACE = "default"
 _POLL_SECONDS = 0.02
@@ -54,8 +55,9 @@ PARTS = (
 class SlowMotion:
     """Steps through one deployment on the real cluster.
 
-    As a context manager it lets everything go on at the end. Each component is let go by itself after at most
-    `labkit.cluster.freeze.LONGEST` seconds, and at once when this process ends.
+    In a notebook it shows itself as a panel with buttons. As a context manager it lets everything go on at the end.
+    Each component is let go by itself after at most `labkit.cluster.freeze.LONGEST` seconds, and at once when this
+    process ends.
 
     Parameters
     ----------
@@ -85,6 +87,7 @@ class SlowMotion:
         self._lab, self._image, self._replicas = lab, image, replicas
         self._held = ExitStack()
         self._freezes: dict[str, freeze.Freeze] = {}
+        self._over = False
 
     def __enter__(self) -> Self:
         return self
@@ -101,13 +104,23 @@ class SlowMotion:
 
     @property
     def upcoming(self) -> Part | None:
-        """The part that `next` will let happen; None at the end."""
-        return PARTS[len(self.done)] if len(self.done) < len(PARTS) else None
+        """The part that `next` will let happen; None once everything goes on."""
+        return None if self._over else PARTS[len(self.done)]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts, in order."""
+        return PARTS
 
     @property
     def held(self) -> tuple[str, ...]:
         """The components that are held still now."""
-        return tuple(name for name, held in self._freezes.items() if held.active)
+        return tuple(self.left)
+
+    @property
+    def left(self) -> dict[str, float]:
+        """The components that are held still now, with the seconds until they go on by themselves."""
+        return {name: held.left for name, held in list(self._freezes.items()) if held.active}
 
     def next(self) -> Part:
         """Let the next component do its part, hold it again, and return what it did.
@@ -121,7 +134,7 @@ class SlowMotion:
         """
         part = self.upcoming
         if part is None:
-            raise UsageError("All parts are done", fix="begin anew with another deployment")
+            raise UsageError("Everything goes on already", fix="begin anew with another deployment")
         try:
             self._act(part)
         except BaseException:
@@ -134,8 +147,19 @@ class SlowMotion:
         """Return what has happened so far, from the evidence."""
         return self._lab.flow(self.name)
 
+    def panel(self) -> SlowMotionPanel:
+        """Return the panel that a notebook shows; it follows the flow from now on."""
+        from labkit.lab.live import follow  # noqa: PLC0415 - who steps without a notebook needs no widgets
+        from labkit.widgets.slow_motion import SlowMotionPanel  # noqa: PLC0415 - as above
+
+        return SlowMotionPanel(self, follow(self._lab.cluster, self.name))
+
+    def _ipython_display_(self) -> None:
+        self.panel()._ipython_display_()
+
     def close(self) -> None:
-        """Let everything go on."""
+        """Let everything go on, for good."""
+        self._over = True
         self._freezes.clear()
         self._held.close()
 

@@ -119,12 +119,12 @@ def pictures(flow: Flow, *, prefix: str = "labkit") -> dict[str, str]:
 
 def script() -> str:
     """Return the front end as one ES module."""
-    return "\n".join(_static(name) for name in _SCRIPTS)
+    return "\n".join(static(name) for name in _SCRIPTS)
 
 
 def style() -> str:
     """Return the front end's style sheet."""
-    return _static("player.css")
+    return static("player.css")
 
 
 def to_html(
@@ -208,7 +208,8 @@ _PAGE = """body { margin: 0; padding: 16px; background: #f5f7fa; font: 14px/20px
 """
 
 
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """Return a file of the front end."""
     return resources.files("labkit.views").joinpath("static", name).read_text(encoding="utf-8")
 
 

@@ -260,11 +260,12 @@ class Causes:
                 record.cause = earlier[-1]
                 return
         mentioned = set(re.findall(r"[a-z0-9][-a-z0-9.]*", str(body.get("message") or body.get("note") or "")))
-        done = self._own_deeds(record, {key_of(about), *self._owned[key_of(about)]})
-        done = [draft for draft in done if draft.verb != "get"]
-        if done:
-            record.cause = ([draft for draft in done if draft.object.name in mentioned] or done)[-1]
-            return
+        keys = {key_of(about), *self._owned[key_of(about)]}
+        for some in ({key for key in keys if key[-1] in mentioned}, keys):
+            done = [draft for draft in self._own_deeds(record, some) if draft.verb != "get"]
+            if done:
+                record.cause = done[-1]
+                return
         heard = [d for d in self._persists[key_of(about)] if d.start <= record.start and d.cause is not None]
         heard = [draft for draft in heard if draft.cause is not None and draft.cause.source != record.source]
         if heard:

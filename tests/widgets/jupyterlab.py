@@ -42,7 +42,11 @@ def jupyterlab(folder: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             lab.terminate()
-            lab.wait(20)
+            try:
+                lab.wait(20)
+            except subprocess.TimeoutExpired:  # a busy machine; its kernels end with it
+                lab.kill()
+                lab.wait()
 
 
 def write(file: Path, source: str) -> None:

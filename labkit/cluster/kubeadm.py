@@ -26,6 +26,10 @@ EVIDENCE_FOLDER = "/etc/kubernetes/labkit"
 CONFIG = f"{EVIDENCE_FOLDER}/init.yaml"
 _PATCHES = f"{EVIDENCE_FOLDER}/patches"
 
+#: Where volume plugins may be put: by default below /usr/libexec, which no node may write to (a node's /usr is the
+#: machine's own), so that the folder would be missing unless the machine has it already.
+_VOLUME_PLUGINS = "/var/lib/kubelet/volume-plugins"
+
 #: The static pods that kubeadm makes.
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 #: How many liveness probes in a row may fail before the kubelet starts a static pod anew: 8 by kubeadm's own manifests
@@ -185,7 +189,12 @@ def _volume(name: str, path: str, path_type: str, *, read_only: bool) -> dict[st
 def _controller_manager_arguments() -> dict[str, str]:
     # Each of its forty controllers asks for an account of its own at the start: 20 requests a second, the default,
     # make that last five seconds.
-    return {"leader-elect": "false", "kube-api-qps": "200", "kube-api-burst": "400"}
+    return {
+        "leader-elect": "false",
+        "kube-api-qps": "200",
+        "kube-api-burst": "400",
+        "flex-volume-plugin-dir": _VOLUME_PLUGINS,
+    }
 
 
 def _etcd_arguments() -> dict[str, str]:
@@ -212,6 +221,7 @@ def _kubelet(*, user_namespace: bool) -> dict[str, Any]:
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0.1%", "nodefs.inodesFree": "0.1%"},
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": False,
+        "volumePluginDir": _VOLUME_PLUGINS,
         "tracing": {"endpoint": TRACING_ENDPOINT, "samplingRatePerMillion": 1_000_000},
     }
 

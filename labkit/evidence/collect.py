@@ -16,6 +16,8 @@ _POLL_SECONDS = 0.01
 _TIMEOUT = 30.0
 #: Components export their spans in batches: what was written this long ago has either arrived or never will.
 _SPANS_LATE = timedelta(seconds=2)
+#: The span of a transaction, at the API server that sends it (the client's) and, as its child, at etcd.
+_TRANSACTION = "etcdserverpb.KV/Txn"
 _REFUSED = 300  # HTTP's lowest status that is no success
 _STORED = {"create", "update", "patch", "delete", "deletecollection"}
 
@@ -23,7 +25,7 @@ _STORED = {"create", "update", "patch", "delete", "deletecollection"}
 def collect(cluster: Cluster, *, since: datetime | None = None) -> Evidence:
     """Gather what a cluster's components left.
 
-    It waits, up to two seconds, for the spans of the latest writes.
+    It waits, up to two seconds, for the spans of the latest writes: the API server's, and etcd's of its transactions.
 
     Parameters
     ----------
@@ -38,19 +40,44 @@ def collect(cluster: Cluster, *, since: datetime | None = None) -> Evidence:
         Every sequence in order of time. What is missing is told by its losses.
     """
     parts: list[Evidence] = []
-    waiting: list[AuditEvent] = []  # writes whose spans are still to come
+    awaited = AwaitedSpans()
     deadline = time.monotonic() + _TIMEOUT
     with LiveEvidence(cluster, since) as live:
         while time.monotonic() < deadline:
             new = live.poll()
             parts.append(new)
-            waiting = without_spans([*waiting, *new.audit], new.spans)
-            if live.at_end:
-                late = datetime.now(UTC) - _SPANS_LATE
-                if cluster.span_folder is None or all(event.staged < late for event in waiting):
-                    break
+            awaited.take(new)
+            if live.at_end and (cluster.span_folder is None or not awaited.since(datetime.now(UTC) - _SPANS_LATE)):
+                break
             time.sleep(_POLL_SECONDS)
     return checked(gathered(live.facts, parts), since)
+
+
+class AwaitedSpans:
+    """Which spans are still to come, by the evidence that has.
+
+    The API server and etcd export theirs each at its own time, so that either may come first.
+    """
+
+    def __init__(self) -> None:
+        self._writes: list[AuditEvent] = []
+        self._sent: dict[str, int] = {}  # span id of a transaction that the API server sent → its end
+        self._done: set[str] = set()  # those that etcd has told of
+
+    def take(self, new: Evidence) -> None:
+        """Take in evidence, none of it twice."""
+        self._writes = without_spans([*self._writes, *new.audit], new.spans)
+        transactions = [span for span in new.spans if span.name == _TRANSACTION]
+        self._done |= {span.parent_id for span in transactions if span.service == "etcd"}
+        self._sent |= {span.span_id: span.end for span in transactions if span.service != "etcd"}
+        self._sent = {span_id: end for span_id, end in self._sent.items() if span_id not in self._done}
+
+    def since(self, moment: datetime) -> bool:
+        """Whether any is awaited of what ended at or after a moment."""
+        nanoseconds = moment.timestamp() * 1e9
+        return any(event.staged >= moment for event in self._writes) or any(
+            end >= nanoseconds for end in self._sent.values()
+        )
 
 
 def gathered(cluster: ClusterFacts, parts: Sequence[Evidence]) -> Evidence:

@@ -15,7 +15,7 @@ import pytest
 from labkit.errors import ClusterError
 from labkit.evidence import etcd, runtime, scheduler, spans
 from labkit.evidence.audit_tail import AuditTail
-from labkit.evidence.collect import checked, without_spans
+from labkit.evidence.collect import AwaitedSpans, checked, without_spans
 from labkit.evidence.model import ClusterFacts, Evidence, Revision, Span
 from labkit.evidence.runtime import RuntimeTail
 from labkit.evidence.scheduler import SchedulerTail
@@ -139,6 +139,26 @@ def test_writes_of_which_no_span_tells_are_a_loss(tmp_path: Path) -> None:
     evidence = Evidence(facts, audit, [span])
     assert [loss.what for loss in checked(evidence).losses] == ["1 of the API server's writes have no span"]
     assert checked(evidence, since=audit[0].received + timedelta(seconds=1)).losses == ()
+
+
+def test_spans_of_a_transaction_are_awaited_whichever_comes_first() -> None:
+    facts = ClusterFacts("lab", "rootless", "v1.34.3", "master", ("master",))
+    second = 1_000_000_000
+
+    def transaction(service: str, span_id: str, parent_id: str) -> Evidence:
+        span = Span("t", span_id, parent_id, service, "", "etcdserverpb.KV/Txn", second, second)
+        return Evidence(facts, [], [span])
+
+    moment = datetime.fromtimestamp(1, UTC)
+    awaited = AwaitedSpans()
+    awaited.take(transaction("apiserver", "a", ""))
+    assert awaited.since(moment)
+    assert not awaited.since(moment + timedelta(seconds=1)), "etcd will never tell of it"
+    awaited.take(transaction("etcd", "b", "a"))
+    assert not awaited.since(moment)
+    awaited.take(transaction("etcd", "d", "c"))
+    awaited.take(transaction("apiserver", "c", ""))
+    assert not awaited.since(moment)
 
 
 # ---- scheduler

@@ -51,6 +51,20 @@ def test_controller_manager_has_the_pod_range(lab: Lab) -> None:
     assert flags["allocate-node-cidrs"] == "true"
 
 
+def test_static_pods_want_no_folder_that_a_node_cannot_make(lab: Lab) -> None:
+    """A node's /usr is the machine's own, read-only: what a fresh machine lacks there, no kubelet can add."""
+    master = lab.nodes["master"]
+    volumes = [
+        volume["hostPath"]
+        for name in STATIC
+        for volume in yaml.safe_load(master.exec(f"cat /etc/kubernetes/manifests/{name}.yaml"))["spec"]["volumes"]
+    ]
+    made = {volume["path"] for volume in volumes if volume["type"] == "DirectoryOrCreate"}
+    assert made >= {"/var/lib/etcd", "/etc/kubernetes/pki"}
+    certificates = {path for path in made if path.endswith("ca-certificates")}  # kubeadm names those that are there
+    assert [path for path in made - certificates if not path.startswith(("/var/", "/etc/"))] == []
+
+
 def test_kubeadm_remembers_its_options(lab: Lab) -> None:
     text = lab.kubectl("get configmap kubeadm-config -n kube-system -o jsonpath={.data.ClusterConfiguration}")
     config: dict[str, Any] = yaml.safe_load(text)

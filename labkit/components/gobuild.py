@@ -1,4 +1,7 @@
-"""Programs built by the Go toolchain from a recipe: a `go.mod` with `tool` lines and the `go.sum` that pins it all."""
+"""Programs built by the Go toolchain from a recipe: a `go.mod` with `tool` lines and the `go.sum` that pins it all.
+
+A recipe may have a program of its own beside or instead of them, in `main.go`.
+"""
 
 from __future__ import annotations
 
@@ -39,22 +42,29 @@ def build(pin: Pin, folder: Path, phase: Phase) -> None:
     go = _toolchain(recipe)
     # A copy: an installed package may be read-only, and Go wants to lock the folder it works in.
     with tempfile.TemporaryDirectory(prefix="labkit-go-") as temporary:
-        for name in ("go.mod", "go.sum"):
-            Path(temporary, name).write_bytes((recipe / name).read_bytes())
-        total = _fetch_modules(go, temporary, phase)
+        for file in recipe.iterdir():
+            Path(temporary, file.name).write_bytes(file.read_bytes())
+        targets = ["tool"] if "\ntool " in (recipe / "go.mod").read_text("utf-8") else []
+        targets += ["."] if (recipe / "main.go").is_file() else []
+        total = _fetch_modules(go, temporary, targets, phase)
+        to_build = len(pin.programs) - sum(len(names) - 1 for names in pin.links.values())
 
         def tick(lines: list[str]) -> None:
             packages, programs = _packages(lines), len(list(folder.iterdir()))
             phase.advance(
-                f"building with Go: {packages} of {total} packages, {programs} of {len(pin.programs)} programs",
-                min(packages / total + programs / len(pin.programs), 2) / 2,
+                f"building with Go: {packages} of {total} packages, {programs} of {to_build} programs",
+                min(packages / total + programs / to_build, 2) / 2,
             )
 
         command = [go, "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-        command += ["-ldflags", " ".join(["-s -w", *pin.ldflags]), "-o", f"{folder}/", "tool"]
+        command += ["-ldflags", " ".join(["-s -w", *pin.ldflags]), "-o", f"{folder}/", *targets]
         _run(command, temporary, tick)
     for made, wanted in pin.renames.items():
         (folder / made).rename(folder / wanted)
+    for made, names in pin.links.items():
+        for name in names:
+            (folder / name).hardlink_to(folder / made)
+        (folder / made).unlink()
 
 
 def _environment() -> dict[str, str]:
@@ -89,7 +99,7 @@ def _toolchain(recipe: Traversable) -> str:
     return go
 
 
-def _fetch_modules(go: str, cwd: str, phase: Phase) -> int:
+def _fetch_modules(go: str, cwd: str, targets: list[str], phase: Phase) -> int:
     """Have Go fetch the recipe's modules, and return how many packages there are to compile."""
 
     def tick(lines: list[str]) -> None:
@@ -97,7 +107,7 @@ def _fetch_modules(go: str, cwd: str, phase: Phase) -> int:
         phase.advance(f"fetching Go modules: {len(fetched)}, {fetched[-1]}" if fetched else "reading Go modules")
 
     tick([])
-    return _packages(_run([go, "list", "-mod=readonly", "-deps", "tool"], cwd, tick))
+    return _packages(_run([go, "list", "-mod=readonly", "-deps", *targets], cwd, tick))
 
 
 def _run(command: list[str], cwd: str, tick: Callable[[list[str]], None]) -> list[str]:

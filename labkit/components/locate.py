@@ -194,4 +194,5 @@ def _obtain(pin: Pin, store: Store, phase: Phase, *, verify: bool) -> Path:
 
 def _size(pin: Pin, path: Path) -> int:
     files = [path / program for program in pin.programs] if pin.programs else path.rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
+    # Several names can be one file.
+    return sum({found.st_ino: found.st_size for found in (file.stat() for file in files if file.is_file())}.values())

@@ -50,6 +50,8 @@ class Pin:
         What Go's linker writes into the programs: their version.
     renames : mapping of str to str
         Names as Go gives them, to names as Kubernetes knows them.
+    links : mapping of str to tuple of str
+        A program that is several in one, as Go names it, to the names that it gets instead: all are one file.
     maven : str
         Coordinates of the same archive for Maven's client; empty where there is none.
     download : Download or None
@@ -62,6 +64,7 @@ class Pin:
     recipe: str = ""
     ldflags: tuple[str, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     maven: str = ""
     download: Download | None = None
 
@@ -88,6 +91,7 @@ def _pin(name: str, table: Mapping[str, Any]) -> Pin:
         recipe=table.get("recipe", ""),
         ldflags=tuple(table.get("ldflags", ())),
         renames=table.get("renames", {}),
+        links={made: tuple(names) for made, names in table.get("links", {}).items()},
         maven=table.get("maven", ""),
         download=Download(**download) if download else None,
     )

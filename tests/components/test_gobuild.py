@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -64,6 +65,21 @@ def test_recipe_is_built_with_its_version_and_proved(progress: Progress, events:
     assert [path.name for path in folder.iterdir()] == ["greet"]
     assert any("Go modules" in event.detail for event in events)
     assert events[-1].state == "finished"
+
+
+@needs_go
+def test_programs_that_are_one_file(pin: Pin, recipe: Path, only_greet: dict[str, Pin]) -> None:
+    recipe.chmod(0o755)
+    main = 'package main\n\nimport (\n\t"fmt"\n\t"os"\n)\n\nfunc main() { fmt.Println(os.Args[0], "v1.2.3") }\n'
+    (recipe / "main.go").write_text(main)
+    names = ("ask", "answer")
+    only_greet["greet"] = dataclasses.replace(
+        pin, programs=dict.fromkeys(("greeter", *names), ()), links={"greet": names}, renames={}
+    )
+    folder = ensure().folders["greet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["answer", "ask", "greeter"]
+    assert (folder / "ask").samefile(folder / "answer")
+    assert not (folder / "ask").samefile(folder / "greeter")
 
 
 @needs_go

@@ -2,8 +2,6 @@ module labkit/recipes/coredns
 
 go 1.24.0
 
-tool github.com/coredns/coredns
-
 require (
 	cloud.google.com/go/auth v0.15.0 // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.2.7 // indirect

@@ -35,6 +35,9 @@ STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-schedu
 #: How many liveness probes in a row may fail before the kubelet starts a static pod anew: 8 by kubeadm's own manifests
 #: (cmd/kubeadm/app/util/staticpod/utils.go). Each waits 15 s; so a learner can hold a component still for ten minutes.
 LIVENESS_FAILURES = 60
+#: When a static pod is first asked whether it has started, and how often then; kubeadm says 10 s for both. The kubelet
+#: looks after the pod again when it answers, and only then makes the pod's mirror in the API, if it could not before.
+_STARTUP_DELAY, _STARTUP_PERIOD, _STARTUP_PATIENCE = 5, 1, 240
 
 #: kubeadm's preflight checks that a sandbox cannot meet and does not need: swap is the kubelet's to allow
 #: (failSwapOn: false), the kernel's configuration is not readable everywhere, and memory and processors are the
@@ -146,8 +149,13 @@ def files() -> dict[str, str]:
 
 
 def _patient(container: str) -> dict[str, Any]:
-    probe = {"failureThreshold": LIVENESS_FAILURES}
-    return {"spec": {"containers": [{"name": container, "livenessProbe": probe}]}}
+    liveness = {"failureThreshold": LIVENESS_FAILURES}
+    startup = {
+        "initialDelaySeconds": _STARTUP_DELAY,
+        "periodSeconds": _STARTUP_PERIOD,
+        "failureThreshold": _STARTUP_PATIENCE // _STARTUP_PERIOD,
+    }
+    return {"spec": {"containers": [{"name": container, "livenessProbe": liveness, "startupProbe": startup}]}}
 
 
 def _registration(spec: LabSpec, index: int) -> dict[str, Any]:

@@ -46,7 +46,7 @@ IGNORED_PREFLIGHT_ERRORS = ["Swap", "SystemVerification", "NumCPU", "Mem", "Host
 
 #: A garbage collector that runs twice as often as by default: memory is scarcer in a lab than processor time. The API
 #: server, which allocates most, is instead given a limit near which it collects more often (runtime, Go).
-_FRUGAL = [{"name": "GOGC", "value": "50"}]
+_FRUGAL = [{"name": "GOGC", "value": "25"}]
 
 #: A component exports its spans when it has 512, or after this time (opentelemetry.io/docs/specs/otel/configuration/
 #: sdk-environment-variables, "Batch Span Processor"; five seconds by default), and drops what its queue cannot hold.
@@ -184,7 +184,7 @@ def _api_server() -> dict[str, Any]:
     ]
     return {
         "extraArgs": _arguments(arguments),
-        "extraEnvs": _arguments({"GOMEMLIMIT": "170MiB", **_PROMPT_SPANS}),
+        "extraEnvs": _arguments({"GOMEMLIMIT": "165MiB", **_PROMPT_SPANS}),
         "extraVolumes": volumes,
         "certSANs": ["127.0.0.1", "localhost"],
     }
@@ -211,6 +211,9 @@ def _etcd_arguments() -> dict[str, str]:
         "distributed-tracing-address": TRACING_ENDPOINT,
         "distributed-tracing-sampling-rate": "1000000",
         "distributed-tracing-service-name": "etcd",
+        # What it keeps in memory for members that lag behind: a lab's etcd is alone.
+        "snapshot-count": "500",
+        "snapshot-catchup-entries": "10",
     }
 
 

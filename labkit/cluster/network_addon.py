@@ -47,7 +47,7 @@ def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:
         "name": _NAME,
         "image": "labkit/network:v1",
         "command": ["python3", "-I", "-m", "labkit.cluster.network_agent"],
-        "args": ["--server", server, "--node", "$(NODE_NAME)"],
+        "args": [server, "$(NODE_NAME)"],
         "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
         "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}},
         "volumeMounts": [{"name": "cni", "mountPath": "/etc/cni/net.d"}],

@@ -7,16 +7,19 @@ the standard library, because it runs on every node and memory is short.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import ssl
 import subprocess
+import sys
 import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # as typing's, which takes half a megabyte of memory
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CONFIG = Path("/etc/cni/net.d/10-labkit.conflist")
@@ -149,12 +152,9 @@ def _ip(*arguments: str) -> None:
 
 
 def main() -> None:
-    """Run the agent: ``--server URL --node NAME``."""
-    parser = argparse.ArgumentParser(description="labkit's pod network on one node")
-    parser.add_argument("--server", required=True, help="the API server's URL")
-    parser.add_argument("--node", required=True, help="this node's name")
-    options = parser.parse_args()
-    Agent(options.server, options.node).run()
+    """Run the agent; its arguments are the API server's URL and this node's name."""
+    server, node_name = sys.argv[1:]
+    Agent(server, node_name).run()
 
 
 if __name__ == "__main__":

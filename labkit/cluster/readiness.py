@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,41 @@ def wait_until_ready(
     ClusterError
         It took too long; the message says what is lacking.
     """
+    _wait(kubeconfig, lambda api: pending(api, spec, list(nodes), since=since), phase, timeout)
+
+
+def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, timeout: float = _TIMEOUT) -> None:
+    """Wait until a node is Ready, whether or not the system's pods on it run already.
+
+    Parameters
+    ----------
+    kubeconfig : Path
+        The administrator's.
+    name : str
+        The node's.
+    phase : Phase
+        Shows what is awaited.
+    timeout : float
+        Seconds.
+
+    Raises
+    ------
+    ClusterError
+        It took too long.
+    """
+
+    def lacking(api: ApiServer) -> list[str]:
+        node = api.get(f"/api/v1/nodes/{name}")
+        return [] if node is not None and node_ready(node) else [f"node {name}"]
+
+    _wait(kubeconfig, lacking, phase, timeout)
+
+
+def _wait(kubeconfig: Path, lacking: Callable[[ApiServer], list[str]], phase: Phase, timeout: float) -> None:
     api = ApiServer.from_kubeconfig(kubeconfig)
     deadline = time.monotonic() + timeout
     told: list[str] = []
-    while missing := pending(api, spec, list(nodes), since=since):
+    while missing := lacking(api):
         if missing != told:
             told = missing
             phase.advance("waiting for " + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))

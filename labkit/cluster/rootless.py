@@ -137,7 +137,7 @@ class RootlessCluster:
         remove(self.folder)
 
     def add_node(self, name: str, progress: Progress) -> None:
-        """Add a worker by `kubeadm join` with a token of its own; wait until it is Ready."""
+        """Add a worker by `kubeadm join` with a token of its own; wait until it and the system's pods on it are Ready."""
         check_name(name)
         if name in self.spec.node_names:
             raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
@@ -152,7 +152,10 @@ class RootlessCluster:
             create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
             run(self.node_command(spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
         self._join(name, token, progress)
-        with progress.phase(f"{name} Ready") as phase:
+        if spec.network:
+            with progress.phase(f"{name} Ready") as phase:
+                readiness.wait_for_node(self.kubeconfig, name, phase=phase)
+        with progress.phase(f"system pods of {name}") as phase:
             readiness.wait_until_ready(self.kubeconfig, spec, spec.node_names, since=0, phase=phase)
 
     def node_address(self, node: str) -> ipaddress.IPv4Address:

@@ -24,7 +24,7 @@ keep_running() { # NAME COMMAND...
 run_kubelet() ( # in a shell of its own, which exec replaces
     # Written by `kubeadm init` and `kubeadm join`; kubelet's own unit file for systemd reads the same one.
     . /var/lib/kubelet/kubeadm-flags.env
-    export GOGC=50 # memory is scarcer in a lab than processor time
+    export GOGC=25 # memory is scarcer in a lab than processor time
     export OTEL_BSP_SCHEDULE_DELAY=500 OTEL_BSP_MAX_QUEUE_SIZE=8192 # as in labkit/cluster/kubeadm.py
     # shellcheck disable=SC2086  # the flags are words
     exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \

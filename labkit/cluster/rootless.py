@@ -137,7 +137,7 @@ class RootlessCluster:
         remove(self.folder)
 
     def add_node(self, name: str, progress: Progress) -> None:
-        """Add a worker by `kubeadm join` with a token of its own; wait until it and the system's pods on it are Ready."""
+        """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
         check_name(name)
         if name in self.spec.node_names:
             raise UsageError(f"There is a node {name!r} already", fix="labkit node list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import yaml
 
+from labkit.cluster.documents import dump_all
 from labkit.cluster.kubeadm import CONFIG
 
 #: Prints what `kubeadm init` would apply; it needs no API server.
@@ -28,4 +29,4 @@ def with_quick_probe(manifest: str) -> str:
         if document["kind"] == "Deployment":
             for container in document["spec"]["template"]["spec"]["containers"]:
                 container["readinessProbe"]["periodSeconds"] = 1
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return dump_all(documents)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from labkit.cluster.documents import dump, dump_all
 from labkit.cluster.spec import LabSpec
 from labkit.node.network import GATEWAY, node_address
 from labkit.node.node import CRI_SOCKET
@@ -98,7 +97,7 @@ def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) ->
             }
         },
     }
-    return yaml.safe_dump_all([init, cluster, _kubelet(user_namespace=user_namespace), _kube_proxy()], sort_keys=False)
+    return dump_all([init, cluster, _kubelet(user_namespace=user_namespace), _kube_proxy()])
 
 
 def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:
@@ -127,7 +126,7 @@ def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:
         },
         "nodeRegistration": _registration(spec, index),
     }
-    return yaml.safe_dump(join, sort_keys=False)
+    return dump(join)
 
 
 def files() -> dict[str, str]:
@@ -143,8 +142,8 @@ def files() -> dict[str, str]:
     }
     return {
         f"{EVIDENCE_FOLDER}/audit-policy.yaml": _AUDIT_POLICY.read_text(),
-        f"{EVIDENCE_FOLDER}/tracing.yaml": yaml.safe_dump(tracing, sort_keys=False),
-        **{f"{_PATCHES}/{name}+strategic.yaml": yaml.safe_dump(_patient(name)) for name in STATIC_PODS},
+        f"{EVIDENCE_FOLDER}/tracing.yaml": dump(tracing),
+        **{f"{_PATCHES}/{name}+strategic.yaml": dump(_patient(name)) for name in STATIC_PODS},
     }
 
 

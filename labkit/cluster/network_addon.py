@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from labkit.cluster.documents import dump_all
 from labkit.cluster.kubeadm import API_PORT
 from labkit.cluster.spec import LabSpec
 
@@ -38,7 +37,7 @@ def manifest(spec: LabSpec) -> str:
         },
         {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": _daemon_set_spec(spec)},
     ]
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return dump_all(documents)
 
 
 def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:

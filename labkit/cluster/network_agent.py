@@ -122,7 +122,6 @@ class Agent:
             draft = _CONFIG.with_suffix(".draft")
             draft.write_text(json.dumps(cni_config(own), indent=2))
             draft.rename(_CONFIG)
-            _refuse_what_leads_nowhere(own)
             self._pod_range = own
             print(f"pods of {self._node_name} get addresses of {own}", flush=True)
         wanted = routes(self._nodes, self._node_name)
@@ -132,18 +131,6 @@ class Agent:
             if self._routes.get(pod_range) != gateway:
                 _ip("route", "replace", pod_range, "via", gateway)
         self._routes = wanted
-
-
-def _refuse_what_leads_nowhere(pod_range: str) -> None:
-    """Have the node itself answer a pod whose packet only the default route would take.
-
-    Whoever is behind the default route cannot answer a pod, for want of a route back to it. A connection to a
-    Service for which kube-proxy has no rules yet would then wait for as long as its client does: half a minute in the
-    case of CoreDNS.
-    """
-    for priority, *rule in (("1000", "lookup", "main", "suppress_prefixlength", "0"), ("1001", "unreachable")):
-        subprocess.run(["ip", "rule", "del", "priority", priority], check=False, stderr=subprocess.DEVNULL)
-        _ip("rule", "add", "from", pod_range, "priority", priority, *rule)
 
 
 def _ip(*arguments: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from labkit.cluster import bootstrap, coredns, kubeadm, network_addon, readiness
+from labkit.cluster.documents import dump
 from labkit.cluster.forwards import Forwards, Target
 from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
 from labkit.cluster.state import LabFolder
@@ -226,7 +227,7 @@ class RootlessCluster:
     def _boot(self, names: Iterable[str], *, api_port: int = 0) -> None:
         """Start the sandbox, the network, the way to the API server, and the nodes."""
         self._sandbox = outer.start(self.folder.path)
-        network.create_bridge(self._sandbox)
+        network.create_bridge(self._sandbox, self.spec.pod_cidr)
         spans, log = self.folder.spans, self.folder.logs / "receiver.log"
         receiver = receive.start(self._sandbox, spans, kubeadm.TRACING_ENDPOINT, log=log)
         api = Target(str(self._control_plane.address), kubeadm.API_PORT, None)
@@ -308,7 +309,7 @@ class RootlessCluster:
         config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._forwards.port(_API)}"
         draft = self.kubeconfig.with_suffix(".draft")
         draft.touch(mode=0o600)
-        draft.write_text(yaml.safe_dump(config))
+        draft.write_text(dump(config))
         draft.rename(self.kubeconfig)
 
     @contextmanager

@@ -20,17 +20,26 @@ def node_address(index: int) -> ipaddress.IPv4Address:
     return SUBNET[10 + index]
 
 
-def create_bridge(outer: OuterSandbox) -> None:
+def create_bridge(outer: OuterSandbox, pod_range: str) -> None:
     """Make the bridge, with the gateway's address.
 
-    The gateway leads nowhere and says so to the nodes: a connection to an address outside, or to a Service before
-    kube-proxy has its rules, is refused at once instead of after the minutes that TCP would wait.
+    The gateway leads nowhere and says so to nodes and pods: a connection to an address outside, or to a Service before
+    kube-proxy has its rules, is refused at once instead of after the minutes that TCP would wait. It finds a pod
+    by asking on the bridge, and the pod's node answers for it (proxy ARP, RFC 1027).
+
+    Parameters
+    ----------
+    outer : OuterSandbox
+        The lab.
+    pod_range : str
+        The addresses of all pods, ``"192.168.0.0/16"``.
     """
     batch = [
         "link set lo up",
         f"link add {_BRIDGE} type bridge",
         f"addr add {GATEWAY}/{SUBNET.prefixlen} dev {_BRIDGE}",
         f"link set {_BRIDGE} up",
+        f"route add {pod_range} dev {_BRIDGE}",
     ]
     run(outer.command(["ip", "-batch", "-"]), what="make the lab's bridge", stdin="\n".join(batch))
     settings = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"
@@ -64,6 +73,8 @@ def connect_node(outer: OuterSandbox, namespace: Path, index: int) -> None:
             echo 1 >/proc/sys/net/ipv4/ip_forward
             # Every refusal is told: CoreDNS asks this node for names outside the cluster, and would wait for an answer.
             echo 0 >/proc/sys/net/ipv4/icmp_ratelimit
+            echo 1 >/proc/sys/net/ipv4/conf/eth0/proxy_arp
+            echo 0 >/proc/sys/net/ipv4/neigh/eth0/proxy_delay
         '
     """
     run(outer.command(["sh", "-c", script, "sh", namespace]), what=f"link node {index} to the lab's network")

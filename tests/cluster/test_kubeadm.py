@@ -30,6 +30,11 @@ def test_kubeadm_itself_finds_the_join_document_valid(tmp_path: Path) -> None:
     _validate(kubeadm.join_document(LabSpec(), 1, TOKEN, "sha256:" + "0" * 64), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["n", "y", "no", "null", "1", "1e3", "0o7", "on"])
+def test_names_that_could_be_something_else_stay_names(name: str, tmp_path: Path) -> None:
+    _validate(kubeadm.init_documents(LabSpec(name=name, node_names=(name,)), TOKEN), tmp_path)
+
+
 def test_kubeadm_refuses_a_broken_document(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         _validate(kubeadm.init_documents(LabSpec(), TOKEN).replace("serviceSubnet", "serviceSubnets"), tmp_path)

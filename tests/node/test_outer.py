@@ -88,7 +88,7 @@ def test_user_namespaces_are_told_apart_from_other_failures(tmp_path: Path) -> N
 
 
 def test_a_port_of_the_host_leads_inside(sandbox: OuterSandbox, tmp_path: Path) -> None:
-    network.create_bridge(sandbox)
+    network.create_bridge(sandbox, "192.168.0.0/16")
     (tmp_path / "index.html").write_text("from inside")
     script = f"cd {tmp_path} && setsid busybox httpd -f -p {network.GATEWAY}:8080 >/dev/null 2>&1 &"
     run(sandbox.command(["sh", "-c", script]), what="serve")

@@ -29,7 +29,7 @@ METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[OuterSandbox]:
     started = outer.start(tmp_path)
-    network.create_bridge(started)
+    network.create_bridge(started, "192.168.0.0/16")
     yield started
     started.kill()
 

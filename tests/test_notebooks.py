@@ -27,7 +27,8 @@ def test_cells_that_are_compared_exist_and_hold_output(notebook: Path) -> None:
 @pytest.mark.cluster
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-W", "default", str(notebook)]
+    options = ["--nbval-lax", "--nbval-cell-timeout=90", "-p", "no:cacheprovider", "-W", "default"]
+    command = [sys.executable, "-m", "pytest", *options, str(notebook)]
     environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout[-4000:]

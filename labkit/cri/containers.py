@@ -23,7 +23,7 @@ from labkit.cri.config import Config
 from labkit.cri.errors import NotFoundError, StateError
 from labkit.cri.images import Image
 from labkit.cri.logs import LogFile, LogPump
-from labkit.cri.processes import Identity
+from labkit.cri.processes import Identity, MountNamespace
 from labkit.cri.sandboxes import Sandbox
 from labkit.cri.state import Folder
 
@@ -43,7 +43,7 @@ class ContainerRecord:
     monitor, init, main : Identity or None
         Bubblewrap's outer process; the sandbox's first process; the container's own program.
     mounts : str
-        Name of its mount namespace, by which its processes are found.
+        Name of its mount namespace, by which its processes are found; it means this one only while it is held.
     keep : int or None
         The descriptor that `init` holds for the runtime.
     """
@@ -87,6 +87,7 @@ class Container:
     handle: subprocess.Popen[bytes] | None = None
     streams: streams.Streams | None = None
     pump: LogPump | None = None
+    mounts: MountNamespace | None = None
     exited: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -282,6 +283,9 @@ class Containers:
         if container.pump:
             container.pump.finish()
         self._close_input(container)
+        if container.mounts:
+            container.mounts.close()
+            container.mounts = None
         record.state, record.finished_at, record.exit_code = api.CONTAINER_EXITED, time.time_ns(), code
         record.reason = "Completed" if code == 0 else "Error"
         self._save(container)
@@ -298,7 +302,7 @@ class Containers:
         """Return a container's processes, init first: its end ends all in its pid namespace."""
         record = container.record
         found = [record.init] if record.init and record.init.alive() else []
-        return found + (processes.members(record.mounts) if record.mounts else [])
+        return found + (container.mounts.members() if container.mounts else [])
 
     async def stop(self, container: Container, grace: float) -> None:
         """Ask a container's program to end, and end it after `grace` seconds; again is no error."""
@@ -341,6 +345,8 @@ class Containers:
         alive = record.monitor is not None and record.monitor.alive()
         if not record.init:  # the runtime ended just after it had started bubblewrap
             self._identify(container, None)
+        elif record.mounts:
+            container.mounts = MountNamespace.named(record.mounts)
         record.state, record.started_at = api.CONTAINER_RUNNING, record.started_at or time.time_ns()
         if alive and record.init:
             with contextlib.suppress(OSError):  # it has just ended
@@ -357,7 +363,8 @@ class Containers:
         record.init = launch.first(container.folder, record.monitor) if record.monitor else None
         if record.init:
             record.main = main or launch.main_of(record.init, init=record.has_init)
-            record.mounts = processes.namespace(record.init.pid, "mnt") or ""
+            container.mounts = MountNamespace.of(record.init)
+            record.mounts = container.mounts.name if container.mounts else ""
 
     def _user(self, config: api.ContainerConfig, pod: str) -> User:
         """Return who a container runs as; where that is not who it asks for, say so once for a pod."""

@@ -146,12 +146,58 @@ def namespace(pid: int, kind: str) -> str | None:
         return None
 
 
-def members(mount_namespace: str) -> list[Identity]:
-    """Return every process in a mount namespace: for a container, all that runs in it (never the runtime's own)."""
-    if mount_namespace == namespace(os.getpid(), "mnt"):
-        return []
-    found = (Identity.of(pid) for pid in pids() if namespace(pid, "mnt") == mount_namespace)
-    return [process for process in found if process]
+class MountNamespace:
+    """A mount namespace that is held open: so long, its number is no other's; afterwards the kernel gives it out again.
+
+    Parameters
+    ----------
+    pid : int
+        A process that lives in it.
+
+    Raises
+    ------
+    OSError
+        If the process has ended.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._descriptor = os.open(f"{_PROC}/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self.name = f"mnt:[{os.fstat(self._descriptor).st_ino}]"
+
+    @classmethod
+    def of(cls, process: Identity) -> MountNamespace | None:
+        """Hold a process's mount namespace; None if it has ended."""
+        try:
+            held = cls(process.pid)
+        except OSError:
+            return None
+        if process.alive():
+            return held
+        held.close()
+        return None
+
+    @classmethod
+    def named(cls, name: str) -> MountNamespace | None:
+        """Hold the mount namespace of a name; None if nobody lives in it."""
+        for pid in pids():
+            process = Identity.of(pid) if namespace(pid, "mnt") == name else None
+            held = cls.of(process) if process else None
+            if held and held.name == name:
+                return held
+            if held:
+                held.close()
+        return None
+
+    def members(self) -> list[Identity]:
+        """Return every process in it: for a container, all that runs in it (never the runtime's own)."""
+        if self.name == namespace(os.getpid(), "mnt"):
+            return []
+        found = (Identity.of(pid) for pid in pids() if namespace(pid, "mnt") == self.name)
+        return [process for process in found if process]
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self._descriptor)
 
 
 def executable(pid: int) -> str | None:

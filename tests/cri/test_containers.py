@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -32,6 +33,23 @@ def test_exit_codes(pod: Pod, script: str, code: int, reason: str) -> None:
     status = pod.shell(script).wait()
     assert (status.exit_code, status.reason) == (code, reason)
     assert status.created_at <= status.started_at <= status.finished_at
+
+
+def _exit_code(pod: Pod, name: str) -> int:
+    container = pod.create(name=name, command=["true"])
+    container.start()
+    return int(container.wait().exit_code)
+
+
+def test_the_end_of_one_container_is_the_end_of_no_other(pod: Pod) -> None:
+    """While containers end, others begin: the kernel gives a namespace's number to the next at once."""
+
+    def several(name: str) -> list[int]:
+        return [_exit_code(pod, f"{name}-{n}") for n in range(15)]
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = [code for each in pool.map(several, "abcdefgh") for code in each]
+    assert codes == [0] * 120
 
 
 def test_a_container_is_created_then_running_then_exited(pod: Pod) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from labkit.cri import processes
-from labkit.cri.processes import Identity
+from labkit.cri.processes import Identity, MountNamespace
 
 
 @pytest.fixture
@@ -73,9 +73,39 @@ def test_descendants_are_found_through_new_sessions() -> None:
 
 
 def test_the_runtimes_own_mount_namespace_is_never_a_container() -> None:
-    own = processes.namespace(os.getpid(), "mnt")
-    assert own
-    assert processes.members(own) == []
+    own = MountNamespace(os.getpid())
+    assert own.name == processes.namespace(os.getpid(), "mnt")
+    assert own.members() == []
+    own.close()
+
+
+def test_a_mount_namespace_that_is_held_gives_its_number_to_no_other() -> None:
+    def one() -> str:
+        with subprocess.Popen(["unshare", "--user", "--mount", "cat"], stdin=subprocess.PIPE) as process:
+            own = processes.namespace(os.getpid(), "mnt")
+            while (name := processes.namespace(process.pid, "mnt")) == own:
+                time.sleep(0.001)
+            identity = processes.Identity.of(process.pid)
+            assert identity
+            namespace = MountNamespace.of(identity)
+            assert namespace
+            assert namespace.name == name
+            assert identity in namespace.members()
+            found = MountNamespace.named(namespace.name)
+            assert found
+            assert found.name == namespace.name
+            found.close()
+            process.kill()
+        assert namespace.members() == []
+        assert MountNamespace.of(identity) is None
+        held.append(namespace)
+        return namespace.name
+
+    held: list[MountNamespace] = []
+    names = [one() for _ in range(20)]
+    assert len(set(names)) == 20
+    for namespace in held:
+        namespace.close()
 
 
 def test_a_program_that_takes_too_long_is_ended() -> None:

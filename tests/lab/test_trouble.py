@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -114,36 +115,46 @@ def test_down_with_nothing_there() -> None:
     assert labkit.down("nothing-there") is False
 
 
-def test_the_kernel_that_made_a_lab_is_killed_and_the_lab_is_found() -> None:
+@pytest.fixture(scope="module")
+def second() -> Iterator[Lab]:
+    """One more lab, made by a kernel that is gone; the tests that use it go through its life in their order."""
     program = """
 import labkit, os, signal
 from labkit.progress import Progress
-labkit.up("orphan", workers=0, progress=Progress())
+labkit.up("second", workers=1, progress=Progress())
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
-    (listing,) = json.loads(_labkit("status", "--name", "orphan", "--json").stdout)
+    yield labkit.attach("second")
+    labkit.down("second")
+
+
+def test_the_kernel_that_made_a_lab_is_killed_and_the_lab_is_found(second: Lab) -> None:
+    (listing,) = json.loads(_labkit("status", "--name", second.name, "--json").stdout)
     assert listing["state"] == "running"
-    with labkit.up("orphan", progress=Progress()) as lab:
-        assert lab.nodes[0].running
+    assert labkit.up(second.name, progress=Progress()).nodes[0].running
 
 
-def test_a_machine_restart_is_recognised_and_up_brings_the_lab_back() -> None:
-    lab = labkit.up("restart", workers=0, progress=Progress())
-    try:
-        lab.kubectl("create configmap kept --from-literal=a=b")
-        for process in psutil.process_iter():  # what a restart does to a lab: all its processes are gone at once
-            if any(str(lab.cluster.folder.path) in word for word in _cmdline(process)):
-                process.kill()
-        traces.eventually(lambda: not traces.processes(lab.cluster.folder.path))
-        assert labkit.attach("restart").status().state == "stopped"
-        with pytest.raises(ClusterError, match="does not run"):
-            labkit.attach("restart").nodes[0].exec("true")
-        again = labkit.up("restart", progress=Progress())
-        assert again.kubectl("get configmap kept -o jsonpath={.data.a}") == "b"
-    finally:
-        labkit.down("restart")
+def test_two_labs_side_by_side_know_nothing_of_each_other(lab: Lab, second: Lab) -> None:
+    second.kubectl("create namespace only-here")
+    assert "only-here" not in lab.kubectl("get namespaces")
+    assert {lab.name, second.name} <= set(labkit.lab_names())
+    assert second.kubectl("get nodes --no-headers").count(" Ready ") == 2
+    assert lab.kubectl("get nodes --no-headers").count(" Ready ") == len(lab.nodes)
+
+
+def test_a_machine_restart_is_recognised_and_up_brings_the_lab_back(second: Lab) -> None:
+    second.kubectl("create configmap kept --from-literal=a=b")
+    for process in psutil.process_iter():  # what a restart does to a lab: all its processes are gone at once
+        if any(str(second.cluster.folder.path) in word for word in _cmdline(process)):
+            process.kill()
+    traces.eventually(lambda: not traces.processes(second.cluster.folder.path))
+    assert labkit.attach(second.name).status().state == "stopped"
+    with pytest.raises(ClusterError, match="does not run"):
+        labkit.attach(second.name).nodes[0].exec("true")
+    again = labkit.up(second.name, progress=Progress())
+    assert again.kubectl("get configmap kept -o jsonpath={.data.a}") == "b"
 
 
 def _cmdline(process: psutil.Process) -> list[str]:
@@ -153,17 +164,8 @@ def _cmdline(process: psutil.Process) -> list[str]:
         return []
 
 
-def test_two_labs_side_by_side_know_nothing_of_each_other(lab: Lab) -> None:
-    with labkit.up("beside", workers=0, progress=Progress()) as other:
-        other.kubectl("create namespace only-here")
-        assert "only-here" not in lab.kubectl("get namespaces")
-        assert {name for name in labkit.lab_names() if name in {"beside", lab.name}} == {"beside", lab.name}
-        assert other.kubectl("get nodes --no-headers").split()[0] == "master"
-    assert lab.kubectl("get nodes --no-headers").count("Ready") == len(lab.nodes)
-
-
-def test_after_down_nothing_is_left() -> None:
-    lab = labkit.up("gone", workers=1, progress=Progress())
+def test_after_down_nothing_is_left(second: Lab) -> None:
+    lab = labkit.attach(second.name)
     folder = lab.cluster.folder.path
     url = lab.open("svc/kubernetes", port=443)
     assert url.startswith("http://127.0.0.1:")

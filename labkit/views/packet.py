@@ -45,7 +45,9 @@ _MEANINGS = (
     (re.compile(r"--set-xmark 0x4000/0x0|mark \^ 0x0*4000"), "the mark has done its work"),
     (re.compile(r"-j KUBE-MARK-MASQ|jump mark-for-masquerade"), "the pod must answer by way of this node"),
     (re.compile(r"! --mark 0x4000/0x4000|0x0*4000 == 0x0+ return"), "not marked: the source stays"),
-    (re.compile(r"-j KUBE-S(VC|EP|VL|XLB)-|vmap @service-ips"), "this is a Service's address"),
+    (re.compile(r"-j KUBE-(SVC|SVL|EXT)-|vmap @service-(ips|nodeports)"), "this is a Service's address"),
+    (re.compile(r"-j KUBE-NODEPORTS"), "an address of this node: is it a NodePort?"),
+    (re.compile(r"vmap @no-endpoint-"), "a Service without endpoints"),
 )
 
 
@@ -64,9 +66,10 @@ def to_text(path: PacketPath) -> str:
         indent = "  " * (first.depth + 1)
         lines.append(f"{indent}{first.family} {first.table} {first.chain}")
         for step in visit:
-            lines.append(f"{indent}  {step.rule}: {step.verdict}")
+            lines.append(f"{indent}  {step.rule}")
+            lines.append(f"{indent}    -> {step.verdict}")
             if step.translation:
-                lines.append(f"{indent}  *** {_translation(step)} ***")
+                lines.append(f"{indent}    *** {_translation(step)} ***")
     return "\n".join([*lines, _end(path)])
 
 
@@ -115,14 +118,16 @@ def to_svg(path: PacketPath, *, prefix: str = "labkit-packet") -> str:
 
 def scene(path: PacketPath) -> Scene:
     """Return the picture as shapes."""
-    request = path.request
+    request, room = path.request, WIDTH - 2 * _MARGIN
     y = _MARGIN + LARGE
-    heading = [Text("title", _MARGIN, y, fit(_title(path), WIDTH - 2 * _MARGIN, LARGE, bold=True), LARGE, bold=True)]
-    y += _LEADING + 4
-    said = (
-        f"kube-proxy on {path.node}, {path.mode} mode. Later packets of the connection skip nat: conntrack remembers."
+    said = f"kube-proxy on {path.node}, {path.mode} mode."
+    if path.endpoint is not None:
+        said += " Later packets of the connection skip nat: conntrack remembers."
+    heading = (
+        Text("title", _MARGIN, y, fit(_title(path), room, LARGE, bold=True), LARGE, bold=True),
+        Text("quiet", _MARGIN, y + _LEADING + 4, fit(said, room, MEDIUM), MEDIUM),
     )
-    heading.append(Text("quiet", _MARGIN, y, fit(said, WIDTH - 2 * _MARGIN, MEDIUM), MEDIUM))
+    y += _LEADING + 4
     boxes = [_ending(_MARGIN, y + _GAP, request.client, f"{request.source} → {request.destination}", "client")]
     visits = list(_visits(path.steps))
     for visit, following in itertools.zip_longest(visits, visits[1:]):
@@ -132,7 +137,7 @@ def scene(path: PacketPath) -> Scene:
     height = boxes[-1].bottom + _MARGIN
     groups = [
         Group("page", (Rect("paper", 0, 0, WIDTH, height, 0),)),
-        Group("caption", tuple(heading)),
+        Group("caption", heading),
         *_way(boxes),
         *(group for box in boxes for group in box.groups),
     ]
@@ -159,7 +164,7 @@ def _chain(visit: Sequence[Step], top: float) -> _Box:
     y, texts = _name(visit[0], left, top)
     bars: list[Group] = []
     for step in visit:
-        y, lines, bar = _rule(step, left, y + 2)
+        y, lines, bar = _rule(step, left, y + 4)
         texts += lines
         bars += bar
     box = Rect("box", left, top, WIDTH - _MARGIN - left, y + _PADDING + 2 - top)
@@ -174,11 +179,11 @@ def _passed(visit: Sequence[Step], top: float) -> _Box:
     y, texts = _name(visit[0], _MARGIN, top)
     start = _MARGIN + 2 * _PADDING + width(f"{visit[0].table} {visit[0].chain}", MEDIUM, bold=True)
     tried = ", ".join(step.verdict.split()[1] for step in visit if " " in step.verdict)
-    said = f"no rule matched in {tried}" if tried else "passed"
+    said = f"no rule matched in {tried}" if tried else "no rule decided"
     room = WIDTH - _MARGIN - width(_moment(visit[0]), SMALL) - 3 * _PADDING - start
     texts.append(Text("quiet", start, y, fit(said, room, SMALL), SMALL))
-    box = Rect("frame", _MARGIN, top, WIDTH - 2 * _MARGIN, y + _PADDING + 2 - top)
-    group = Group("frame", (box, *texts), "ink", _data(visit[0]), title=visit[0].chain)
+    box = Rect("fold", _MARGIN, top, WIDTH - 2 * _MARGIN, y + _PADDING + 2 - top)
+    group = Group("passed", (box, *texts), "ink", _data(visit[0]), title=visit[0].chain)
     return _Box(_MARGIN, top, top + box.height, top, (group,), "")
 
 
@@ -201,7 +206,7 @@ def _rule(step: Step, left: float, y: float) -> tuple[float, list[Shape], list[G
     """Return where a rule ends, its lines, and the bar of what it rewrote or of its refusal."""
     x, room = left + _PADDING + _ANCHOR, WIDTH - _MARGIN - left - 3 * _PADDING - _ANCHOR
     shapes: list[Shape] = []
-    for line in _lines(step.rule, room):
+    for line in _lines(step.rule, room) if step.rule != step.verdict else ():
         y += _LEADING
         shapes.append(Text("quiet", x, y, line, SMALL))
     y += _LEADING
@@ -215,7 +220,14 @@ def _rule(step: Step, left: float, y: float) -> tuple[float, list[Shape], list[G
     said = _translation(step) if step.translation else f"{step.verdict}: {_STOPS[step.verdict]}"
     paint = "deployment" if step.translation == "DNAT" else "client" if step.translation else "etcd"
     bar = Rect("bar", x, y - _LEADING + GRID, room, _BAR)
-    text = Text("number", x + GRID, bar.y + _BAR / 2 + BASELINE * MEDIUM, said, MEDIUM, bold=True)
+    text = Text(
+        "number",
+        x + GRID,
+        bar.y + _BAR / 2 + BASELINE * MEDIUM,
+        fit(said, room - 2 * GRID, MEDIUM, bold=True),
+        MEDIUM,
+        bold=True,
+    )
     data = {"translation": step.translation} if step.translation else {"verdict": step.verdict}
     return bar.y + _BAR, shapes, [Group("translation", (bar, text), paint, data, "now")]
 
@@ -259,12 +271,8 @@ def _arrow(first: _Box, second: _Box, paint: str) -> Group:
         middle = (first.bottom + y) / 2 - 2
         points = (start, (start[0], middle), (x, middle), (x, y))
         head = ((x, y), (x - _HEAD, y - _HEAD), (x + _HEAD, y - _HEAD))
-    return Group(
-        "way",
-        (Path("line", (points,)), Path("head", (head,), closed=True)),
-        paint,
-        state="" if paint == "ink" else "now",
-    )
+    shapes = (Path("line", (points,)), Path("head", (head,), closed=True))
+    return Group("way", shapes, paint, state="" if paint == "ink" else "now")
 
 
 def _visits(steps: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
@@ -310,7 +318,7 @@ def _lines(text: str, room: float) -> list[str]:
 
 
 def _title(path: PacketPath) -> str:
-    return f"A packet from {path.request.client} to svc {path.request.service}: {path.result}"
+    return f"A packet to Service {path.request.service}: {path.result}"
 
 
 def _end(path: PacketPath) -> str:

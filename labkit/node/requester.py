@@ -20,7 +20,11 @@ from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000  # setns(2)
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
-_ERRORS = {errno.ECONNREFUSED: "connection refused", errno.EHOSTUNREACH: "no route to the host"}
+_ERRORS = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "network is unreachable",
+}
 
 
 def enter(address: str) -> None:

@@ -1,8 +1,8 @@
 """The program that sends one TCP request from a node or from a pod's network, when it is told to.
 
 It prints its port as soon as it has one, so that whoever started it can watch for the request; a line on standard input
-lets it go on, and the end of standard input ends it. Then it prints what came back, as JSON: ``source`` (address),
-``status`` (of the HTTP answer, or null) and ``error``. It imports as little as it can: somebody waits for it.
+lets it go on, and the end of standard input ends it. Then it prints what came back, as JSON: ``status`` (of the
+HTTP answer, or null) and ``error``. It imports as little as it can: somebody waits for it.
 
 Source: setns(2); proc(5), /proc/PID/net is the network of that process's namespace.
 """
@@ -53,7 +53,7 @@ def enter(address: str) -> None:
 
 def request(connection: socket.socket, address: str, port: int) -> dict[str, object]:
     """Connect, ask for ``/`` by HTTP, and return what came back."""
-    source, status, error = "", None, ""
+    status, error = None, ""
     try:
         connection.connect((address, port))
     except TimeoutError:
@@ -61,10 +61,9 @@ def request(connection: socket.socket, address: str, port: int) -> dict[str, obj
     except OSError as failure:
         error = _ERRORS.get(failure.errno or 0) or os.strerror(failure.errno or 0)
     else:
-        source = connection.getsockname()[0]
         match = _STATUS.match(_get(connection, address))
         status = int(match[1]) if match else None
-    return {"source": source, "status": status, "error": error}
+    return {"status": status, "error": error}
 
 
 def _get(connection: socket.socket, address: str) -> bytes:

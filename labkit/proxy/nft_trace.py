@@ -28,6 +28,7 @@ _PACKET = re.compile(
     r".*tcp sport (?P<sport>\d+) tcp dport (?P<dport>\d+)"
 )
 _MARK = re.compile(r"meta mark set (?:meta )?mark (?P<operator>or|xor|\||\^) (?P<bits>0x[0-9a-f]+)")
+_END = re.compile(rf" {TABLE} (?:input|postrouting) policy |\(verdict drop\)| policy drop\b")
 _COUNTER = re.compile(r"\bcounter packets \d+ bytes \d+\b")
 _HANDLE = re.compile(r" # handle (\d+)$")
 _TRANSLATIONS: tuple[tuple[str, Translation], ...] = (("dnat", "DNAT"), ("snat", "SNAT"), ("masquerade", "masquerade"))
@@ -52,6 +53,11 @@ def parse(text: str, rules: Mapping[Rule, str] | None = None) -> tuple[Step, ...
         if match is not None:
             reader.read(match["id"], match["where"], match["kind"], match["text"])
     return tuple(reader.steps)
+
+
+def complete(text: str) -> bool:
+    """Return whether a trace tells of the packet's end on the node: the last hooks, or a rule that stopped it."""
+    return _END.search(text) is not None
 
 
 def mode(steps: Iterable[Step]) -> Mode | None:

@@ -31,7 +31,8 @@ from labkit.proxy.packet import Address, PacketPath, Request, outcome
 
 _PATIENCE = 1.0  # seconds for a connection, and for an answer; endpoints of a lab take milliseconds
 _READY = 5.0  # seconds for the node to be ready to trace
-_QUIET = 0.05  # seconds without a new line after which the trace is complete
+_QUIET = 0.05  # seconds without a new line after which no more are expected
+_LATE = 0.5  # seconds to wait for the packet's end, which a packet without a route does not have
 _NO_NFT = 127  # the shell's status for a program that it does not find
 
 _TABLE = f"""
@@ -40,6 +41,7 @@ delete table ip {nft_trace.TABLE}
 table ip {nft_trace.TABLE} {{
   chain prerouting {{ type filter hook prerouting priority -400; {{match}} meta nftrace set 1; }}
   chain output {{ type filter hook output priority -400; {{match}} meta nftrace set 1; }}
+  chain input {{ type filter hook input priority 300; }}
   chain postrouting {{ type filter hook postrouting priority 300; }}
 }}
 """
@@ -98,6 +100,11 @@ def trace(
         Who asks; by default the first worker.
     from_pod : str, optional
         Who asks instead: ``"NAME"`` in the Service's namespace, or ``"NAMESPACE/NAME"``.
+
+    Returns
+    -------
+    PacketPath
+        Of the connection's first packet; a request that a rule rejects or drops has one too.
 
     Raises
     ------
@@ -344,6 +351,10 @@ def _process(command: list[str], *, stdout: int | IO[str]) -> Iterator[subproces
 
 def _wait_until_quiet(log: Path) -> None:
     """Wait until nft has printed all that the kernel told it."""
-    size = -1
-    while size != (size := log.stat().st_size):
+    size, deadline = -1, time.monotonic() + _LATE
+    while size != (size := log.stat().st_size) or not (_complete(log) or time.monotonic() > deadline):
         time.sleep(_QUIET)
+
+
+def _complete(log: Path) -> bool:
+    return nft_trace.complete(log.read_text(errors="replace"))

@@ -60,7 +60,11 @@ def to_text(path: PacketPath) -> str:
         What to show.
     """
     request = path.request
-    lines = [_title(path), f"{request.client} sends {request.source} -> {request.destination}"]
+    lines = [
+        _title(path),
+        f"{request.client} sends {request.source} -> {request.destination}",
+        f"kube-proxy on {path.node}, {path.mode} mode",
+    ]
     for visit in _visits(path.steps):
         first = visit[0]
         indent = "  " * (first.depth + 1)

@@ -10,6 +10,10 @@ from labkit.proxy import nft_trace
 from labkit.proxy.packet import Address, Step, outcome
 
 DATA = Path(__file__).parent / "data"
+NAMES = (
+    *("iptables-node", "iptables-pod", "iptables-rejected", "iptables-nodeport"),
+    *("nftables-node", "nftables-pod", "nftables-rejected"),
+)
 SERVICE = Address("10.96.109.226", 8080)
 
 
@@ -108,13 +112,13 @@ def test_a_packet_that_comes_in_again_by_the_loopback_device_is_still_the_same()
 def test_a_packet_that_is_sent_again_is_another() -> None:
     text = (DATA / "trace-iptables-node.txt").read_text()
     again = text.replace("ip id ", "ip id 9")
-    other = again.replace("trace id 1", "trace id 2")
+    other = again.replace(text.split()[2], "0badcafe")
     assert nft_trace.parse(text + again + other) == nft_trace.parse(text)
 
 
 def test_labkits_own_table_is_no_part_of_the_path() -> None:
-    for file in DATA.glob("trace-*tables-*.txt"):
-        assert all(step.table != nft_trace.TABLE for step in nft_trace.parse(file.read_text())), file
+    for name in NAMES:
+        assert all(step.table != nft_trace.TABLE for step in read(name)), name
 
 
 def test_rules_have_the_text_that_iptables_gives_them() -> None:
@@ -134,11 +138,9 @@ def test_rules_have_the_text_that_iptables_gives_them() -> None:
 
 
 def test_a_chain_that_changed_in_between_keeps_nfts_text() -> None:
-    saved = (
-        (DATA / "trace-iptables-save.txt").read_text().replace("-A KUBE-MARK-MASQ", "-A KUBE-MARK-MASQ -j X\n-A Y", 1)
-    )
-    more = saved.replace("-A KUBE-MARK-MASQ", "-A KUBE-MARK-MASQ -j LOG\n-A KUBE-MARK-MASQ", 1)
-    rules = nft_trace.iptables_rules((DATA / "trace-iptables-nft-rules.txt").read_text(), more)
+    listing, saved = (DATA / "trace-iptables-nft-rules.txt").read_text(), (DATA / "trace-iptables-save.txt").read_text()
+    longer = saved.replace("-A KUBE-MARK-MASQ", "-A KUBE-MARK-MASQ -j X\n-A KUBE-MARK-MASQ")
+    rules = nft_trace.iptables_rules(listing, longer)
     assert ("nat", "KUBE-MARK-MASQ", 122) not in rules
     assert ("nat", "KUBE-POSTROUTING", 121) in rules
 
@@ -147,6 +149,13 @@ def test_a_chain_that_changed_in_between_keeps_nfts_text() -> None:
 def test_what_is_no_trace_has_no_steps(text: str) -> None:
     assert nft_trace.parse(text) == ()
     assert nft_trace.mode(()) is None
+
+
+def test_a_trace_is_complete_when_the_packet_left_or_was_stopped() -> None:
+    for name in NAMES:
+        text = (DATA / f"trace-{name}.txt").read_text()
+        assert nft_trace.complete(text), name
+        assert not nft_trace.complete("\n".join(text.splitlines()[:6])), name
 
 
 def test_what_became_of_a_packet() -> None:

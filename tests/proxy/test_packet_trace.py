@@ -20,18 +20,21 @@ from tests import traces
 
 pytestmark = pytest.mark.cluster
 
-SILENT = {
-    "target": "svc/kube-dns",
-    "namespace": "kube-system",
-}  # CoreDNS takes the connection, and HTTP tells it nothing
+#: CoreDNS takes a connection and says nothing to HTTP.
+SILENT = {"target": "svc/kube-dns", "namespace": "kube-system"}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _services(lab: Lab) -> Iterator[None]:
     """Two pods behind a NodePort, and Services with nothing behind them."""
+    on_master = '--overrides={"spec":{"nodeName":"master","terminationGracePeriodSeconds":0}}'
+    lab.kubectl(["run", "on-master", "--image=labkit/standin", on_master])
     lab.deploy("followed", image="labkit/standin", replicas=2)
     lab.kubectl("create service nodeport followed-port --tcp=80:8080")
     lab.kubectl("set selector service followed-port app=followed")
+    lab.kubectl("create service nodeport followed-local --tcp=80:8080")
+    lab.kubectl("set selector service followed-local app=followed")
+    lab.kubectl(["patch", "service", "followed-local", "--patch", '{"spec":{"externalTrafficPolicy":"Local"}}'])
     lab.kubectl("create service clusterip nobody --tcp=80")
     lab.kubectl("create service clusterip headless --clusterip=None")
     lab.kubectl("create service externalname elsewhere --external-name=example.org")
@@ -40,10 +43,11 @@ def _services(lab: Lab) -> Iterator[None]:
         ["patch", "service", "datagrams", "--patch", '{"spec":{"ports":[{"port":80,"protocol":"TCP","$patch":"delete"},'
          '{"name":"d","port":53,"protocol":"UDP"}]}}']
     )  # fmt: skip
+    lab.kubectl("wait pod/on-master --for=condition=Ready")
     traces.eventually(lambda: trace(lab.cluster, "svc/followed-port").outcome == "delivered")
     yield
-    lab.kubectl("delete deployment followed --cascade=foreground")
-    lab.kubectl("delete service followed followed-port nobody headless elsewhere datagrams")
+    lab.kubectl("delete deployment/followed pod/on-master --cascade=foreground")
+    lab.kubectl("delete service followed followed-port followed-local nobody headless elsewhere datagrams")
 
 
 @pytest.fixture(autouse=True)
@@ -114,11 +118,31 @@ def test_a_node_port_is_seen_on_the_node_that_is_asked(lab: Lab) -> None:
     assert any(step.translation == "masquerade" for step in path.steps)
 
 
+def test_an_endpoint_on_the_clients_own_node(lab: Lab) -> None:
+    path = trace(lab.cluster, "svc/kubernetes", from_pod="on-master")
+    assert (path.node, path.outcome, str(path.endpoint)) == ("master", "delivered", f"{lab.nodes[0].address}:6443")
+    assert chains(path)[-1] == "INPUT"
+    assert (path.endpoint_name, path.status) == ("", 400)  # it wants TLS, and says so by HTTP
+
+
 def test_a_service_without_endpoints_is_rejected(lab: Lab) -> None:
     path = trace(lab.cluster, "svc/nobody")
     assert (path.outcome, path.endpoint, path.answer) == ("rejected", None, "connection refused")
     assert path.steps[-1].verdict == "reject"
     assert "default/nobody:80 has no endpoints" in path.steps[-1].rule
+
+
+def test_a_node_port_for_local_endpoints_is_dropped_where_there_are_none(lab: Lab) -> None:
+    path = trace(lab.cluster, "svc/followed-local", node_port="master", from_node="node-01")
+    assert (path.outcome, path.endpoint, path.answer) == ("dropped", None, "no answer")
+    assert "has no local endpoints" in path.steps[-1].rule
+
+
+def test_a_pod_that_is_gone_cannot_ask(lab: Lab) -> None:
+    request = [sys.executable, "-I", "-m", "labkit.node.requester", "10.96.0.1", "443", "1", "203.0.113.9"]
+    with pytest.raises(ClusterError) as failure:
+        lab.nodes["node-01"].exec(request)
+    assert "no process has this address" in failure.value.why
 
 
 def test_who_speaks_no_http_is_reached_all_the_same(lab: Lab) -> None:

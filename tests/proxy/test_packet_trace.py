@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from labkit.proxy.packet import PacketPath
 from labkit.proxy.packet_trace import trace
 from labkit.views import packet as view
 from tests import traces
+from tests.pods.space import pod, service, workload
 
 pytestmark = pytest.mark.cluster
 
@@ -26,28 +28,28 @@ SILENT = {"target": "svc/kube-dns", "namespace": "kube-system"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _services(lab: Lab) -> Iterator[None]:
-    """Two pods behind a NodePort, and Services with nothing behind them."""
-    on_master = '--overrides={"spec":{"nodeName":"master","terminationGracePeriodSeconds":0}}'
-    lab.kubectl(["run", "on-master", "--image=labkit/standin", on_master])
-    lab.deploy("followed", image="labkit/standin", replicas=2)
-    lab.kubectl("create service nodeport followed-port --tcp=80:8080")
-    lab.kubectl("set selector service followed-port app=followed")
-    lab.kubectl("create service nodeport followed-local --tcp=80:8080")
-    lab.kubectl("set selector service followed-local app=followed")
-    lab.kubectl(["patch", "service", "followed-local", "--patch", '{"spec":{"externalTrafficPolicy":"Local"}}'])
-    lab.kubectl("create service clusterip nobody --tcp=80")
-    lab.kubectl("create service clusterip headless --clusterip=None")
-    lab.kubectl("create service externalname elsewhere --external-name=example.org")
-    lab.kubectl("create service clusterip datagrams --tcp=80")
-    lab.kubectl(
-        ["patch", "service", "datagrams", "--patch", '{"spec":{"ports":[{"port":80,"protocol":"TCP","$patch":"delete"},'
-         '{"name":"d","port":53,"protocol":"UDP"}]}}']
-    )  # fmt: skip
+    """Two pods behind Services of several kinds, a pod on the control plane, and Services with nothing behind them."""
+    web = {"name": "main", "image": "labkit/standin"}
+    datagrams = service("datagrams", "followed", 80, 80)
+    datagrams["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}]
+    made = [
+        pod("on-master", web, nodeName="master"),
+        workload("Deployment", "followed", {"replicas": 2}, web),
+        service("followed", "followed", 8080, 8080),
+        service("followed-port", "followed", 80, 8080, type="NodePort"),
+        service("followed-local", "followed", 80, 8080, type="NodePort", externalTrafficPolicy="Local"),
+        service("nobody", "nobody", 80, 8080),
+        service("headless", "followed", 8080, 8080, clusterIP="None"),
+        service("elsewhere", "followed", 80, 80, type="ExternalName", externalName="example.org"),
+        datagrams,
+    ]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+    lab.kubectl("create -f -", stdin=text)
+    lab.kubectl("rollout status deployment/followed")
     lab.kubectl("wait pod/on-master --for=condition=Ready")
     traces.eventually(lambda: trace(lab.cluster, "svc/followed-port").outcome == "delivered")
     yield
-    lab.kubectl("delete deployment/followed pod/on-master --cascade=foreground")
-    lab.kubectl("delete service followed followed-port followed-local nobody headless elsewhere datagrams")
+    lab.kubectl("delete --cascade=foreground -f -", stdin=text)
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +99,7 @@ def test_from_a_node(lab: Lab) -> None:
     assert (path.node, path.request.client, path.request.service) == ("node-01", "node node-01", "default/followed")
     assert chains(path)[0] == "OUTPUT"
     assert [step.translation for step in path.steps if step.translation] == ["DNAT", "masquerade"]
-    assert "default/followed cluster IP" in path.steps[1].rule
+    assert "default/followed:http cluster IP" in path.steps[1].rule
     assert str(path.endpoint) in view.to_svg(path)
 
 
@@ -129,7 +131,7 @@ def test_a_service_without_endpoints_is_rejected(lab: Lab) -> None:
     path = trace(lab.cluster, "svc/nobody")
     assert (path.outcome, path.endpoint, path.answer) == ("rejected", None, "connection refused")
     assert path.steps[-1].verdict == "reject"
-    assert "default/nobody:80 has no endpoints" in path.steps[-1].rule
+    assert "default/nobody:http has no endpoints" in path.steps[-1].rule
 
 
 def test_a_node_port_for_local_endpoints_is_dropped_where_there_are_none(lab: Lab) -> None:

@@ -137,8 +137,8 @@ class PacketPath:
 
     @property
     def answer(self) -> str:
-        """What the client saw: ``"HTTP 200"``, ``"connection refused"``, ``"connected"`` where nobody speaks HTTP."""
-        return self.error or ("connected" if self.status is None else f"HTTP {self.status}")
+        """What the client saw: ``"HTTP 200"``, ``"connection refused"``."""
+        return self.error or ("connected, but no HTTP answer" if self.status is None else f"HTTP {self.status}")
 
 
 def outcome(steps: tuple[Step, ...], error: str) -> Outcome:

@@ -149,7 +149,7 @@ def test_a_pod_that_is_gone_cannot_ask(lab: Lab) -> None:
 
 def test_who_speaks_no_http_is_reached_all_the_same(lab: Lab) -> None:
     path = trace(lab.cluster, **SILENT, port=53)
-    assert (path.outcome, path.status, path.answer) == ("delivered", None, "connected")
+    assert (path.outcome, path.status, path.answer) == ("delivered", None, "connected, but no HTTP answer")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""kube-proxy: its mode, its rules, and the path of a real packet."""

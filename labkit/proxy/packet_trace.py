@@ -1,0 +1,360 @@
+"""Follow one real request to a Service through a node's rules.
+
+A table of labkit's own has the kernel trace the request's first packet (nft(8), "meta nftrace"), by its destination and
+its source port alone. It stands before every other hook, and once more after the last one, to see what became of the
+packet (priorities: linux/netfilter_ipv4.h; nft(8), "Standard priority names"). Only the first packet of a connection
+passes the rules of nat: conntrack remembers what they did.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from labkit.cluster.protocol import Cluster
+from labkit.cluster.rest import ApiServer
+from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.node.process import run
+from labkit.proxy import nft_trace
+from labkit.proxy.packet import Address, PacketPath, Request, outcome
+
+_PATIENCE = 1.0  # seconds for a connection, and for an answer; endpoints of a lab take milliseconds
+_READY = 5.0  # seconds for the node to be ready to trace
+_QUIET = 0.05  # seconds without a new line after which no more are expected
+_LATE = 0.5  # seconds to wait for the packet's end, which a packet without a route does not have
+_NO_NFT = 127  # the shell's status for a program that it does not find
+
+_TABLE = f"""
+table ip {nft_trace.TABLE}
+delete table ip {nft_trace.TABLE}
+table ip {nft_trace.TABLE} {{
+  chain prerouting {{ type filter hook prerouting priority -400; {{match}} meta nftrace set 1; }}
+  chain output {{ type filter hook output priority -400; {{match}} meta nftrace set 1; }}
+  chain input {{ type filter hook input priority 300; }}
+  chain postrouting {{ type filter hook postrouting priority 300; }}
+}}
+"""
+_TARGET = re.compile(r"(?:svc|service|services)/([a-z0-9]([-a-z0-9]*[a-z0-9])?)")
+_MATCH = "ip daddr {ip} tcp dport {port} tcp sport {source_port} tcp flags & (syn|ack) == syn"
+
+# Runs on the node. The table is removed when standard input ends, which it does however labkit ends. One at a time:
+# the lock is the shell's, not the monitor's. Netlink's table of sockets tells when the monitor listens to traces (group
+# 9, NFNLGRP_NFTRACE of linux/netfilter/nfnetlink.h, is bit 0x100 there).
+_WATCH = f"""
+command -v nft >/dev/null || exit {_NO_NFT}
+mkdir -p /run/labkit
+exec 9>/run/labkit/packet-trace.lock
+flock 9 || exit
+monitor=
+trap '[ -z "$monitor" ] || kill $monitor; nft delete table ip {nft_trace.TABLE}' EXIT
+trap 'exit 1' HUP INT TERM
+printf %s "$1" | nft -f - || exit
+nft --handle monitor trace </dev/null 9>&- &
+monitor=$!
+until grep -q "^[^ ]* 12 *$monitor *00000100 " /proc/net/netlink; do
+    kill -0 $monitor || exit
+    sleep 0.005
+done
+echo listening
+read -r _
+exit 0
+"""
+
+
+def trace(
+    cluster: Cluster,
+    target: str,
+    *,
+    namespace: str = "default",
+    port: int | None = None,
+    node_port: str | None = None,
+    from_node: str | None = None,
+    from_pod: str | None = None,
+) -> PacketPath:
+    """Send one request to a Service and return the path of its first packet through the rules of a node.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Which one.
+    target : str
+        ``"svc/tomcat"``.
+    namespace : str
+        The Service's.
+    port : int, optional
+        Which of the Service's ports; by default its first for TCP.
+    node_port : str, optional
+        Ask at this node's address, by the Service's NodePort; the rules are that node's.
+    from_node : str, optional
+        Who asks; by default the first worker.
+    from_pod : str, optional
+        Who asks instead: ``"NAME"`` in the Service's namespace, or ``"NAMESPACE/NAME"``.
+
+    Returns
+    -------
+    PacketPath
+        Of the connection's first packet; a request that a rule rejects or drops has one too.
+
+    Raises
+    ------
+    UsageError
+        There is no such Service, port, node or pod, or the Service has nothing that rules could lead to.
+    PreflightError
+        The node has no nft.
+    ClusterError
+        The lab or the node does not run, kube-proxy is in ipvs mode, or no packet was seen.
+    """
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        raise UsageError(
+            f"No request can be traced to {target!r}", why="it does not name a Service", fix="for example svc/tomcat"
+        )
+    if not cluster.running or not cluster.kubeconfig.exists():
+        name = cluster.spec.name
+        raise ClusterError(f"Lab {name!r} does not run", fix=f"labkit up --name {name}")
+    with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
+        _refuse_ipvs(api)
+        client = _client(cluster, api, namespace, from_node, from_pod)
+        goal = _goal(cluster, api, client, f"{namespace}/{match[1]}", port=port, node_port=node_port)
+    with _requester(cluster, goal) as requester:
+        source_port = _source_port(requester, goal)
+        with _watch(cluster, goal, source_port) as log:
+            answer = _send(requester)
+            _wait_until_quiet(log)
+            text = log.read_text(errors="replace")
+    return _path(cluster, goal, text, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """Who asks; `pod_address` is empty where it is the node itself."""
+
+    name: str
+    node: str
+    pod_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """What is to be asked, on which node it is to be seen, and the pods' names by address."""
+
+    client: _Client
+    service: str
+    address: Address
+    node: str
+    endpoints: dict[str, str]
+
+
+def _refuse_ipvs(api: ApiServer) -> None:
+    found = api.get("/api/v1/namespaces/kube-system/configmaps/kube-proxy")
+    config = yaml.safe_load(found["data"]["config.conf"]) if found else {}
+    if config.get("mode") == "ipvs":
+        raise ClusterError(
+            "No packet can be followed while kube-proxy is in ipvs mode",
+            why="ipvs chooses the endpoint by itself and not by rules; its counters and conntrack are what there is",
+            fix="look at `ipvsadm --list --numeric` and `conntrack --dump` on a node, or choose another mode",
+        )
+
+
+def _client(cluster: Cluster, api: ApiServer, namespace: str, node: str | None, pod: str | None) -> _Client:
+    if pod is None:
+        chosen = node or (cluster.spec.node_names[1:2] or cluster.spec.node_names)[0]
+        return _Client(f"node {chosen}", chosen)
+    if node is not None:
+        raise UsageError("A request comes from a node or from a pod", why="both were given", fix="leave out one")
+    *given, name = pod.split("/")
+    where = given[0] if given else namespace
+    found = api.get(f"/api/v1/namespaces/{where}/pods/{name}")
+    if found is None:
+        fix = f"labkit kubectl -- get pods --namespace {where}"
+        raise UsageError(f"There is no pod {name!r} in namespace {where!r}", fix=fix)
+    status = found["status"]
+    if status["phase"] != "Running" or not status.get("podIP"):
+        raise UsageError(f"Pod {name!r} can send nothing", why=f"it is {status['phase']}", fix="choose one that runs")
+    return _Client(f"pod {where}/{name}", found["spec"]["nodeName"], status["podIP"])
+
+
+def _goal(
+    cluster: Cluster, api: ApiServer, client: _Client, service: str, *, port: int | None, node_port: str | None
+) -> _Goal:
+    namespace, _, name = service.partition("/")
+    found = api.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+    if found is None:
+        fix = f"labkit kubectl -- get services --namespace {namespace}"
+        raise UsageError(f"There is no Service {name!r} in namespace {namespace!r}", fix=fix)
+    spec = found["spec"]
+    _refuse_without_rules(name, spec)
+    entry = _port(name, spec["ports"], port)
+    if node_port is None:
+        address = Address(spec["clusterIP"], entry["port"])
+    elif "nodePort" in entry:
+        address = Address(str(cluster.node_address(node_port)), entry["nodePort"])
+    else:
+        raise UsageError(
+            f"Service {name!r} has no NodePort", why=f"its type is {spec['type']}", fix="ask its own address instead"
+        )
+    return _Goal(client, service, address, node_port or client.node, _endpoints(api, namespace, name))
+
+
+def _refuse_without_rules(name: str, spec: dict[str, Any]) -> None:
+    """Refuse Services for which kube-proxy writes no rules."""
+    what, fix = f"There is nothing to trace on the way to Service {name!r}", "choose a Service with a cluster IP"
+    if spec["type"] == "ExternalName":
+        why = f"it is an ExternalName: DNS answers with {spec['externalName']}, and kube-proxy does nothing for it"
+        raise UsageError(what, why=why, fix=fix)
+    if spec.get("clusterIP", "None") == "None":
+        why = "it is headless: DNS answers with the pods' own addresses, and kube-proxy does nothing for it"
+        raise UsageError(what, why=why, fix=fix)
+
+
+def _port(name: str, ports: list[dict[str, Any]], port: int | None) -> dict[str, Any]:
+    fitting = [entry for entry in ports if port in {None, entry["port"]}]
+    for entry in fitting:
+        if entry.get("protocol", "TCP") == "TCP":
+            return entry
+    known = ", ".join(f"{entry['port']}/{entry.get('protocol', 'TCP')}" for entry in ports)
+    if fitting:
+        raise UsageError(
+            f"Port {fitting[0]['port']} of Service {name!r} cannot be traced",
+            why=f"it is for {fitting[0]['protocol']}, and only requests by TCP are; the Service has {known}",
+            fix="choose a port for TCP, of this Service or of another",
+        )
+    raise UsageError(f"Service {name!r} has no port {port}", why=f"it has {known}", fix="choose one of them")
+
+
+def _endpoints(api: ApiServer, namespace: str, name: str) -> dict[str, str]:
+    """Return what the API calls each endpoint's address: ``"pod/NAME"``."""
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    slices = api.get(f"{path}?labelSelector=kubernetes.io/service-name={name}") or {}
+    return {
+        address: f"pod/{endpoint['targetRef']['name']}"
+        for found in slices.get("items", [])
+        for endpoint in found.get("endpoints") or []
+        if "targetRef" in endpoint
+        for address in endpoint["addresses"]
+    }
+
+
+def _path(cluster: Cluster, goal: _Goal, text: str, answer: dict[str, Any]) -> PacketPath:
+    steps = nft_trace.parse(text)
+    mode = nft_trace.mode(steps)
+    if mode is None:
+        raise ClusterError(
+            f"The request to {goal.service} met no rule of kube-proxy on {goal.node}",
+            why="there are none yet, or they are those of the old iptables, which nft cannot see",
+            fix=f"labkit node exec {goal.node} -- nft list ruleset ip",
+        )
+    if mode == "iptables":
+        steps = nft_trace.parse(text, _iptables_rules(cluster, goal.node))
+    result = outcome(steps, answer["error"])
+    translated = [step.translated_to for step in steps if step.translation == "DNAT" and step.translated_to]
+    reached = (translated[-1] if translated else goal.address) if result in {"delivered", "no answer"} else None
+    return PacketPath(
+        node=goal.node,
+        mode=mode,
+        request=Request(goal.client.name, goal.service, steps[0].packet.source, goal.address),
+        steps=steps,
+        outcome=result,
+        endpoint=reached,
+        endpoint_name=goal.endpoints.get(reached.ip, "") if reached else "",
+        status=answer["status"],
+        error=answer["error"],
+    )
+
+
+def _iptables_rules(cluster: Cluster, node: str) -> dict[nft_trace.Rule, str]:
+    listing = run(cluster.node_command(node, ["nft", "--handle", "list", "ruleset", "ip"]), what="list nft's rules")
+    saved = run(cluster.node_command(node, ["iptables-save"]), what="list iptables' rules")
+    return nft_trace.iptables_rules(listing, saved)
+
+
+@contextmanager
+def _requester(cluster: Cluster, goal: _Goal) -> Iterator[subprocess.Popen[str]]:
+    """Start who sends the request; it does not outlive the block."""
+    program = [sys.executable, "-I", "-m", "labkit.node.requester"]
+    arguments = [goal.address.ip, str(goal.address.port), str(_PATIENCE), goal.client.pod_address]
+    command = cluster.node_command(goal.client.node, [*program, *arguments])
+    with _process(command, stdout=subprocess.PIPE) as process:
+        yield process
+
+
+def _source_port(client: subprocess.Popen[str], goal: _Goal) -> int:
+    assert client.stdout is not None  # noqa: S101 - PIPE was asked for
+    line = client.stdout.readline()
+    if not line:
+        assert client.stderr is not None  # noqa: S101 - PIPE was asked for
+        said = client.stderr.read().strip().splitlines()
+        raise ClusterError(f"No request could be sent from {goal.client.name}", why="\n".join(said[-1:]))
+    return int(line)
+
+
+def _send(client: subprocess.Popen[str]) -> dict[str, Any]:
+    printed, said = client.communicate("\n", timeout=5 * _PATIENCE)
+    if not printed:
+        raise ClusterError("The request was not sent", why=said.strip())
+    answer: dict[str, Any] = json.loads(printed)
+    return answer
+
+
+@contextmanager
+def _watch(cluster: Cluster, goal: _Goal, source_port: int) -> Iterator[Path]:
+    """Have the request's first packet traced during the block; give the file in which the trace grows."""
+    match = _MATCH.format(ip=goal.address.ip, port=goal.address.port, source_port=source_port)
+    command = cluster.node_command(goal.node, ["sh", "-c", _WATCH, "sh", _TABLE.replace("{match}", match)])
+    with tempfile.NamedTemporaryFile("w") as output, _process(command, stdout=output) as process:
+        log = Path(output.name)
+        deadline = time.monotonic() + _READY
+        while "listening" not in log.read_text():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise _not_watched(process, goal.node)
+            time.sleep(0.005)
+        yield log
+
+
+def _not_watched(process: subprocess.Popen[str], node: str) -> Exception:
+    what = f"Packets cannot be traced on {node}"
+    if process.poll() is None:
+        return ClusterError(what, why=f"nft did not listen within {_READY:.0f} s", fix="try again")
+    if process.returncode == _NO_NFT:
+        return PreflightError(what, why="it has no nft, by which the kernel tells", fix="apt-get install nftables")
+    assert process.stderr is not None  # noqa: S101 - PIPE was asked for
+    return ClusterError(what, why=process.stderr.read().strip(), fix=f"labkit node exec {node} -- nft list tables")
+
+
+@contextmanager
+def _process(command: list[str], *, stdout: int | IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that ends when its standard input does; in a session of its own, which Ctrl-C does not reach."""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.stdin is not None and not process.stdin.closed:
+                process.stdin.close()
+            try:
+                process.wait(5 * _PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_until_quiet(log: Path) -> None:
+    """Wait until nft has printed all that the kernel told it."""
+    size, deadline = -1, time.monotonic() + _LATE
+    while size != (size := log.stat().st_size) or not (_complete(log) or time.monotonic() > deadline):
+        time.sleep(_QUIET)
+
+
+def _complete(log: Path) -> bool:
+    return nft_trace.complete(log.read_text(errors="replace"))

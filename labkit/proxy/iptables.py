@@ -1,8 +1,8 @@
 """What kube-proxy's iptables mode wrote, read back from iptables-save(8).
 
-The chains and comments are those of Kubernetes 1.34, pkg/proxy/iptables/proxier.go: KUBE-SERVICES leads by cluster IP to
-KUBE-SVC-… (all endpoints) or KUBE-SVL-… (those of this node), KUBE-NODEPORTS by node port to KUBE-EXT-…, and these to
-KUBE-SEP-…, one per endpoint. The comments name the Service; the names of the chains are only hashes of it.
+The chains and comments are those of Kubernetes 1.34, pkg/proxy/iptables/proxier.go: KUBE-SERVICES leads by cluster IP
+to KUBE-SVC-… (all endpoints) or KUBE-SVL-… (those of this node), KUBE-NODEPORTS by node port to KUBE-EXT-…, and these
+to KUBE-SEP-…, one per endpoint. The comments name the Service; the names of the chains are only hashes of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from labkit.proxy.model import Draft, NodeRules, Refusal, Spread
+from labkit.proxy.model import Draft, How, NodeRules, Refusal, Spread
 
 #: The chains that hold a rule for each port of each Service.
 _PER_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|SEP)-[0-9A-Z]{16}")
@@ -98,7 +98,9 @@ def leftovers(text: str) -> tuple[str, ...]:
     KUBE-FIREWALL and its rule against foreign packets to 127.0.0.0/8 are not among them: kube-proxy leaves that chain,
     which the kubelet may use, too, and it touches no Service (pkg/proxy/iptables/proxier.go, CleanupLeftovers).
     """
-    ours = re.compile(r"KUBE-(SERVICES|NODEPORTS|EXTERNAL-SERVICES|MARK-MASQ|POSTROUTING|FORWARD|(SVC|SVL|EXT|SEP)-\w+)")
+    ours = re.compile(
+        r"KUBE-(SERVICES|NODEPORTS|EXTERNAL-SERVICES|MARK-MASQ|POSTROUTING|FORWARD|(SVC|SVL|EXT|SEP)-\w+)"
+    )
     return tuple(rule.text for rule in _read(text) if ours.fullmatch(rule.chain) or ours.fullmatch(rule.target))
 
 
@@ -225,7 +227,7 @@ def _read_refusals(tables: _Tables, drafts: dict[str, Draft]) -> None:
         draft = drafts.setdefault(match["name"], Draft(match["name"]))
         draft.protocol = rule.get("-p")
         address = rule.get("-d").partition("/")[0]
-        how = "reject" if rule.target == "REJECT" else "drop"
+        how: How = "reject" if rule.target == "REJECT" else "drop"
         text = tables.account(rule)
         if rule.chain == "KUBE-SERVICES":
             draft.cluster_ip, draft.port = address, rule.port

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from labkit.proxy.table import Table
 
 Mode = Literal["iptables", "nftables", "ipvs"]
 Policy = Literal["Cluster", "Local"]
+How = Literal["reject", "drop"]
 
 #: An endpoint's address and port.
 Address = tuple[str, int]
@@ -57,7 +61,7 @@ class Refusal:
     """
 
     to: Literal["cluster IP", "node port", "external IP"]
-    how: Literal["reject", "drop"]
+    how: How
     rule: str
 
     def __str__(self) -> str:
@@ -116,8 +120,8 @@ class ServicePort:
         return f"{self.service}:{self.port_name}" if self.port_name else self.service
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRules:
+@dataclass(frozen=True, slots=True, repr=False)
+class NodeRules(Table):
     """What a node's kernel has of kube-proxy.
 
     Attributes
@@ -137,6 +141,27 @@ class NodeRules:
     ports: tuple[ServicePort, ...]
     foreign: tuple[str, ...]
 
+    TITLES: ClassVar[Sequence[str]] = ("service", "address", "node port", "leads to", "affinity", "masquerade")
+
+    def caption(self) -> str:
+        """Return what the table is, in a line."""
+        others = f"; {len(self.foreign)} rules of other tools" if self.foreign else ""
+        return f"{self.node}: {self.mode}, {len(self.ports)} ports of Services{others}"
+
+    def rows(self) -> list[Sequence[str]]:
+        """Return a row of text per port."""
+        return [
+            (
+                port.name,
+                f"{port.cluster_ip}:{port.port}/{port.protocol}",
+                str(port.node_port or ""),
+                _leads_to(port),
+                f"{port.affinity} s" if port.affinity else "",
+                ", ".join(port.masquerade),
+            )
+            for port in self.ports
+        ]
+
     def of(self, service: str) -> NodeRules:
         """Return the same of one Service alone, named ``"default/web"`` or, in namespace default, ``"web"``."""
         wanted = service if "/" in service else f"default/{service}"
@@ -145,6 +170,15 @@ class NodeRules:
     def to_json(self) -> dict[str, Any]:
         """Return plain objects for `json.dumps`."""
         return asdict(self)
+
+
+def _leads_to(port: ServicePort) -> str:
+    """Return endpoints with their shares, and what is refused."""
+    shares = []
+    for each in port.endpoints:
+        outside = "" if each.from_outside in {None, each.probability} else f", {each.from_outside:.0%} from outside"
+        shares.append(f"{each} {each.probability:.0%}{outside}")
+    return "; ".join((*shares, *map(str, port.refusals)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +198,8 @@ class Spread:
 class Draft:
     """A `ServicePort` while its rules are read; both parsers fill it.
 
-    `inside` and `outside` say where connections to the cluster IP and to the node port lead, `local` which endpoints are
-    known to be on this node.
+    `inside` and `outside` say where connections to the cluster IP and to the node port lead, `local` which endpoints
+    are known to be on this node.
     """
 
     name: str

@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_VERDICTS = ("jump", "goto")
-_PLAIN = ("accept", "drop", "reject", "return", "masquerade", "counter")
-
 
 def rule(entry: dict[str, Any]) -> str:
     """Return a rule as ``"CHAIN: ip daddr 10.96.0.1 …"``."""
@@ -26,48 +23,46 @@ def element(map_name: str, key: Any, verdict: Any) -> str:
 
 
 def _statement(statement: Any) -> str:
-    if not isinstance(statement, dict) or len(statement) != 1:
-        return json.dumps(statement)
-    ((name, body),) = statement.items()
-    if name in _VERDICTS and isinstance(body, dict):
-        return f"{name} {body.get('target')}"
-    if name in _PLAIN:
-        return str(name)
-    match body:
-        case {"op": op, "left": left, "right": right} if name == "match":
-            return f"{_value(left)} {'' if op == '==' else f'{op} '}{_value(right)}"
-        case {"addr": address, "port": port} if name == "dnat":
-            return f"dnat to {address}:{port}"
-        case {"key": key, "data": data} if name == "vmap":
-            return f"{_value(key)} vmap {_map(data)}"
-        case {"op": op, "elem": key, "set": target} if name == "set":
-            return f"{op} {target} {{ {_value(key)} }}"
-    return json.dumps(statement)
-
-
-def _map(data: Any) -> str:
-    match data:
-        case {"set": [*pairs]} if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            return "{ " + ", ".join(f"{_value(key)} : {_statement(verdict)}" for key, verdict in pairs) + " }"
-    return _value(data)
+    match statement:
+        case {"match": {"op": op, "left": left, "right": right}}:
+            text = f"{_value(left)} {'' if op == '==' else f'{op} '}{_value(right)}"
+        case {"jump": {"target": chain}}:
+            text = f"jump {chain}"
+        case {"goto": {"target": chain}}:
+            text = f"goto {chain}"
+        case {"dnat": {"addr": address, "port": port}}:
+            text = f"dnat to {address}:{port}"
+        case {"vmap": {"key": key, "data": data}}:
+            text = f"{_value(key)} vmap {_value(data)}"
+        case {"set": {"op": op, "elem": key, "set": name}}:
+            text = f"{op} {name} {{ {_value(key)} }}"
+        case {"drop": None}:
+            text = "drop"
+        case _:
+            text = json.dumps(statement)
+    return text
 
 
 def _value(value: Any) -> str:
     match value:
         case str() | int():
-            return str(value)
+            text = str(value)
         case {"payload": {"protocol": protocol, "field": field}}:
-            return f"{protocol} {field}"
+            text = f"{protocol} {field}"
         case {"meta": {"key": key}}:
-            return f"meta {key}"
+            text = f"meta {key}"
         case {"fib": {"result": result, "flags": [*flags]}}:
-            return f"fib {' '.join(map(str, flags))} {result}"
+            text = f"fib {' '.join(map(str, flags))} {result}"
         case {"prefix": {"addr": address, "len": length}}:
-            return f"{address}/{length}"
+            text = f"{address}/{length}"
         case {"numgen": {"mode": mode, "mod": mod}}:
-            return f"numgen {mode} mod {mod}"
+            text = f"numgen {mode} mod {mod}"
         case {"concat": [*parts]}:
-            return " . ".join(map(_value, parts))
+            text = " . ".join(map(_value, parts))
         case {"elem": {"val": inner, "comment": comment}}:
-            return f'{_value(inner)} comment "{comment}"'
-    return json.dumps(value)
+            text = f'{_value(inner)} comment "{comment}"'
+        case {"set": [[_, _], *_] as pairs}:
+            text = "{ " + ", ".join(f"{_value(key)} : {_statement(verdict)}" for key, verdict in pairs) + " }"
+        case _:
+            text = json.dumps(value)
+    return text

@@ -1,8 +1,8 @@
 """What kube-proxy's nftables mode wrote, read back from ``nft -j list table ip kube-proxy``.
 
 The maps and chains are those of Kubernetes 1.34, pkg/proxy/nftables/proxier.go and KEP-3866: map service-ips leads by
-address, protocol and port to a chain service-… (all endpoints) or local-… (those of this node), map service-nodeports by
-protocol and port to external-…, and these to endpoint-…, one per endpoint. The names of the chains name the Service.
+address, protocol and port to a chain service-… (all endpoints) or local-… (those of this node), map service-nodeports
+by protocol and port to external-…, and these to endpoint-…, one per endpoint. The chains' names name the Service.
 The table is kube-proxy's own, so that other tools' rules are in other tables; a rule in it that kube-proxy does not
 write counts as foreign nevertheless.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from labkit.errors import EvidenceError
 from labkit.proxy import nft_text
-from labkit.proxy.model import Address, Draft, NodeRules, Refusal, Spread
+from labkit.proxy.model import Address, Draft, How, NodeRules, Refusal, Spread
 
 #: A chain of one port of a Service: hash, namespace, Service, protocol, the port's name, and an endpoint's address.
 _CHAIN = re.compile(
@@ -201,7 +201,8 @@ def _read_refusals(table: _Table, drafts: dict[str, Draft]) -> None:
         for key, verdict in table.maps.get(name, []):
             comment, parts = key["elem"]["comment"], _concat(key["elem"]["val"])
             draft = drafts.setdefault(comment, Draft(comment))
-            how, text = "drop" if "drop" in verdict else "reject", nft_text.element(name, key, verdict)
+            how: How = "drop" if "drop" in verdict else "reject"
+            text = nft_text.element(name, key, verdict)
             if name == "no-endpoint-nodeports":
                 draft.protocol, draft.node_port = parts[0], int(parts[1])
                 draft.refuse(Refusal("node port", how, text))

@@ -9,6 +9,7 @@ import typer
 from labkit.cli import console
 from labkit.cli.options import DEFAULT_NAME, Name, complete_node, example, find_lab
 from labkit.cli.progress import progress
+from labkit.errors import UsageError
 
 app = typer.Typer()
 _proxy = typer.Typer(
@@ -70,6 +71,12 @@ def rules(
     """
     found = find_lab(name).proxy.rules(node)
     shown = found if service is None else found.of(service)
+    if not shown.ports:
+        raise UsageError(
+            f"{found.node} has no rules of Service {service!r}",
+            why="there is no such Service, or it has no address of its own (headless, ExternalName)",
+            fix="labkit proxy rules shows all",
+        )
     if as_json:
         console.print_json(shown.to_json())
         return

@@ -183,7 +183,7 @@ class Switch:
             if not missing:
                 return new
             phase.advance(f"waiting for {', '.join(sorted(missing))}")
-            self._give_up_after(deadline, new, f"no new pod runs on {', '.join(sorted(missing))}")
+            self._give_up(deadline, nodes, new, f"no new pod runs on {', '.join(sorted(missing))}")
             time.sleep(_POLL_SECONDS)
 
     def _wait_for_logs(self, new: Sequence[pods.ProxyPod], mode: Mode) -> str:
@@ -193,7 +193,7 @@ class Switch:
             if all(said.values()):
                 break
             self._refuse_crashes(pods.listed(self._api))
-            self._give_up_after(deadline, new, "a new pod's log does not say which mode it took")
+            self._give_up(deadline, said, new, "a new pod's log does not say which mode it took")
             time.sleep(_POLL_SECONDS)
         wrong = {node: line for node, line in said.items() if line != f"Using {mode} Proxier"}
         if wrong:
@@ -206,7 +206,7 @@ class Switch:
             phase.advance("; ".join(lacking))
             present = pods.listed(self._api)
             self._refuse_crashes(present)
-            self._give_up_after(deadline, present, "; ".join(lacking))
+            self._give_up(deadline, nodes, present, "; ".join(lacking))
             time.sleep(_POLL_SECONDS)
         return self._service()
 
@@ -238,13 +238,19 @@ class Switch:
             if pod.crashes:
                 raise ClusterError(f"kube-proxy on {pod.node} crashes", why=self._tail(pod))
 
-    def _give_up_after(self, deadline: float, present: Iterable[pods.ProxyPod], why: str) -> None:
-        if time.monotonic() < deadline:
-            return
-        down = [node for node in self._cluster.spec.node_names if not self._cluster.node_running(node)]
-        tails = [self._tail(pod) for pod in present if pod.node not in down and not pod.running]
-        reasons = [f"after {self._timeout:.0f} s {why}", *(f"{node} is switched off" for node in down), *tails]
-        raise ClusterError("Not every node serves in the new mode", why="\n".join(reasons))
+    def _give_up(self, deadline: float, nodes: Iterable[str], present: Iterable[pods.ProxyPod], why: str) -> None:
+        """Raise once there is no more to hope for: the time is over, or a node that is awaited is down."""
+        down = [node for node in nodes if not self._cluster.node_running(node)]
+        if down:
+            raise ClusterError(
+                "Not every node serves in the new mode",
+                why=f"{', '.join(down)} was switched off meanwhile",
+                fix=f"labkit node start {down[0]}, then try again",
+            )
+        if time.monotonic() > deadline:
+            tails = [self._tail(pod) for pod in present if not pod.running]
+            reasons = [f"after {self._timeout:.0f} s {why}", *tails]
+            raise ClusterError("Not every node serves in the new mode", why="\n".join(reasons))
 
     def _log(self, pod: pods.ProxyPod, lines: int | None) -> str:
         try:
@@ -258,6 +264,7 @@ class Switch:
     def _put_back(self, line: str, before: Mode, after: Mode, error: BaseException) -> None:
         """Bring the old mode back; what went wrong is told with what came of that."""
         running = [node for node in self._cluster.spec.node_names if self._cluster.node_running(node)]
+        self._timeout = TIMEOUT
         with self._progress.phase(f"put {before} back") as phase:
             try:
                 config = modes.read(self._api)

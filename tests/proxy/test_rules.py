@@ -128,7 +128,7 @@ def test_no_rule_of_kube_proxy_is_taken_for_foreign(mode: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        '-A PREROUTING -d 203.0.113.1/32 -m comment --comment "shop/web:http cluster IP" -j DNAT --to-destination 1.1.1.1',
+        '-A OUTPUT -d 203.0.113.1/32 -m comment --comment "shop/web:http cluster IP" -j DNAT --to-destination 1.1.1.1',
         '-A KUBE-SERVICES -d 10.96.0.9/32 -m comment --comment "made by hand" -j DROP',
         "-A DOCKER -i docker0 -j RETURN",
         '-A POSTROUTING -m comment --comment "a quote that is \\" not closed -j ACCEPT',

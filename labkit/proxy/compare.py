@@ -133,7 +133,9 @@ def _ports(service: dict[str, Any], slices: list[dict[str, Any]], node: str) -> 
         ready, ending = _endpoints(slices, port.get("name", ""))
         name = f"{_name(service)}:{port['name']}" if port.get("name") else _name(service)
         inside = _reached(ready, ending, spec.get("internalTrafficPolicy", "Cluster"), node)
-        has_outside = port.get("nodePort") is not None
+        has_outside = (
+            port.get("nodePort") or spec.get("externalIPs") or (service.get("status") or {}).get("loadBalancer")
+        )
         outside = (
             _reached(ready, ending, spec.get("externalTrafficPolicy", "Cluster"), node) if has_outside else frozenset()
         )

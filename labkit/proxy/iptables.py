@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from labkit.proxy.model import Draft, How, NodeRules, Refusal, Spread
 
 #: The chains that hold a rule for each port of each Service.
-_PER_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|SEP)-[0-9A-Z]{16}")
+_PER_SERVICE = re.compile(r"KUBE-(SVC|SVL|EXT|SEP|FW)-[0-9A-Z]{16}")
 #: kube-proxy's chains of the same few rules on every node; KUBE-FIREWALL is the kubelet's, too.
 _FIXED = {"KUBE-MARK-MASQ", "KUBE-POSTROUTING", "KUBE-FORWARD", "KUBE-FIREWALL", "KUBE-PROXY-FIREWALL"}
 _REFUSED = re.compile(r"(?P<name>\S+) has no (local )?endpoints")
@@ -99,7 +99,7 @@ def leftovers(text: str) -> tuple[str, ...]:
     which the kubelet may use, too, and it touches no Service (pkg/proxy/iptables/proxier.go, CleanupLeftovers).
     """
     ours = re.compile(
-        r"KUBE-(SERVICES|NODEPORTS|EXTERNAL-SERVICES|MARK-MASQ|POSTROUTING|FORWARD|(SVC|SVL|EXT|SEP)-\w+)"
+        r"KUBE-(SERVICES|NODEPORTS|EXTERNAL-SERVICES|MARK-MASQ|POSTROUTING|FORWARD|(SVC|SVL|EXT|SEP|FW)-\w+)"
     )
     return tuple(rule.text for rule in _read(text) if ours.fullmatch(rule.chain) or ours.fullmatch(rule.target))
 
@@ -121,7 +121,7 @@ def _read(text: str) -> list[_Rule]:
 
 def _is_fixture(rule: _Rule) -> bool:
     """Whether a rule is one of the few that kube-proxy needs whatever Services there are."""
-    if rule.chain in _FIXED or rule.chain.startswith("KUBE-FW-"):  # KUBE-FW-…: loadBalancerSourceRanges
+    if rule.chain in _FIXED:
         return True
     if rule.chain.startswith("KUBE-"):
         return rule.chain == "KUBE-SERVICES" and rule.target == "KUBE-NODEPORTS"
@@ -146,7 +146,7 @@ def _read_addresses(tables: _Tables, drafts: dict[str, Draft]) -> None:
                 draft.local = set(draft.inside.probability)
         else:
             draft.external_ips.append(address)
-            _read_external(tables, draft, rule.target)
+            _read_external(tables, draft, _behind_firewall(tables, draft, rule.target))
 
 
 def _read_node_ports(tables: _Tables, drafts: dict[str, Draft]) -> None:
@@ -158,6 +158,15 @@ def _read_node_ports(tables: _Tables, drafts: dict[str, Draft]) -> None:
         draft.protocol, draft.node_port = rule.get("-p"), rule.port
         draft.rules.append(tables.account(rule))
         _read_external(tables, draft, rule.target)
+
+
+def _behind_firewall(tables: _Tables, draft: Draft, chain: str) -> str:
+    """Return the chain KUBE-EXT-… that a chain KUBE-FW-… lets some sources pass to (loadBalancerSourceRanges)."""
+    if not chain.startswith("KUBE-FW-"):
+        return chain
+    rules = [rule for rule in tables.of("nat", chain) if draft.name in rule.get("--comment")]
+    draft.rules += map(tables.account, rules)
+    return next((rule.target for rule in rules if rule.target.startswith("KUBE-EXT-")), "")
 
 
 def _read_external(tables: _Tables, draft: Draft, chain: str) -> None:

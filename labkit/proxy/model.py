@@ -241,7 +241,7 @@ class Draft:
             node_port=self.node_port,
             external_ips=tuple(sorted(self.external_ips)),
             endpoints=self._endpoints(),
-            masquerade=tuple(dict.fromkeys(self.masquerade)),
+            masquerade=tuple(sorted(set(self.masquerade))),
             affinity=self.affinity,
             internal_policy=self.internal_policy,
             external_policy=self.external_policy,

@@ -39,6 +39,7 @@ class _Table:
     chains: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     maps: dict[str, list[tuple[Any, Any]]] = field(default_factory=dict)
     timeouts: dict[str, int] = field(default_factory=dict)
+    cluster_ips: list[str] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
 
     def account(self, rule: dict[str, Any]) -> str:
@@ -91,6 +92,8 @@ def _read(document: Any) -> _Table:
             table.maps[mapping["name"]] = [(key, verdict) for key, verdict in mapping.get("elem", [])]
         elif (known := entry.get("set")) and "timeout" in known:
             table.timeouts[known["name"]] = int(known["timeout"])
+        elif known and known["name"] == "cluster-ips":
+            table.cluster_ips = known.get("elem", [])
     return table
 
 
@@ -206,7 +209,7 @@ def _read_refusals(table: _Table, drafts: dict[str, Draft]) -> None:
             if name == "no-endpoint-nodeports":
                 draft.protocol, draft.node_port = parts[0], int(parts[1])
                 draft.refuse(Refusal("node port", how, text))
-            elif draft.cluster_ip in {"", parts[0]}:
+            elif parts[0] in table.cluster_ips:
                 draft.cluster_ip, draft.protocol, draft.port = parts[0], parts[1], int(parts[2])
                 draft.refuse(Refusal("cluster IP", how, text))
             else:

@@ -248,8 +248,9 @@ class Switch:
                 fix=f"labkit node start {down[0]}, then try again",
             )
         if time.monotonic() > deadline:
-            tails = [self._tail(pod) for pod in present if not pod.running]
-            reasons = [f"after {self._timeout:.0f} s {why}", *tails]
+            # A pod that does not run knows best why; else any that serves nothing.
+            told = sorted(present, key=lambda pod: pod.running)[:1]
+            reasons = [f"after {self._timeout:.0f} s {why}", *map(self._tail, told)]
             raise ClusterError("Not every node serves in the new mode", why="\n".join(reasons))
 
     def _log(self, pod: pods.ProxyPod, lines: int | None) -> str:

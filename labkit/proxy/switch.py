@@ -26,6 +26,8 @@ from labkit.proxy.table import Table
 TIMEOUT = 60.0
 _POLL_SECONDS = 0.2
 _TAIL = 8  # lines of a log in an error
+#: What kube-proxy says where it cannot watch its configuration file (inotify(7), EMFILE).
+_NO_INOTIFY = "too many open files"
 _SYSTEM = ["--namespace", "kube-system"]
 
 
@@ -236,7 +238,9 @@ class Switch:
     def _refuse_crashes(self, present: Iterable[pods.ProxyPod]) -> None:
         for pod in present:
             if pod.crashes:
-                raise ClusterError(f"kube-proxy on {pod.node} crashes", why=self._tail(pod))
+                tail = self._tail(pod)
+                fix = "raise the machine's inotify limits: labkit doctor" if _NO_INOTIFY in tail else ""
+                raise ClusterError(f"kube-proxy on {pod.node} crashes", why=tail, fix=fix)
 
     def _give_up(self, deadline: float, nodes: Iterable[str], present: Iterable[pods.ProxyPod], why: str) -> None:
         """Raise once there is no more to hope for: the time is over, or a node that is awaited is down."""

@@ -12,31 +12,16 @@ from hypothesis import strategies as st
 from labkit.errors import EvidenceError
 from labkit.proxy import iptables, nftables
 from labkit.proxy.model import NodeRules, ServicePort
-from tests.proxy.captured import DATA, MODES, NODES, rules, text
+from tests.proxy.captured import DATA, MODES, NODES, meaning, rules, text
 
 
 def _port(found: NodeRules, name: str) -> ServicePort:
     return next(port for port in found.ports if port.name == name)
 
 
-def _meaning(port: ServicePort) -> ServicePort:
-    """Return a port without its rules, and with shares as exact as iptables has them: in 2^-31."""
-    endpoints = tuple(
-        dataclasses.replace(
-            each,
-            rules=(),
-            probability=round(each.probability, 8),
-            from_outside=None if each.from_outside is None else round(each.from_outside, 8),
-        )
-        for each in port.endpoints
-    )
-    refusals = tuple(dataclasses.replace(each, rule="") for each in port.refusals)
-    return dataclasses.replace(port, endpoints=endpoints, refusals=refusals, rules=())
-
-
 @pytest.mark.parametrize("node", NODES)
 def test_both_modes_say_the_same(node: str) -> None:
-    first, second = ([_meaning(port) for port in rules(node, mode).ports] for mode in MODES)
+    first, second = ([meaning(port) for port in rules(node, mode).ports] for mode in MODES)
     assert first == second
     assert len(first) == 12
 

@@ -282,7 +282,7 @@ class Switch:
             except LabkitError as second:
                 raise ClusterError(
                     f"kube-proxy could not be switched to {after}, and {before} could not be put back",
-                    why=f"{error}\nthen: {second}",
+                    why=f"{str(error) or 'it was interrupted'}\nthen: {second}",
                     fix=f"labkit status; once the cluster answers, labkit proxy mode {before}",
                 ) from error
         if isinstance(error, LabkitError):

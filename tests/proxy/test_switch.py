@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -20,7 +22,7 @@ from labkit.proxy import mode as modes
 from labkit.proxy.compare import Check
 from labkit.proxy.model import ServicePort
 from labkit.proxy.switch import Switched
-from tests.cli.command import labkit
+from tests.cli.command import LABKIT, labkit
 from tests.proxy.captured import meaning
 
 pytestmark = pytest.mark.cluster
@@ -81,11 +83,12 @@ def shop(lab: Lab) -> Iterator[Lab]:
     lab.kubectl([*balanced, '{"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.20"}]}}}'])
     _wait_for_pods(lab)
     yield lab
-    lab.kubectl("delete namespace spread")
+    lab.kubectl("delete namespace spread --wait=false")
     lab.proxy.switch("iptables")
     with lab.api_server() as api:
         lab.kubectl("replace -f -", stdin=json.dumps(modes.read(api).with_line(found.line)))
         assert modes.read(api).text == found.text
+    lab.kubectl("wait --for=delete namespace/spread --timeout=60s")
 
 
 def _wait_for_pods(lab: Lab) -> None:
@@ -217,6 +220,19 @@ def test_a_node_that_takes_too_long_gets_the_old_mode_back(shop: Lab, api: ApiSe
     with pytest.raises(ClusterError, match="could not be switched to nftables; iptables is back") as caught:
         shop.proxy.switch("nftables", timeout=0)
     assert "no new pod runs on" in caught.value.why
+    assert modes.read(api).text == text
+    _agreeing(shop)
+
+
+def test_an_interrupt_puts_the_old_mode_back(shop: Lab, api: ApiServer) -> None:
+    text = modes.read(api).text
+    command = [*LABKIT, "--name", shop.name, "proxy", "mode", "nftables"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as switch:
+        assert switch.stderr is not None
+        for line in switch.stderr:
+            if "list the new pods" in line and "…" in line:
+                switch.send_signal(signal.SIGINT)
+    assert switch.returncode == 130
     assert modes.read(api).text == text
     _agreeing(shop)
 

@@ -71,6 +71,9 @@ class ApiServer:
         except (OSError, http.client.HTTPException):
             self._connection.close()
             return None
+        except BaseException:  # an interrupt: the answer that is on its way must not be taken for the next one's
+            self._connection.close()
+            raise
         if response.status != http.HTTPStatus.OK:
             return None
         parsed: dict[str, Any] = json.loads(body)

@@ -26,6 +26,7 @@ from labkit.lab import deploy, kubectl, status
 from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
+from labkit.lab.proxy import LabProxy
 from labkit.lab.recorder import Recorder
 from labkit.lab.slow_motion import SlowMotion
 from labkit.progress import Progress
@@ -94,6 +95,11 @@ class Lab(Happenings):
     def nodes(self) -> LabNodes:
         """The nodes, the control plane first; also by name: ``lab.nodes["node-01"]``."""
         return LabNodes(LabNode(name, self.cluster) for name in self.spec.node_names)
+
+    @property
+    def proxy(self) -> LabProxy:
+        """kube-proxy: its mode, the switch to another, and the rules that it gave to each node's kernel."""
+        return LabProxy(self)
 
     def status(self) -> status.LabStatus:
         """Return how the lab is: nodes, and the components on each."""

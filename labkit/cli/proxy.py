@@ -1,0 +1,87 @@
+"""Commands for kube-proxy: proxy mode, proxy rules."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labkit.cli import console
+from labkit.cli.options import DEFAULT_NAME, Name, complete_node, example, find_lab
+from labkit.cli.progress import progress
+from labkit.errors import UsageError
+
+app = typer.Typer()
+_proxy = typer.Typer(
+    no_args_is_help=True,
+    help="kube-proxy: its mode, and its rules on each node.",
+    epilog=example("labkit proxy mode", "labkit proxy rules web"),
+)
+app.add_typer(_proxy, name="proxy")
+
+
+def _complete_mode(incomplete: str) -> list[str]:
+    return [mode for mode in ("iptables", "nftables", "ipvs") if mode.startswith(incomplete)]
+
+
+@_proxy.command(epilog=example("labkit proxy mode", "labkit proxy mode nftables"))
+def mode(
+    to: Annotated[
+        str | None,
+        typer.Argument(metavar="MODE", help="iptables, nftables or ipvs.", autocompletion=_complete_mode),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Try ipvs even where the kernel cannot do it; it is put back then.")
+    ] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Show kube-proxy's mode, or switch to another.
+
+    It switches as the textbook does: edit the ConfigMap, delete the pods, read the logs of the new ones. It ends when
+    every node serves in the new mode, or has put the old one back.
+    """
+    proxy = find_lab(name).proxy
+    if to is None:
+        console.say(proxy.mode)
+        return
+    with progress() as reporter:
+        switched = proxy.switch(to, force=force, progress=reporter)
+    console.say(switched.caption())
+    for step in switched.steps:
+        console.say(f"  {step.what}: {step.detail}")
+
+
+@_proxy.command(epilog=example("labkit proxy rules", "labkit proxy rules shop/web --node node-01 --json"))
+def rules(
+    service: Annotated[
+        str | None, typer.Argument(metavar="SERVICE", help="NAMESPACE/NAME, or NAME in namespace default.")
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NODE", help="On which node; by default the control plane's.", autocompletion=complete_node
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; with the text of every rule.")] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Show where a node's kernel leads connections to Services.
+
+    Of one Service it shows the rules themselves, too.
+    """
+    found = find_lab(name).proxy.rules(node)
+    shown = found if service is None else found.of(service)
+    if not shown.ports:
+        raise UsageError(
+            f"{found.node} has no rules of Service {service!r}",
+            why="there is no such Service, or it has no address of its own (headless, ExternalName)",
+            fix="labkit proxy rules shows all",
+        )
+    if as_json:
+        console.print_json(shown.to_json())
+        return
+    console.table([title.upper() for title in shown.TITLES], shown.rows(), right=("NODE PORT",))
+    if service is not None:
+        for port in shown.ports:
+            for rule in dict.fromkeys((*port.rules, *(rule for each in port.endpoints for rule in each.rules))):
+                console.say(f"  {rule}")

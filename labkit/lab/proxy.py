@@ -1,0 +1,104 @@
+"""kube-proxy of a lab, as one uses it: mode, switch, rules, check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.errors import ClusterError
+from labkit.proxy import mode as modes
+from labkit.proxy import rules
+from labkit.proxy.compare import Check, compare
+from labkit.proxy.model import Mode, NodeRules
+from labkit.proxy.switch import TIMEOUT, Switch, Switched
+from labkit.widgets.progress import watch
+
+if TYPE_CHECKING:
+    from labkit.lab.lab import Lab
+    from labkit.progress import Progress
+
+
+class LabProxy:
+    """kube-proxy of a lab: ``lab.proxy``.
+
+    Parameters
+    ----------
+    lab : Lab
+        Whose.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def __repr__(self) -> str:
+        return f"<kube-proxy of lab {self._lab.name!r}>"
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that the ConfigMap asks for: ``"iptables"``, ``"nftables"`` or ``"ipvs"``."""
+        with self._lab.api_server() as api:
+            return modes.read(api).mode
+
+    def switch(
+        self, mode: str, *, force: bool = False, timeout: float = TIMEOUT, progress: Progress | None = None
+    ) -> Switched:
+        """Switch to another mode, and wait until every node serves in it by its rules alone.
+
+        Parameters
+        ----------
+        mode : {"iptables", "nftables", "ipvs"}
+            The mode.
+        force : bool
+            Try ipvs even where the kernel cannot do it, to see what happens; the old mode is put back then.
+        timeout : float
+            Seconds that the nodes have for each of: a new pod, its log, serving.
+        progress : Progress
+            Shows the steps; by default the notebook does.
+
+        Returns
+        -------
+        Switched
+            The steps, with what there was to see; without any where there was nothing to do.
+
+        Raises
+        ------
+        UsageError
+            There is no such mode, or another command is changing the lab.
+        PreflightError
+            The kernel cannot do ipvs; nothing was changed.
+        ClusterError
+            A node is down or the ConfigMap is missing or broken, and nothing was changed; or a node could not serve in
+            the new mode, and the old one was put back: the message has the tail of its pod's log.
+        """
+        checked = modes.check(mode)
+        lab = self._lab
+        with watch(progress) as reporter, lab.cluster.folder.locked(), lab.api_server() as api:
+            return Switch(lab.cluster, api, lab.kubectl, reporter, timeout=timeout).run(checked, force=force)
+
+    def rules(self, node: str | None = None) -> NodeRules:
+        """Return what kube-proxy's rules on a node say; by default on the control plane's.
+
+        Raises
+        ------
+        UsageError
+            There is no such node.
+        ClusterError
+            The node does not run, or has the rules of no mode or of two.
+        """
+        nodes = self._lab.nodes
+        return rules.read(self._lab.cluster, nodes[0 if node is None else node].name)
+
+    def check(self) -> Check:
+        """Compare the rules on every node that runs with the API's Services and EndpointSlices.
+
+        Raises
+        ------
+        ClusterError
+            The API server does not answer, or a node has the rules of no mode or of two.
+        """
+        with self._lab.api_server() as api:
+            services = api.get("/api/v1/services")
+            slices = api.get("/apis/discovery.k8s.io/v1/endpointslices")
+        if services is None or slices is None:
+            raise ClusterError("The rules cannot be checked", why="the API server does not answer", fix="labkit status")
+        running = [node.name for node in self._lab.nodes if node.running]
+        return Check(tuple(compare(self.rules(node), services["items"], slices["items"]) for node in running))

@@ -1,0 +1,151 @@
+"""kube-proxy's mode as its ConfigMap has it, and what a mode needs of the kernel.
+
+The ConfigMap kube-system/kube-proxy is kubeadm's (cmd/kubeadm/app/phases/addons/proxy); its key config.conf holds a
+KubeProxyConfiguration of kubeproxy.config.k8s.io/v1alpha1, whose field ``mode`` means iptables on Linux where empty.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+import yaml
+
+from labkit.cluster.protocol import Cluster
+from labkit.cluster.rest import ApiServer
+from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.node.process import run
+from labkit.proxy.model import Mode
+
+MODES: tuple[str, ...] = get_args(Mode)
+CONFIG_MAP = "/api/v1/namespaces/kube-system/configmaps/kube-proxy"
+_KEY = "config.conf"
+_EDIT = "labkit kubectl -- edit configmap kube-proxy --namespace kube-system"
+_LINE = re.compile(r"^mode:(?!\S)[^\n]*", re.MULTILINE)
+#: What kube-proxy's ipvs mode needs (pkg/proxy/ipvs/README.md).
+IPVS_MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "nf_conntrack")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """The ConfigMap of kube-proxy.
+
+    Attributes
+    ----------
+    resource : dict
+        The object as the API server gave it.
+    """
+
+    resource: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The KubeProxyConfiguration as it stands there."""
+        return str((self.resource.get("data") or {}).get(_KEY, ""))
+
+    @property
+    def line(self) -> str:
+        """The line that says the mode.
+
+        Raises
+        ------
+        ClusterError
+            There is none or more than one, or all of it is no YAML.
+        """
+        try:
+            yaml.safe_load(self.text)
+        except yaml.MarkedYAMLError as error:
+            where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+            raise _broken(f"{where}{error.problem}") from error
+        except yaml.YAMLError as error:
+            raise _broken(str(error)) from error
+        found = list(_LINE.finditer(self.text))
+        if not found:
+            raise _broken("it has no line that begins with mode:")
+        if len(found) > 1:
+            numbers = " and ".join(str(self.text.count("\n", 0, match.start()) + 1) for match in found)
+            raise _broken(f"lines {numbers} both begin with mode:")
+        return found[0][0]
+
+    @property
+    def mode(self) -> Mode:
+        """The mode.
+
+        Raises
+        ------
+        ClusterError
+            The configuration is broken, or names a mode that there is not.
+        """
+        value = yaml.safe_load(self.line)["mode"] or "iptables"
+        if value not in MODES:
+            number = self.text.count("\n", 0, self.text.index(self.line)) + 1
+            raise _broken(f"line {number}: there is no mode {value!r}, only {', '.join(MODES)}")
+        return cast("Mode", value)
+
+    def with_line(self, line: str) -> dict[str, Any]:
+        """Return the object with another line for the mode, and nothing else changed."""
+        before, after = _LINE.split(self.text)
+        return {**self.resource, "data": {**self.resource["data"], _KEY: f"{before}{line}{after}"}}
+
+
+def read(api: ApiServer) -> ProxyConfig:
+    """Return kube-proxy's ConfigMap.
+
+    Raises
+    ------
+    ClusterError
+        There is none, or the API server does not answer.
+    """
+    found = api.get(CONFIG_MAP)
+    if found is None:
+        raise ClusterError(
+            "kube-proxy's mode cannot be read",
+            why="the API server has no ConfigMap kube-system/kube-proxy, or does not answer",
+            fix="labkit status; a deleted one comes back by: "
+            "labkit node exec master -- kubeadm init phase addon kube-proxy --config /etc/kubernetes/labkit/init.yaml",
+        )
+    return ProxyConfig(found)
+
+
+def check(name: str) -> Mode:
+    """Return a mode's name as such.
+
+    Raises
+    ------
+    UsageError
+        There is no such mode.
+    """
+    if name not in MODES:
+        raise UsageError(f"kube-proxy has no mode {name!r}", why=f"its modes are {', '.join(MODES)}", fix="choose one")
+    return cast("Mode", name)
+
+
+def require_ipvs(cluster: Cluster, node: str) -> None:
+    """Make sure that a node's kernel lets kube-proxy use ipvs.
+
+    Raises
+    ------
+    PreflightError
+        It does not: the kernel lacks ip_vs, or the node lives in a user namespace, where the kernel refuses ip_vs to
+        everyone (net/netfilter/ipvs/ip_vs_ctl.c asks for CAP_NET_ADMIN in the initial one).
+    """
+    script = "cat /proc/self/uid_map; test -e /proc/net/ip_vs || test -d /sys/module/ip_vs && echo ip_vs"
+    printed = run(cluster.node_command(node, ["sh", "-c", f"{script}; true"]), what=f"look at the kernel of {node}")
+    lines = printed.splitlines()
+    lacking = []
+    if lines[-1] != "ip_vs":
+        lacking.append("the kernel has no ip_vs (no /proc/net/ip_vs, no /sys/module/ip_vs)")
+    if lines[0].split() != ["0", "0", "4294967295"]:
+        lacking.append(f"{node} lives in a user namespace, and the kernel gives ip_vs to the initial one alone")
+    if lacking:
+        raise PreflightError(
+            "kube-proxy cannot use ipvs here; nothing was changed",
+            why="; ".join(lacking),
+            fix=f"nftables does the same and is its successor. ipvs needs nodes outside of user namespaces, and, as "
+            f"root on the machine: modprobe --all {' '.join(IPVS_MODULES)}",
+        )
+
+
+def _broken(why: str) -> ClusterError:
+    return ClusterError("kube-proxy's ConfigMap is broken", why=f"key {_KEY}, {why}", fix=_EDIT)

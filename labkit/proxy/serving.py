@@ -1,0 +1,67 @@
+"""Whether a node's kernel really leads a Service somewhere by the rules of one mode, and by no other's."""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+
+from labkit.cluster.protocol import Cluster
+from labkit.errors import LabkitError
+from labkit.proxy import rules
+from labkit.proxy.model import Mode
+
+#: The Service that every cluster has.
+_SERVICE = "default/kubernetes"
+_CONNECT_SECONDS = 2
+
+
+def lacking(cluster: Cluster, node: str, mode: Mode, address: str, port: int) -> str:
+    """Return what a node still lacks to serve in a mode, in words; empty when it lacks nothing.
+
+    It serves when the mode's rules lead the Service ``kubernetes`` to an endpoint, those of the other modes are gone,
+    and a connection to the Service from the node is answered, which then can only have gone through the mode's rules.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Whose node.
+    node : str
+        Its name.
+    mode : {"iptables", "nftables", "ipvs"}
+        The mode.
+    address, port : str, int
+        The Service's cluster IP and port.
+    """
+    try:
+        found = rules.tables(cluster, node)
+        others = [other for other in found.modes if other != mode]
+        if mode != "ipvs" and mode not in found.modes:
+            return f"{node} has no {mode} rules"
+        if others:
+            return f"{node} still has {others[0]} rules"
+        if not (_in_ipvs(cluster, node, address, port) if mode == "ipvs" else _leads(found, mode)):
+            return f"{node}'s {mode} rules do not lead to Service kubernetes"
+    except LabkitError as error:
+        return f"{error.what}: {error.why}"
+    if not _answers(cluster, node, address, port):
+        return f"{address}:{port} does not answer on {node}"
+    return ""
+
+
+def _leads(found: rules.Tables, mode: Mode) -> bool:
+    return any(port.endpoints for port in found.parse(mode).of(_SERVICE).ports)
+
+
+def _in_ipvs(cluster: Cluster, node: str, address: str, port: int) -> bool:
+    """Whether the kernel's list of virtual servers, in hexadecimal, has the Service (ip_vs_ctl.c, ip_vs_info)."""
+    server = f"TCP  {int(ipaddress.IPv4Address(address)):08X}:{port:04X}"
+    return _succeeds(cluster, node, ["grep", "--quiet", server, "/proc/net/ip_vs"])
+
+
+def _answers(cluster: Cluster, node: str, address: str, port: int) -> bool:
+    connect = ["bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}"]  # bash(1), "Redirection"
+    return _succeeds(cluster, node, ["timeout", str(_CONNECT_SECONDS), *connect])
+
+
+def _succeeds(cluster: Cluster, node: str, argv: list[str]) -> bool:
+    return subprocess.run(cluster.node_command(node, argv), capture_output=True, check=False).returncode == 0

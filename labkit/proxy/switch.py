@@ -1,0 +1,301 @@
+"""The switch from one of kube-proxy's modes to another, as the textbook does it, step by step.
+
+Edit the ConfigMap, delete the pods, look at the new ones and at what their logs say: kube-proxy reads its configuration
+when it starts, and removes the rules of the other modes then (cmd/kube-proxy/app/server_linux.go, platformCleanup).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from labkit.cluster.protocol import Cluster
+from labkit.cluster.rest import ApiServer
+from labkit.errors import ClusterError, LabkitError
+from labkit.progress import Phase, Progress
+from labkit.proxy import mode as modes
+from labkit.proxy import pods, serving
+from labkit.proxy.model import Mode
+from labkit.proxy.table import Table
+
+#: Seconds in which every node must serve in the new mode, or the old one is put back.
+TIMEOUT = 60.0
+_POLL_SECONDS = 0.2
+_TAIL = 8  # lines of a log in an error
+#: What kube-proxy says where it cannot watch its configuration file (inotify(7), EMFILE).
+_NO_INOTIFY = "too many open files"
+_SYSTEM = ["--namespace", "kube-system"]
+
+
+class Kubectl(Protocol):
+    """The pinned kubectl: `labkit.lab.Lab.kubectl`."""
+
+    def __call__(self, arguments: Sequence[str], *, stdin: str = "") -> str:
+        """Run it; ClusterError where it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a switch that was done.
+
+    Attributes
+    ----------
+    what : str
+        ``"delete the pods"``.
+    detail : str
+        What there was to see.
+    seconds : float
+        How long it took.
+    """
+
+    what: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Switched(Table):
+    """A switch that was done.
+
+    Attributes
+    ----------
+    before, after : {"iptables", "nftables", "ipvs"}
+        The modes; equal where there was nothing to do.
+    steps : tuple of Step
+        In order.
+    """
+
+    before: Mode
+    after: Mode
+    steps: tuple[Step, ...]
+
+    TITLES: ClassVar[Sequence[str]] = ("step", "seconds", "what there was to see")
+
+    def caption(self) -> str:
+        """Return what the table is, in a line."""
+        if not self.steps:
+            return f"kube-proxy: {self.after} already, on every node"
+        return f"kube-proxy: {self.before} → {self.after} on every node, in {self.seconds:.1f} s"
+
+    def rows(self) -> list[Sequence[str]]:
+        """Return a row of text per step."""
+        return [(step.what, f"{step.seconds:.1f}", step.detail) for step in self.steps]
+
+    @property
+    def seconds(self) -> float:
+        """How long it took until every node served in the new mode."""
+        return sum(step.seconds for step in self.steps)
+
+
+class Switch:
+    """One switch; `run` does it.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Whose kube-proxy.
+    api : ApiServer
+        To look.
+    kubectl : Kubectl
+        To act.
+    progress : Progress
+        Shows each step as a phase.
+    timeout : float
+        Seconds.
+    """
+
+    def __init__(
+        self, cluster: Cluster, api: ApiServer, kubectl: Kubectl, progress: Progress, *, timeout: float = TIMEOUT
+    ) -> None:
+        self._cluster = cluster
+        self._api = api
+        self._kubectl = kubectl
+        self._progress = progress
+        self._timeout = timeout
+        self._steps: list[Step] = []
+
+    def run(self, after: Mode, *, force: bool = False) -> Switched:
+        """Switch, and wait until every node serves in the new mode by its rules alone.
+
+        Raises
+        ------
+        PreflightError
+            The kernel cannot do ipvs; nothing was changed.
+        ClusterError
+            A node is down or the ConfigMap is broken, and nothing was changed; or a node could not serve in the new
+            mode, and the old one was put back.
+        """
+        config = modes.read(self._api)
+        before, line = config.mode, config.line
+        nodes = self._cluster.spec.node_names
+        self._require_running(nodes)
+        if before == after and not self._lacking(nodes, after):
+            return Switched(before, after, ())
+        if after == "ipvs" and not force:
+            for node in nodes:
+                modes.require_ipvs(self._cluster, node)
+        try:
+            self._change(line, line if before == after else f"mode: {after}", nodes, after)
+        except BaseException as error:
+            self._put_back(line, before, after, error)
+            raise
+        return Switched(before, after, tuple(self._steps))
+
+    def _change(self, old_line: str, line: str, nodes: Iterable[str], mode: Mode) -> None:
+        """Do the steps."""
+        with self._progress.phase("edit the ConfigMap") as phase:
+            started = time.monotonic()
+            config = modes.read(self._api)
+            self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(config.with_line(line)))
+            self._done(phase, f"{old_line} → {line}", started)
+        with self._progress.phase("list the pods") as phase:
+            started = time.monotonic()
+            old = pods.listed(self._api)
+            self._done(phase, _names(old), started)
+        with self._progress.phase("delete the pods") as phase:
+            started = time.monotonic()
+            self._kubectl(["delete", "pods", *_SYSTEM, "--wait=false", *(pod.name for pod in old)])
+            self._done(phase, f"{len(old)} deleted; the DaemonSet makes new ones", started)
+        with self._progress.phase("list the new pods") as phase:
+            started = time.monotonic()
+            new = self._wait_for_pods(nodes, {pod.uid for pod in old}, phase)
+            self._done(phase, _names(new), started)
+        with self._progress.phase("read their logs") as phase:
+            started = time.monotonic()
+            self._done(phase, self._wait_for_logs(new, mode), started)
+        with self._progress.phase("all nodes serve") as phase:
+            started = time.monotonic()
+            address, port = self._wait_until_serving(nodes, mode, phase)
+            self._done(phase, f"{address}:{port} answers on {', '.join(nodes)} by {mode} rules alone", started)
+
+    def _done(self, phase: Phase, detail: str, started: float) -> None:
+        phase.advance(detail)
+        self._steps.append(Step(phase.name, detail, time.monotonic() - started))
+
+    def _wait_for_pods(self, nodes: Iterable[str], old: set[str], phase: Phase) -> tuple[pods.ProxyPod, ...]:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            new = tuple(pod for pod in pods.listed(self._api) if pod.uid not in old)
+            self._refuse_crashes(new)
+            missing = set(nodes) - {pod.node for pod in new if pod.running}
+            if not missing:
+                return new
+            phase.advance(f"waiting for {', '.join(sorted(missing))}")
+            self._give_up(deadline, nodes, new, f"no new pod runs on {', '.join(sorted(missing))}")
+            time.sleep(_POLL_SECONDS)
+
+    def _wait_for_logs(self, new: Sequence[pods.ProxyPod], mode: Mode) -> str:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            said = {pod.node: pods.proxier_line(self._log(pod, None)) for pod in new}
+            if all(said.values()):
+                break
+            self._refuse_crashes(pods.listed(self._api))
+            self._give_up(deadline, said, new, "a new pod's log does not say which mode it took")
+            time.sleep(_POLL_SECONDS)
+        wrong = {node: line for node, line in said.items() if line != f"Using {mode} Proxier"}
+        if wrong:
+            raise ClusterError(f"kube-proxy took another mode than {mode}", why=_by_node(wrong), fix="look at its log")
+        return _by_node(said)
+
+    def _wait_until_serving(self, nodes: Iterable[str], mode: Mode, phase: Phase) -> tuple[str, int]:
+        deadline = time.monotonic() + self._timeout
+        while lacking := self._lacking(nodes, mode):
+            phase.advance("; ".join(lacking))
+            present = pods.listed(self._api)
+            self._refuse_crashes(present)
+            self._give_up(deadline, nodes, present, "; ".join(lacking))
+            time.sleep(_POLL_SECONDS)
+        return self._service()
+
+    def _lacking(self, nodes: Iterable[str], mode: Mode) -> list[str]:
+        address, port = self._service()
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(lambda node: serving.lacking(self._cluster, node, mode, address, port), nodes)
+        return [each for each in found if each]
+
+    def _service(self) -> tuple[str, int]:
+        found = self._api.get("/api/v1/namespaces/default/services/kubernetes")
+        if found is None:
+            raise ClusterError(
+                "Service kubernetes cannot be read", why="the API server does not answer", fix="labkit status"
+            )
+        return found["spec"]["clusterIP"], found["spec"]["ports"][0]["port"]
+
+    def _require_running(self, nodes: Iterable[str]) -> None:
+        for node in nodes:
+            if not self._cluster.node_running(node):
+                raise ClusterError(
+                    "kube-proxy's mode cannot be switched now",
+                    why=f"{node} is switched off, and could not be seen to serve in the new mode",
+                    fix=f"labkit node start {node}",
+                )
+
+    def _refuse_crashes(self, present: Iterable[pods.ProxyPod]) -> None:
+        for pod in present:
+            if pod.crashes:
+                tail = self._tail(pod)
+                fix = "raise the machine's inotify limits: labkit doctor" if _NO_INOTIFY in tail else ""
+                raise ClusterError(f"kube-proxy on {pod.node} crashes", why=tail, fix=fix)
+
+    def _give_up(self, deadline: float, nodes: Iterable[str], present: Iterable[pods.ProxyPod], why: str) -> None:
+        """Raise once there is no more to hope for: the time is over, or a node that is awaited is down."""
+        down = [node for node in nodes if not self._cluster.node_running(node)]
+        if down:
+            raise ClusterError(
+                "Not every node serves in the new mode",
+                why=f"{', '.join(down)} was switched off meanwhile",
+                fix=f"labkit node start {down[0]}, then try again",
+            )
+        if time.monotonic() > deadline:
+            # A pod that does not run knows best why; else any that serves nothing.
+            told = sorted(present, key=lambda pod: pod.running)[:1]
+            reasons = [f"after {self._timeout:.0f} s {why}", *map(self._tail, told)]
+            raise ClusterError("Not every node serves in the new mode", why="\n".join(reasons))
+
+    def _log(self, pod: pods.ProxyPod, lines: int | None) -> str:
+        try:
+            return self._kubectl(["logs", *_SYSTEM, pod.name, f"--tail={-1 if lines is None else lines}"])
+        except ClusterError as error:  # its container is between two starts
+            return error.why
+
+    def _tail(self, pod: pods.ProxyPod) -> str:
+        return f"the log of {pod.name} on {pod.node} ends with:\n{self._log(pod, _TAIL)}"
+
+    def _put_back(self, line: str, before: Mode, after: Mode, error: BaseException) -> None:
+        """Bring the old mode back; what went wrong is told with what came of that."""
+        running = [node for node in self._cluster.spec.node_names if self._cluster.node_running(node)]
+        self._timeout = TIMEOUT
+        with self._progress.phase(f"put {before} back") as phase:
+            try:
+                config = modes.read(self._api)
+                if config.line != line:
+                    self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(config.with_line(line)))
+                old = pods.listed(self._api)
+                self._kubectl(["delete", "pods", *_SYSTEM, "--wait=false", *(pod.name for pod in old)])
+                self._wait_for_pods(running, {pod.uid for pod in old}, phase)
+                self._wait_until_serving(running, before, phase)
+            except LabkitError as second:
+                raise ClusterError(
+                    f"kube-proxy could not be switched to {after}, and {before} could not be put back",
+                    why=f"{str(error) or 'it was interrupted'}\nthen: {second}",
+                    fix=f"labkit status; once the cluster answers, labkit proxy mode {before}",
+                ) from error
+        if isinstance(error, LabkitError):
+            raise ClusterError(
+                f"kube-proxy could not be switched to {after}; {before} is back",
+                why=f"{error.what}: {error.why}" if error.why else error.what,
+                fix=error.fix or "labkit kubectl -- get events --namespace kube-system",
+            ) from error
+
+
+def _names(present: Iterable[pods.ProxyPod]) -> str:
+    return ", ".join(f"{pod.name} on {pod.node}" for pod in present)
+
+
+def _by_node(lines: dict[str, str]) -> str:
+    return ", ".join(f"{node}: {line}" for node, line in lines.items())

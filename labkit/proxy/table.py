@@ -1,0 +1,41 @@
+"""What shows itself as a table: as HTML in a notebook, as text elsewhere."""
+
+from __future__ import annotations
+
+import html
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+_LEFT = 'style="text-align:left"'
+
+
+class Table:
+    """A result that has rows of text under titles; all text is escaped."""
+
+    __slots__ = ()
+
+    TITLES: ClassVar[Sequence[str]]
+
+    @abstractmethod
+    def caption(self) -> str:
+        """Return what the table is, in a line."""
+
+    @abstractmethod
+    def rows(self) -> list[Sequence[str]]:
+        """Return a cell of text for each of `TITLES`, per row."""
+
+    def __repr__(self) -> str:
+        """Return the table as text."""
+        lines = [list(self.TITLES), *map(list, self.rows())]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+        return "\n".join((self.caption(), *padded))
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col" {_LEFT}>{html.escape(title)}</th>' for title in self.TITLES)
+        body = "".join(
+            "<tr>" + "".join(f"<td {_LEFT}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows()
+        )
+        caption = f"<caption {_LEFT}>{html.escape(self.caption())}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,12 +1,13 @@
-"""Commands for kube-proxy: proxy mode, proxy rules."""
+"""Commands for kube-proxy: proxy mode, proxy rules, proxy trace."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from labkit.cli import console
+from labkit.cli import console, flows
 from labkit.cli.options import DEFAULT_NAME, Name, complete_node, example, find_lab
 from labkit.cli.progress import progress
 from labkit.errors import UsageError
@@ -14,8 +15,8 @@ from labkit.errors import UsageError
 app = typer.Typer()
 _proxy = typer.Typer(
     no_args_is_help=True,
-    help="kube-proxy: its mode, and its rules on each node.",
-    epilog=example("labkit proxy mode", "labkit proxy rules web"),
+    help="kube-proxy: its mode, its rules on each node, and a real packet's way through them.",
+    epilog=example("labkit proxy mode", "labkit proxy trace svc/tomcat"),
 )
 app.add_typer(_proxy, name="proxy")
 
@@ -85,3 +86,33 @@ def rules(
         for port in shown.ports:
             for rule in dict.fromkeys((*port.rules, *(rule for each in port.endpoints for rule in each.rules))):
                 console.say(f"  {rule}")
+
+
+@_proxy.command(epilog=example("labkit proxy trace svc/tomcat", "labkit proxy trace svc/tomcat --svg packet.svg"))
+def trace(
+    target: Annotated[str, typer.Argument(metavar="svc/NAME", help="The Service.")],
+    *,
+    namespace: Annotated[str, typer.Option("--namespace", help="The Service's.")] = "default",
+    port: Annotated[int | None, typer.Option(help="Which of its ports; by default its first for TCP.")] = None,
+    from_node: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="Who asks; by default the first worker.", autocompletion=complete_node),
+    ] = None,
+    from_pod: Annotated[str | None, typer.Option(metavar="POD", help="Who asks instead: [NAMESPACE/]NAME.")] = None,
+    node_port: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="Ask at this node's address, by NodePort.", autocompletion=complete_node),
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it into a file.")] = None,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Send one real request to a Service and show its first packet's way through a node's rules.
+
+    The kernel tells it, chain by chain, with every rule that matched and what became of the packet.
+    """
+    found = find_lab(name).proxy.trace(
+        target, namespace=namespace, port=port, from_node=from_node, from_pod=from_pod, node_port=node_port
+    )
+    console.say(str(found))
+    if svg:
+        flows.write(svg, found.to_svg().encode())

@@ -1,20 +1,53 @@
-"""kube-proxy of a lab, as one uses it: mode, switch, rules, check."""
+"""kube-proxy of a lab, as one uses it: mode, switch, rules, check, a packet's path."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import ClusterError
 from labkit.proxy import mode as modes
-from labkit.proxy import rules
+from labkit.proxy import packet_trace, rules
 from labkit.proxy.compare import Check, compare
 from labkit.proxy.model import Mode, NodeRules
+from labkit.proxy.packet import PacketPath
 from labkit.proxy.switch import TIMEOUT, Switch, Switched
+from labkit.views import packet
 from labkit.widgets.progress import watch
 
 if TYPE_CHECKING:
+    import networkx
+
     from labkit.lab.lab import Lab
     from labkit.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class TracedPacket:
+    """The path of a real packet; a notebook shows it as a picture.
+
+    Attributes
+    ----------
+    path : PacketPath
+        What the kernel told of it.
+    """
+
+    path: PacketPath
+
+    def __str__(self) -> str:
+        """Return the path as text."""
+        return packet.to_text(self.path)
+
+    def to_svg(self) -> str:
+        """Return the path as a picture."""
+        return packet.to_svg(self.path)
+
+    def to_graph(self) -> networkx.DiGraph[int]:
+        """Return the path as a graph: chains in the order in which the packet passed them."""
+        return packet.to_graph(self.path)
+
+    def _repr_html_(self) -> str:
+        return self.to_svg()
 
 
 class LabProxy:
@@ -86,6 +119,31 @@ class LabProxy:
         """
         nodes = self._lab.nodes
         return rules.read(self._lab.cluster, nodes[0 if node is None else node].name)
+
+    def trace(
+        self,
+        target: str,
+        *,
+        namespace: str = "default",
+        port: int | None = None,
+        node_port: str | None = None,
+        from_node: str | None = None,
+        from_pod: str | None = None,
+    ) -> TracedPacket:
+        """Send one real request to a Service and show its first packet's way through a node's rules.
+
+        The parameters and errors are those of `labkit.proxy.packet_trace.trace`.
+        """
+        path = packet_trace.trace(
+            self._lab.cluster,
+            target,
+            namespace=namespace,
+            port=port,
+            node_port=node_port,
+            from_node=from_node,
+            from_pod=from_pod,
+        )
+        return TracedPacket(path)
 
     def check(self) -> Check:
         """Compare the rules on every node that runs with the API's Services and EndpointSlices.

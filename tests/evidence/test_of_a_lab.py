@@ -45,16 +45,20 @@ class Tree:
             yield from self.below(child)
 
 
-def _writes(evidence: Evidence) -> dict[str, int]:
-    """Return audit id → revision of the audited writes that etcd's history has."""
+def _writes(evidence: Evidence) -> list[str]:
+    """Return the audit ids of the audited writes that etcd's history has.
+
+    An update that changes nothing stores nothing, and is answered with the revision that there was.
+    """
     revisions = {revision.revision for revision in evidence.revisions}
-    found = {}
-    for event in evidence.audit:
+    first: dict[tuple[str, int], str] = {}
+    for event in sorted(evidence.audit, key=lambda event: event.staged):
         if event.verb in {"create", "update", "patch"} and event.response is not None:
-            version = event.response.get("metadata", {}).get("resourceVersion", "")
+            metadata = event.response.get("metadata", {})
+            version = metadata.get("resourceVersion", "")
             if version.isdigit() and int(version) in revisions:
-                found[event.audit_id] = int(version)
-    return found
+                first.setdefault((metadata.get("uid", ""), int(version)), event.audit_id)
+    return list(first.values())
 
 
 def test_nothing_of_a_deployment_is_missing(deployed: Evidence) -> None:

@@ -76,6 +76,8 @@ class LabProxy:
     ) -> Switched:
         """Switch to another mode, and wait until every node serves in it by its rules alone.
 
+        An interrupt puts the old mode back, too; a second one leaves things as they are.
+
         Parameters
         ----------
         mode : {"iptables", "nftables", "ipvs"}

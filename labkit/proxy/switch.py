@@ -158,7 +158,7 @@ class Switch:
             self._done(phase, _names(old), started)
         with self._progress.phase("delete the pods") as phase:
             started = time.monotonic()
-            self._kubectl(["delete", "pods", *_SYSTEM, "--wait=false", *(pod.name for pod in old)])
+            self._delete(old)
             self._done(phase, f"{len(old)} deleted; the DaemonSet makes new ones", started)
         with self._progress.phase("list the new pods") as phase:
             started = time.monotonic()
@@ -175,6 +175,11 @@ class Switch:
     def _done(self, phase: Phase, detail: str, started: float) -> None:
         phase.advance(detail)
         self._steps.append(Step(phase.name, detail, time.monotonic() - started))
+
+    def _delete(self, old: Iterable[pods.ProxyPod]) -> None:
+        names = [pod.name for pod in old]
+        if names:  # kubectl refuses to delete nothing; just after a deletion there may be nothing
+            self._kubectl(["delete", "pods", *_SYSTEM, "--wait=false", "--ignore-not-found", *names])
 
     def _wait_for_pods(self, nodes: Iterable[str], old: set[str], phase: Phase) -> tuple[pods.ProxyPod, ...]:
         deadline = time.monotonic() + self._timeout
@@ -276,7 +281,7 @@ class Switch:
                 if config.line != line:
                     self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(config.with_line(line)))
                 old = pods.listed(self._api)
-                self._kubectl(["delete", "pods", *_SYSTEM, "--wait=false", *(pod.name for pod in old)])
+                self._delete(old)
                 self._wait_for_pods(running, {pod.uid for pod in old}, phase)
                 self._wait_until_serving(running, before, phase)
             except LabkitError as second:

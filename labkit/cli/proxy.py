@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli import console, flows
+from labkit.cli import console
 from labkit.cli.options import DEFAULT_NAME, Name, complete_node, example, find_lab
 from labkit.cli.progress import progress
 from labkit.errors import UsageError
@@ -15,7 +15,7 @@ from labkit.errors import UsageError
 app = typer.Typer()
 _proxy = typer.Typer(
     no_args_is_help=True,
-    help="kube-proxy: its mode, its rules on each node, and a real packet's way through them.",
+    help="kube-proxy: its mode, its rules, a real packet's way.",
     epilog=example("labkit proxy mode", "labkit proxy trace svc/tomcat"),
 )
 app.add_typer(_proxy, name="proxy")
@@ -106,13 +106,16 @@ def trace(
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it into a file.")] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Send one real request to a Service and show its first packet's way through a node's rules.
+    """Show a real packet's way to a Service, rule by rule.
 
-    The kernel tells it, chain by chain, with every rule that matched and what became of the packet.
+    One request is sent; the kernel tells of its first packet, chain by chain, with every rule that matched
+    and what became of the packet.
     """
     found = find_lab(name).proxy.trace(
         target, namespace=namespace, port=port, from_node=from_node, from_pod=from_pod, node_port=node_port
     )
     console.say(str(found))
     if svg:
+        from labkit.cli import flows  # noqa: PLC0415 - takes long to import, and few commands draw
+
         flows.write(svg, found.to_svg().encode())

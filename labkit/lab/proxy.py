@@ -12,7 +12,6 @@ from labkit.proxy.compare import Check, compare
 from labkit.proxy.model import Mode, NodeRules
 from labkit.proxy.packet import PacketPath
 from labkit.proxy.switch import TIMEOUT, Switch, Switched
-from labkit.views import packet
 from labkit.widgets.progress import watch
 
 if TYPE_CHECKING:
@@ -36,14 +35,20 @@ class TracedPacket:
 
     def __str__(self) -> str:
         """Return the path as text."""
+        from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
+
         return packet.to_text(self.path)
 
     def to_svg(self) -> str:
         """Return the path as a picture."""
+        from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
+
         return packet.to_svg(self.path)
 
     def to_graph(self) -> networkx.DiGraph[int]:
         """Return the path as a graph: chains in the order in which the packet passed them."""
+        from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
+
         return packet.to_graph(self.path)
 
     def _repr_html_(self) -> str:

@@ -27,10 +27,11 @@ from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node.process import run
 from labkit.proxy import nft_trace
-from labkit.proxy.packet import Address, PacketPath, Request, outcome
+from labkit.proxy.packet import Address, PacketPath, Request, Step, outcome
 
 _PATIENCE = 1.0  # seconds for a connection, and for an answer; endpoints of a lab take milliseconds
 _READY = 5.0  # seconds for the node to be ready to trace
+_TRIES = 3  # kube-proxy may write its rules anew while they are read
 _QUIET = 0.05  # seconds without a new line after which no more are expected
 _LATE = 0.5  # seconds to wait for the packet's end, which a packet without a route does not have
 _NO_NFT = 127  # the shell's status for a program that it does not find
@@ -127,13 +128,12 @@ def trace(
         _refuse_ipvs(api)
         client = _client(cluster, api, namespace, from_node, from_pod)
         goal = _goal(cluster, api, client, f"{namespace}/{match[1]}", port=port, node_port=node_port)
-    with _requester(cluster, goal) as requester:
-        source_port = _source_port(requester, goal)
-        with _watch(cluster, goal, source_port) as log:
-            answer = _send(requester)
-            _wait_until_quiet(log)
-            text = log.read_text(errors="replace")
-    return _path(cluster, goal, text, answer)
+    for _ in range(_TRIES):
+        text, answer = _ask(cluster, goal)
+        steps, complete = _steps(cluster, goal, text)
+        if complete:
+            break
+    return _path(goal, steps, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,21 @@ def _endpoints(api: ApiServer, namespace: str, name: str) -> dict[str, str]:
     }
 
 
-def _path(cluster: Cluster, goal: _Goal, text: str, answer: dict[str, Any]) -> PacketPath:
+def _ask(cluster: Cluster, goal: _Goal) -> tuple[str, dict[str, Any]]:
+    """Send the request; return what the kernel told meanwhile, and what the client saw."""
+    with _requester(cluster, goal) as requester:
+        source_port = _source_port(requester, goal)
+        with _watch(cluster, goal, source_port) as log:
+            answer = _send(requester)
+            _wait_until_quiet(log)
+            return log.read_text(errors="replace"), answer
+
+
+def _steps(cluster: Cluster, goal: _Goal, text: str) -> tuple[tuple[Step, ...], bool]:
+    """Return the packet's steps, and whether the text of every rule is known.
+
+    It is not where kube-proxy wrote its rules anew before they could be listed: they have other handles then.
+    """
     steps = nft_trace.parse(text)
     mode = nft_trace.mode(steps)
     if mode is None:
@@ -255,14 +269,20 @@ def _path(cluster: Cluster, goal: _Goal, text: str, answer: dict[str, Any]) -> P
             why="there are none yet, or they are those of the old iptables, which nft cannot see",
             fix=f"labkit node exec {goal.node} -- nft list ruleset ip",
         )
-    if mode == "iptables":
-        steps = nft_trace.parse(text, _iptables_rules(cluster, goal.node))
+    if mode != "iptables":
+        return steps, True
+    rules = _iptables_rules(cluster, goal.node)
+    complete = all(step.handle is None or (step.table, step.chain, step.handle) in rules for step in steps)
+    return nft_trace.parse(text, rules), complete
+
+
+def _path(goal: _Goal, steps: tuple[Step, ...], answer: dict[str, Any]) -> PacketPath:
     result = outcome(steps, answer["error"])
     translated = [step.translated_to for step in steps if step.translation == "DNAT" and step.translated_to]
     reached = (translated[-1] if translated else goal.address) if result in {"delivered", "no answer"} else None
     return PacketPath(
         node=goal.node,
-        mode=mode,
+        mode=nft_trace.mode(steps) or "iptables",
         request=Request(goal.client.name, goal.service, steps[0].packet.source, goal.address),
         steps=steps,
         outcome=result,

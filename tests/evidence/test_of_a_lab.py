@@ -13,6 +13,7 @@ from labkit.evidence.audit import AuditEvent, AuditLog
 from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import Evidence, Span
 from labkit.lab import Lab
+from tests import traces
 
 pytestmark = pytest.mark.cluster
 
@@ -72,9 +73,13 @@ def test_nothing_of_a_deployment_is_missing(deployed: Evidence) -> None:
     assert kinds >= {"deployments", "replicasets", "pods", "events", "services", "endpointslices"}
 
 
-def test_every_source_of_spans_is_received(deployed: Evidence) -> None:
-    services = {(span.service, span.node) for span in deployed.spans}
-    assert services == {("apiserver", ""), ("etcd", "")} | {("kubelet", node) for node in deployed.cluster.nodes}
+def test_every_source_of_spans_is_received(lab: Lab, deployed: Evidence) -> None:
+    wanted = {("apiserver", ""), ("etcd", "")} | {("kubelet", node) for node in deployed.cluster.nodes}
+
+    def received() -> bool:  # each exports by its own clock
+        return {(span.service, span.node) for span in lab.evidence(deployed.audit[0].received).spans} == wanted
+
+    traces.eventually(received, 20)
 
 
 def test_every_stored_write_has_etcds_own_span(deployed: Evidence) -> None:

@@ -144,6 +144,26 @@ def test_two_labs_side_by_side_know_nothing_of_each_other(lab: Lab, second: Lab)
     assert lab.kubectl("get nodes --no-headers").count(" Ready ") == len(lab.nodes)
 
 
+# The API server first: each time that they lose it, its clients wait twice as long before they ask again, up to half a
+# minute (client-go's reflector), and forget it only after two minutes of peace.
+@pytest.mark.parametrize("component", ["kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler"])
+def test_a_killed_component_is_started_again(second: Lab, component: str) -> None:
+    before = _kill(second, "master", component)
+    traces.eventually(lambda: _pids(second, "master", component) - before, timeout=60)
+    traces.eventually(lambda: _serves(second), timeout=60)
+
+
+@pytest.mark.parametrize("node", ["master", "node-01"])
+@pytest.mark.parametrize("component", ["kubelet", "labkit.cri"])
+def test_a_killed_kubelet_or_runtime_is_started_again_and_pods_live_on(second: Lab, node: str, component: str) -> None:
+    proxies = _pids(second, node, "kube-proxy")
+    assert proxies
+    before = _kill(second, node, component)
+    traces.eventually(lambda: _pids(second, node, component) - before, timeout=30)
+    traces.eventually(lambda: _serves(second), timeout=60)
+    assert _pids(second, node, "kube-proxy") == proxies, "its containers were restarted with it"
+
+
 def test_a_machine_restart_is_recognised_and_up_brings_the_lab_back(second: Lab) -> None:
     second.kubectl("create configmap kept --from-literal=a=b")
     for process in psutil.process_iter():  # what a restart does to a lab: all its processes are gone at once
@@ -177,26 +197,6 @@ def test_after_down_nothing_is_left(second: Lab) -> None:
     traces.eventually(lambda: not traces.processes(folder))
     assert traces.mounts(folder) == []
     assert not folder.exists()
-
-
-# The API server first: each time that they lose it, its clients wait twice as long before they ask again, up to half a
-# minute (client-go's reflector), and forget it only after two minutes of peace.
-@pytest.mark.parametrize("component", ["kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler"])
-def test_a_killed_component_is_started_again(lab: Lab, component: str) -> None:
-    before = _kill(lab, "master", component)
-    traces.eventually(lambda: _pids(lab, "master", component) - before, timeout=60)
-    traces.eventually(lambda: _serves(lab), timeout=60)
-
-
-@pytest.mark.parametrize("node", ["master", "node-01"])
-@pytest.mark.parametrize("component", ["kubelet", "labkit.cri"])
-def test_a_killed_kubelet_or_runtime_is_started_again_and_pods_live_on(lab: Lab, node: str, component: str) -> None:
-    proxies = _pids(lab, node, "kube-proxy")
-    assert proxies
-    before = _kill(lab, node, component)
-    traces.eventually(lambda: _pids(lab, node, component) - before, timeout=30)
-    traces.eventually(lambda: _serves(lab), timeout=60)
-    assert _pids(lab, node, "kube-proxy") == proxies, "its containers were restarted with it"
 
 
 def _pids(lab: Lab, node: str, component: str) -> set[int]:

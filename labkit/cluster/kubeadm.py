@@ -36,15 +36,16 @@ STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-schedu
 LIVENESS_FAILURES = 60
 #: When a static pod is first asked whether it has started, and how often then; kubeadm says 10 s for both. The kubelet
 #: looks after the pod again when it answers, and only then makes the pod's mirror in the API, if it could not before.
-_STARTUP_DELAY, _STARTUP_PERIOD, _STARTUP_PATIENCE = 5, 1, 240
+_STARTUP_PROBE = {"initialDelaySeconds": 5, "periodSeconds": 1, "failureThreshold": 240}
 
 #: kubeadm's preflight checks that a sandbox cannot meet and does not need: swap is the kubelet's to allow
 #: (failSwapOn: false), the kernel's configuration is not readable everywhere, and memory and processors are the
 #: user's own choice (`labkit doctor` speaks of them).
 IGNORED_PREFLIGHT_ERRORS = ["Swap", "SystemVerification", "NumCPU", "Mem", "Hostname"]
 
-#: A garbage collector that runs twice as often as by default: memory is scarcer in a lab than processor time. The API
-#: server, which allocates most, is instead given a limit near which it collects more often (runtime, Go).
+#: A garbage collector that lets the heap grow by a quarter, not by as much again: memory is scarcer in a lab than
+#: processor time. The API server, which allocates most, is instead given a limit near which it collects more often
+#: (runtime, Go).
 _FRUGAL = [{"name": "GOGC", "value": "25"}]
 
 #: A component exports its spans when it has 512, or after this time (opentelemetry.io/docs/specs/otel/configuration/
@@ -149,12 +150,7 @@ def files() -> dict[str, str]:
 
 def _patient(container: str) -> dict[str, Any]:
     liveness = {"failureThreshold": LIVENESS_FAILURES}
-    startup = {
-        "initialDelaySeconds": _STARTUP_DELAY,
-        "periodSeconds": _STARTUP_PERIOD,
-        "failureThreshold": _STARTUP_PATIENCE // _STARTUP_PERIOD,
-    }
-    return {"spec": {"containers": [{"name": container, "livenessProbe": liveness, "startupProbe": startup}]}}
+    return {"spec": {"containers": [{"name": container, "livenessProbe": liveness, "startupProbe": _STARTUP_PROBE}]}}
 
 
 def _registration(spec: LabSpec, index: int) -> dict[str, Any]:

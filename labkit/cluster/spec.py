@@ -21,6 +21,7 @@ KUBERNETES_VERSION = pins()["kubernetes"].version
 #: RFC 1123 label, as Kubernetes demands of node names (validation.IsDNS1123Label).
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _REPOSITORY = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]([-a-z0-9._]*[a-z0-9])?)*")
+_SERVICE = re.compile(r"(?:svc|service|services)/([a-z0-9]([-a-z0-9]*[a-z0-9])?)")
 _TTL = re.compile(r"0|([0-9]+(h|m|s))+")
 
 
@@ -152,6 +153,12 @@ def default_node_names(workers: int) -> tuple[str, ...]:
             f"A lab cannot have {workers} workers", why=f"it has 0 to {MAX_WORKERS}", fix="for example --workers 2"
         )
     return ("master", *(f"node-{number:02d}" for number in range(1, workers + 1)))
+
+
+def service_name(target: str) -> str | None:
+    """Return the name in ``"svc/tomcat"``, kubectl's way to say which Service; None where it names none."""
+    match = _SERVICE.fullmatch(target)
+    return match[1] if match else None
 
 
 def check_name(name: str) -> None:

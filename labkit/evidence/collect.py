@@ -10,14 +10,12 @@ from datetime import UTC, datetime, timedelta
 from labkit.cluster.protocol import Cluster
 from labkit.evidence.audit import AuditEvent
 from labkit.evidence.live import LiveEvidence
-from labkit.evidence.model import ClusterFacts, Evidence, Loss, Span
+from labkit.evidence.model import TRANSACTION, ClusterFacts, Evidence, Loss, Span
 
 _POLL_SECONDS = 0.01
 _TIMEOUT = 30.0
 #: Components export their spans in batches: what was written this long ago has either arrived or never will.
 _SPANS_LATE = timedelta(seconds=2)
-#: The span of a transaction, at the API server that sends it (the client's) and, as its child, at etcd.
-_TRANSACTION = "etcdserverpb.KV/Txn"
 _REFUSED = 300  # HTTP's lowest status that is no success
 _STORED = {"create", "update", "patch", "delete", "deletecollection"}
 
@@ -67,7 +65,7 @@ class AwaitedSpans:
     def take(self, new: Evidence) -> None:
         """Take in evidence, none of it twice."""
         self._writes = without_spans([*self._writes, *new.audit], new.spans)
-        transactions = [span for span in new.spans if span.name == _TRANSACTION]
+        transactions = [span for span in new.spans if span.name == TRANSACTION]
         self._done |= {span.parent_id for span in transactions if span.service == "etcd"}
         self._sent |= {span.span_id: span.end for span in transactions if span.service != "etcd"}
         self._sent = {span_id: end for span_id, end in self._sent.items() if span_id not in self._done}

@@ -13,6 +13,10 @@ Json = Mapping[str, Any]
 SourceName = Literal["audit", "span", "etcd", "scheduler", "runtime"]
 
 
+#: The span of a transaction: at the API server that sends it (the client's) and, as its child, at etcd.
+TRANSACTION = "etcdserverpb.KV/Txn"
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """One span of a trace (opentelemetry.io/docs/specs/otel/trace/api, "Span").

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from labkit.evidence.model import Revision, Span
+from labkit.evidence.model import TRANSACTION, Revision, Span
 from labkit.flow.actions import READS
 from labkit.flow.actors import API_SERVER, ETCD
 from labkit.flow.bodies import dig, metadata, text
@@ -27,7 +27,6 @@ PREFIXES = {
 # Subresources and groups whose answers are computed and never stored.
 _UNSTORED = frozenset({"token", "exec", "attach", "portforward", "proxy", "log"})
 _UNSTORED_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
-_TXN = "etcdserverpb.KV/Txn"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -118,7 +117,7 @@ class Storage:
                 continue
             visited.add(span.span_id)
             for child in self._below.get(span.span_id, ()):
-                if child.service != "etcd" and child.name == _TXN:
+                if child.service != "etcd" and child.name == TRANSACTION:
                     inner = [below for below in self._below.get(child.span_id, ()) if below.service == "etcd"]
                     operation = Transaction(str(span.attributes.get("key", key)), child, inner[0] if inner else None)
                     known = found.get(span.span_id)

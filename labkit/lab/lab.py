@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from labkit.cluster import freeze
 from labkit.cluster.freeze import Freeze
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.rootless import RootlessCluster
-from labkit.cluster.spec import LabSpec
+from labkit.cluster.spec import LabSpec, service_name
 from labkit.errors import ClusterError, UsageError
 from labkit.evidence.audit import AuditLog
 from labkit.evidence.collect import collect
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from labkit.widgets.flow import LiveFlow
 
 _BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
-_TARGET = re.compile(r"(?:svc|service|services)/([a-z0-9]([-a-z0-9]*[a-z0-9])?)")
 
 
 class Lab(Happenings):
@@ -191,15 +189,15 @@ class Lab(Happenings):
         UsageError
             There is no such Service or port, or the local port is taken.
         """
-        match = _TARGET.fullmatch(target)
-        if match is None:
+        name = service_name(target)
+        if name is None:
             raise UsageError(
                 f"{target!r} cannot be opened", why="it does not name a Service", fix="for example svc/tomcat"
             )
         with self.api_server() as api:
-            service = api.get(f"/api/v1/namespaces/default/services/{match[1]}")
+            service = api.get(f"/api/v1/namespaces/default/services/{name}")
         if service is None:
-            raise UsageError(f"There is no Service {match[1]!r}", fix="labkit kubectl -- get services")
+            raise UsageError(f"There is no Service {name!r}", fix="labkit kubectl -- get services")
         address, chosen = self._service_port(service, port)
         return f"http://127.0.0.1:{self.cluster.forward(address, chosen, local_port=local_port)}"
 

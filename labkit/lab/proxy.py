@@ -45,8 +45,8 @@ class TracedPacket:
 
         return packet.to_svg(self.path)
 
-    def to_graph(self) -> networkx.DiGraph[int]:
-        """Return the path as a graph: chains in the order in which the packet passed them."""
+    def to_graph(self) -> networkx.MultiDiGraph:
+        """Return the path as a graph, as `labkit.views.packet.to_graph` tells."""
         from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
 
         return packet.to_graph(self.path)

@@ -7,19 +7,18 @@ reaches an address that exists only inside. It imports as little as it can: one 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import errno
-import os
 import socket
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from labkit.node.netns import join
+
 _CHUNK = 65536
 _PATIENCE_SECONDS = 10.0
 _RETRY_SECONDS = 0.1
-_CLONE_NEWNET = 0x40000000  # setns(2)
 # What is said of a pod whose program does not serve yet, and of a Service whose rules are not there yet.
 _NOT_YET = {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH}
 
@@ -36,10 +35,7 @@ async def _connect(address: str, port: int, namespace: str) -> tuple[asyncio.Str
     """Connect from a network namespace; it is looked up each time, because a node that restarts gets a new one."""
     if not namespace:
         return await asyncio.open_connection(address, port)
-    libc = ctypes.CDLL(None, use_errno=True)
-    with Path(namespace).open() as file:
-        if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), namespace)
+    join(Path(namespace))
     # A socket stays in the namespace in which it was made.
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.setblocking(False)

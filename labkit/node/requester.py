@@ -4,12 +4,11 @@ It prints its port as soon as it has one, so that whoever started it can watch f
 lets it go on, and the end of standard input ends it. Then it prints what came back, as JSON: ``status`` (of the
 HTTP answer, or null) and ``error``. It imports as little as it can: somebody waits for it.
 
-Source: setns(2); proc(5), /proc/PID/net is the network of that process's namespace.
+Source: proc(5), /proc/PID/net is the network of that process's namespace.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
@@ -18,7 +17,8 @@ import socket
 import sys
 from pathlib import Path
 
-_CLONE_NEWNET = 0x40000000  # setns(2)
+from labkit.node.netns import join
+
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 _ERRORS = {
     errno.ECONNREFUSED: "connection refused",
@@ -43,11 +43,10 @@ def enter(address: str) -> None:
             if namespace in seen or not local.search((process / "net/fib_trie").read_text()):
                 seen.add(namespace)
                 continue
-            with (process / "ns/net").open() as file:
-                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) == 0:
-                    return
+            join(process / "ns/net")
         except OSError:  # it has just ended
             continue
+        return
     raise OSError(errno.EADDRNOTAVAIL, "no process has this address", address)
 
 

@@ -9,7 +9,6 @@ passes the rules of nat: conntrack remembers what they did.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,9 +23,11 @@ import yaml
 
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
+from labkit.cluster.spec import service_name
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node.process import run
 from labkit.proxy import nft_trace
+from labkit.proxy.mode import CONFIG_MAP, ProxyConfig
 from labkit.proxy.packet import Address, PacketPath, Request, Step, outcome
 
 _PATIENCE = 1.0  # seconds for a connection, and for an answer; endpoints of a lab take milliseconds
@@ -46,7 +47,6 @@ table ip {nft_trace.TABLE} {{
   chain postrouting {{ type filter hook postrouting priority 300; }}
 }}
 """
-_TARGET = re.compile(r"(?:svc|service|services)/([a-z0-9]([-a-z0-9]*[a-z0-9])?)")
 _MATCH = "ip daddr {ip} tcp dport {port} tcp sport {source_port} tcp flags & (syn|ack) == syn"
 
 # Runs on the node. The table is removed when standard input ends, which it does however labkit ends. One at a time:
@@ -116,8 +116,8 @@ def trace(
     ClusterError
         The lab or the node does not run, kube-proxy is in ipvs mode, or no packet was seen.
     """
-    match = _TARGET.fullmatch(target)
-    if match is None:
+    service = service_name(target)
+    if service is None:
         raise UsageError(
             f"No request can be traced to {target!r}", why="it does not name a Service", fix="for example svc/tomcat"
         )
@@ -127,7 +127,7 @@ def trace(
     with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
         _refuse_ipvs(api)
         client = _client(cluster, api, namespace, from_node, from_pod)
-        goal = _goal(cluster, api, client, f"{namespace}/{match[1]}", port=port, node_port=node_port)
+        goal = _goal(cluster, api, client, f"{namespace}/{service}", port=port, node_port=node_port)
     for _ in range(_TRIES):
         text, answer = _ask(cluster, goal)
         steps, complete = _steps(cluster, goal, text)
@@ -157,8 +157,8 @@ class _Goal:
 
 
 def _refuse_ipvs(api: ApiServer) -> None:
-    found = api.get("/api/v1/namespaces/kube-system/configmaps/kube-proxy")
-    config = yaml.safe_load(found["data"]["config.conf"]) if found else {}
+    found = api.get(CONFIG_MAP)
+    config = yaml.safe_load(ProxyConfig(found).text) if found else {}
     if config.get("mode") == "ipvs":
         raise ClusterError(
             "No packet can be followed while kube-proxy is in ipvs mode",

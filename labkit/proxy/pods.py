@@ -9,7 +9,6 @@ from typing import Any, Self
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 
-SELECTOR = "k8s-app=kube-proxy"
 _PATH = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-proxy"
 #: cmd/kube-proxy/app/server_linux.go: the one line that says which mode it really took.
 _USING = re.compile(r'"(Using \w+ Proxier)"')

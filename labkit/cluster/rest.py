@@ -31,7 +31,11 @@ class ApiServer:
     """
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        self._connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT, context=context)
+        self._host, self._port, self._context = host, port, context
+        self._connection = self._connect()
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT, context=self._context)
 
     @classmethod
     def from_kubeconfig(cls, path: Path) -> ApiServer:
@@ -71,8 +75,11 @@ class ApiServer:
         except (OSError, http.client.HTTPException):
             self._connection.close()
             return None
-        except BaseException:  # an interrupt: the answer that is on its way must not be taken for the next one's
+        except BaseException:
+            # An interrupt. The answer that is on its way must not be taken for the next one's, and http.client keeps
+            # the lines of a request that it had not sent yet, even when it is closed.
             self._connection.close()
+            self._connection = self._connect()
             raise
         if response.status != http.HTTPStatus.OK:
             return None

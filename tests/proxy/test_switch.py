@@ -234,8 +234,8 @@ def test_an_interrupt_puts_the_old_mode_back(shop: Lab, api: ApiServer) -> None:
         while "list the new pods" not in (line := switch.stderr.readline()):
             assert line
         switch.send_signal(signal.SIGINT)
-        switch.stderr.read()
-    assert switch.returncode == 130
+        rest = switch.stderr.read()
+    assert switch.returncode == 130, rest
     assert modes.read(api).text == text
     _agreeing(shop)
 

@@ -57,10 +57,10 @@ def write(file: Path, source: str) -> None:
     file.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": [cell]}))
 
 
-def run(page: Page, server: str, name: str) -> None:
-    """Open a notebook and run its cell."""
-    page.goto(f"{server}/lab/tree/{name}?token={TOKEN}")
-    page.get_by_text("(ipykernel) | Idle").wait_for()  # what is run before is lost
+def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
+    """Open a notebook, in JupyterLab or (``notebooks``) in Notebook 7, and run its cell."""
+    page.goto(f"{server}/{viewer}/{name}?token={TOKEN}")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # what is run before is lost
     page.locator(".jp-Notebook-cell .cm-content").click()
     page.keyboard.press("Shift+Enter")
 

@@ -123,6 +123,27 @@ class Components(Table):
             for each in self.found
         ]
 
+    def to_svg(self) -> str:
+        """Return a picture of who is connected to whom."""
+        from labkit.views import connections  # noqa: PLC0415 - few look at it
+
+        members: dict[tuple[str, str], list[Component]] = {}
+        for each in self.found:
+            members.setdefault((each.node, each.name), []).append(each)
+        return connections.to_svg(
+            [
+                connections.Member(
+                    *key,
+                    len(same),
+                    tuple(dict.fromkeys(peer.name for each in same for peer in each.calls if peer.name)),
+                )
+                for key, same in members.items()
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return f"{self.to_svg()}{Table._repr_html_(self)}" if self.found else Table._repr_html_(self)
+
     def named(self, name: str) -> tuple[Component, ...]:
         """Return the components of a name, one per process.
 
@@ -173,7 +194,7 @@ def read(nodes: Iterable[LabNode], pods: Sequence[dict[str, Any]], services: Seq
                 command=process.command,
                 started_by=_started_by(pod),
                 listens=tuple(sorted(process.listens)),
-                calls=_calls(process, listeners | _loopback(node, named)),
+                calls=_calls(process, listeners | _local(node, named)),
                 identity=_identity(node, process, pod),
                 certificate=_certificate(node, name, process),
             )
@@ -204,15 +225,16 @@ def _listeners(named: Iterable[tuple[LabNode, str, Process]], services: Iterable
     return found
 
 
-def _loopback(node: LabNode, named: Iterable[tuple[LabNode, str, Process]]) -> dict[str, str]:
-    """Return who answers at a node's own loopback addresses because it listens on all addresses."""
-    return {
-        f"{host}:{port}": name
-        for where, name, process in named
-        for own, _, port in (address.rpartition(":") for address in process.listens)
-        for host in ("127.0.0.1", "[::1]")
-        if where == node and own == "*"
-    }
+def _local(node: LabNode, named: Iterable[tuple[LabNode, str, Process]]) -> dict[str, str]:
+    """Return who answers at a node's unix sockets, and at its loopback addresses because it listens on all."""
+    found: dict[str, str] = {}
+    for where, name, process in named:
+        for address in process.listens if where == node else ():
+            host, _, port = address.rpartition(":")
+            found |= {f"{loopback}:{port}": name for loopback in ("127.0.0.1", "[::1]") if host == "*"}
+            if address.startswith("/"):
+                found[address] = name
+    return found
 
 
 def _calls(process: Process, listeners: Mapping[str, str]) -> tuple[Peer, ...]:

@@ -28,16 +28,18 @@ lab
 # | every node | **kube-proxy** | writes rules into the node's kernel, so that a Service's address leads to its pods |
 # | every node | **container runtime** | starts and ends containers when the kubelet says so |
 #
-# *Predict*, and write it down before you run the next cell: how many processes will it find on the three nodes
-# together? Which of them run on the master only?
+# *Predict*, and draw it on paper before you run the next cell: which components run on which node, and who calls
+# whom? An arrow goes from the one who calls to the one who is called.
 
 # %% tags=["nbval-ignore-output"]
 components = lab.components()
 components
 
 # %% [markdown]
-# Nothing in this table was known beforehand except the programs' names. The rest was read from each node: its process
-# table, its sockets, the certificates that the command lines name, and the pods that the API server has.
+# Compare it with your drawing. Most people draw an arrow from the scheduler to a kubelet; there is none.
+#
+# Nothing in this picture and table was known beforehand except the programs' names. The rest was read from each node:
+# its process table, its sockets, the certificates that the command lines name, and the pods that the API server has.
 #
 # The master runs a kubelet and a kube-proxy, too: a master is a node like the others, with more on it. Two more
 # components are there that the textbook does not name here: **CoreDNS** answers the names of Services, and
@@ -107,9 +109,9 @@ for name in ("kube-scheduler", "kube-controller-manager", "kubelet", "kube-proxy
             print(f"    {peer}")
 
 # %% [markdown]
-# Nobody tells a kubelet anything. Every component calls **one** other: the API server. The scheduler writes its
-# decision there, and the kubelet, which watches, finds it there. That is why a component can be restarted, or replaced
-# by another, at any time: nobody else knows where it is.
+# Nobody tells a kubelet anything. Every component calls **one** other, the API server; a kubelet also calls the
+# container runtime of its own node. The scheduler writes its decision there, and the kubelet, which watches, finds it
+# there. That is why a component can be restarted, or replaced by another, at any time: nobody else knows where it is.
 #
 # ### Exercise 2
 # One component alone speaks to etcd. Which?
@@ -194,8 +196,8 @@ lab.down()
 # %% [markdown]
 # ## Summary
 #
-# - Four components make the control plane: etcd, the API server, the scheduler, the controller-manager. Each node has a
-#   kubelet, a kube-proxy and a container runtime.
+# - Four components make the control plane: etcd, the API server, the scheduler, the controller-manager. Each node has
+#   a kubelet, a kube-proxy and a container runtime.
 # - All of them are ordinary processes; the kubelet starts the control plane from files.
 # - All of them call the API server, and the API server alone calls etcd. No component calls another.
 # - When a component stops, its job is left undone, and the rest goes on. What runs, runs on.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from labkit.lab.components import Components
+    from labkit.widgets.deploy import DeployPanel
     from labkit.widgets.flow import LiveFlow
 
 _BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
@@ -198,6 +199,20 @@ class Lab(Happenings):
                 printed.append(self.kubectl(["expose", "deployment", name, f"--port={port}"]))
             deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
         return Output("\n".join(printed))
+
+    def deploy_panel(self, name: str = "tomcat", *, image: str = "tomcat8") -> DeployPanel:
+        """Return a panel that deploys, scales, exposes and deletes by buttons, and shows the pods on their nodes.
+
+        Parameters
+        ----------
+        name, image : str
+            What its form begins with.
+        """
+        from labkit.lab.deploy_panel import LiveDeployments  # noqa: PLC0415 - widgets take long to import
+        from labkit.widgets.deploy import DeployPanel  # noqa: PLC0415
+
+        self._require_running()
+        return DeployPanel(LiveDeployments(self), name=name, image=image)
 
     def open(self, target: str, *, port: int | None = None, local_port: int = 0) -> str:
         """Make a Service reachable from this machine.

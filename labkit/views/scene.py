@@ -131,7 +131,7 @@ class Scene:
 
     Attributes
     ----------
-    view : {"anatomy", "architecture", "connections", "lanes", "packet"}
+    view : {"anatomy", "architecture", "connections", "lanes", "packet", "pods"}
         Which one.
     title, description : str
         For those who do not see it.
@@ -143,7 +143,7 @@ class Scene:
         The number of the present hop; None for an overview.
     """
 
-    view: Literal["anatomy", "architecture", "connections", "lanes", "packet"]
+    view: Literal["anatomy", "architecture", "connections", "lanes", "packet", "pods"]
     title: str
     description: str
     width: float

@@ -10,6 +10,7 @@ from labkit.errors import ClusterError, UsageError
 from labkit.evidence.model import Evidence
 from labkit.evidence.recording import SUFFIX, Recording, load
 from labkit.lab.happenings import Happenings
+from labkit.lab.recorded_proxy import RecordedProxy
 
 #: What is shown where a machine can run no cluster.
 DEFAULT = "deploy-tomcat"
@@ -59,6 +60,11 @@ class Replay(Happenings):
     def evidence(self) -> Evidence:
         """Return what the recorded components left."""
         return self.recording.evidence
+
+    @property
+    def proxy(self) -> RecordedProxy:
+        """kube-proxy as it was recorded: its mode, its rules, the packets that were followed."""
+        return RecordedProxy(self.recording.evidence, self.path)
 
     def __getattr__(self, name: str) -> object:
         """Say of what only a running lab has why it is not there."""

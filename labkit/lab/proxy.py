@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ClusterError
-from labkit.lab.traced import TracedPacket
+from labkit.evidence.proxy import kept
+from labkit.lab import modes_seen
+from labkit.lab.shown import ComparedModes, TracedPacket
 from labkit.proxy import mode as modes
 from labkit.proxy import packet_trace, seen
 from labkit.proxy.compare import Check, compare
 from labkit.proxy.model import Mode, NodeRules
+from labkit.proxy.seen import Seen
 from labkit.proxy.switch import TIMEOUT, Switch, Switched
 from labkit.widgets.progress import watch
 
@@ -117,6 +120,34 @@ class LabProxy:
         )
         seen.keep_packet(self._lab.cluster, path)
         return TracedPacket(path)
+
+    def compare_modes(self, service: str, node: str | None = None) -> ComparedModes:
+        """Show a Service in kube-proxy's modes, side by side: the rules, and how each finds an endpoint by them.
+
+        The present mode's rules are read now, another's are as they were last seen in this lab. A mode that this lab
+        never had is taken from a recording that comes with labkit.
+
+        Parameters
+        ----------
+        service : str
+            ``"svc/tomcat"`` or ``"tomcat"``, in namespace default; ``"shop/web"``.
+        node : str, optional
+            On which node; by default the control plane's.
+
+        Raises
+        ------
+        UsageError
+            There is no such node, or it has no rules of such a Service.
+        ClusterError
+            The node does not run, or has the rules of no mode or of two.
+        """
+        where = self.rules(node).node
+        return modes_seen.compare_modes(self.seen, service, where, f"read on {where}")
+
+    @property
+    def seen(self) -> Seen:
+        """What was seen of kube-proxy since the lab was made, by whichever command."""
+        return Seen(kept(self._lab.cluster.proxy_folder))
 
     def check(self) -> Check:
         """Compare the rules on every node that runs with the API's Services and EndpointSlices.

@@ -8,7 +8,8 @@ from pathlib import Path
 from labkit.cluster.spec import service_name
 from labkit.errors import ClusterError, EvidenceError, UsageError
 from labkit.evidence.model import Evidence
-from labkit.lab.traced import TracedPacket
+from labkit.lab import modes_seen
+from labkit.lab.shown import ComparedModes, TracedPacket
 from labkit.proxy import mode as modes
 from labkit.proxy.model import Mode, NodeRules
 from labkit.proxy.packet import PacketPath
@@ -142,6 +143,26 @@ class RecordedProxy:
             why=f"it has {has}" if has else "no packet was followed while it was made",
             fix="ask for one of these" if has else "in a lab: labkit proxy trace svc/NAME",
         )
+
+    def compare_modes(self, service: str, node: str | None = None) -> ComparedModes:
+        """Show a Service in kube-proxy's modes, side by side.
+
+        A mode that was not recorded is taken from another recording, which comes with labkit.
+
+        Parameters
+        ----------
+        service : str
+            ``"svc/tomcat"`` or ``"tomcat"``, in namespace default; ``"shop/web"``.
+        node : str, optional
+            On which node; by default the control plane.
+
+        Raises
+        ------
+        UsageError
+            No rules of such a Service were recorded there.
+        """
+        where = node or self._cluster.control_plane
+        return modes_seen.compare_modes(self.seen, service, where, f"recorded on {where}")
 
     def switch(self, mode: str, **_options: object) -> None:
         """Say that nothing can be switched.

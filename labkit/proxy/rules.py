@@ -43,6 +43,16 @@ class Tables:
         return tuple(found)
 
     @property
+    def count(self) -> int:
+        """How many rules kube-proxy has here, as far as the tools' outputs tell without being parsed."""
+        count = 0
+        if "iptables" in self.modes:
+            count += sum(line.startswith("-A KUBE-") for line in self.iptables.splitlines())
+        if "nftables" in self.modes:
+            count += self.nftables.count('{"rule":')
+        return count
+
+    @property
     def mode(self) -> Mode:
         """The mode whose rules are here.
 

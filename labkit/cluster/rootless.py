@@ -111,6 +111,11 @@ class RootlessCluster:
         """Where the lab's receiver keeps trace spans."""
         return self.folder.spans
 
+    @property
+    def proxy_folder(self) -> Path:
+        """Where labkit keeps what it saw of kube-proxy."""
+        return self.folder.proxy
+
     def runtime_log(self, node: str) -> Path:
         """Return the log of the calls that a node's container runtime answered."""
         return self._node(node).calls_log

@@ -42,6 +42,30 @@ class Tables:
             found.append("nftables")
         return tuple(found)
 
+    @property
+    def mode(self) -> Mode:
+        """The mode whose rules are here.
+
+        Raises
+        ------
+        ClusterError
+            There are rules of no mode, or of two.
+        """
+        if len(self.modes) == 1:
+            return self.modes[0]
+        if self.modes:
+            raise ClusterError(
+                f"{self.node} has rules of two of kube-proxy's modes",
+                why="iptables and nftables both lead Services somewhere: a switch is under way, or was cut off",
+                fix="wait, or switch again: labkit proxy mode MODE",
+            )
+        raise ClusterError(
+            f"{self.node} has no rules of kube-proxy",
+            why="neither its iptables nor its nftables lead Services anywhere: kube-proxy does not run there, or "
+            "uses ipvs",
+            fix="labkit kubectl -- get pods --namespace kube-system --selector k8s-app=kube-proxy --output wide",
+        )
+
     def parse(self, mode: Mode) -> NodeRules:
         """Return what the rules of a mode say."""
         if mode == "nftables":
@@ -64,29 +88,3 @@ def tables(cluster: Cluster, node: str) -> Tables:
     printed = run(cluster.node_command(node, ["sh", "-c", _SCRIPT]), what=f"read the rules of {node}", timeout=_SECONDS)
     saved, _, listed = printed.partition(f"{_MARK}\n")
     return Tables(node, saved, listed.strip())
-
-
-def read(cluster: Cluster, node: str) -> NodeRules:
-    """Return what kube-proxy's rules on a node say, whichever mode wrote them.
-
-    Raises
-    ------
-    ClusterError
-        The node does not run, or it has the rules of no mode or of both.
-    EvidenceError
-        They cannot be understood.
-    """
-    found = tables(cluster, node)
-    if len(found.modes) == 1:
-        return found.parse(found.modes[0])
-    if found.modes:
-        raise ClusterError(
-            f"{node} has rules of two of kube-proxy's modes",
-            why="iptables and nftables both lead Services somewhere: a switch is under way, or was cut off",
-            fix="wait, or switch again: labkit proxy mode MODE",
-        )
-    raise ClusterError(
-        f"{node} has no rules of kube-proxy",
-        why="neither its iptables nor its nftables lead Services anywhere: kube-proxy does not run there, or uses ipvs",
-        fix="labkit kubectl -- get pods --namespace kube-system --selector k8s-app=kube-proxy --output wide",
-    )

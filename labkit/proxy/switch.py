@@ -118,6 +118,11 @@ class Switch:
         self._timeout = timeout
         self._steps: list[Step] = []
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that were done so far."""
+        return tuple(self._steps)
+
     def run(self, after: Mode, *, force: bool = False) -> Switched:
         """Switch, and wait until every node serves in the new mode by its rules alone.
 
@@ -143,7 +148,7 @@ class Switch:
         except BaseException as error:
             self._put_back(line, before, after, error)
             raise
-        return Switched(before, after, tuple(self._steps))
+        return Switched(before, after, self.steps)
 
     def _change(self, old_line: str, line: str, nodes: Iterable[str], mode: Mode) -> None:
         """Do the steps."""

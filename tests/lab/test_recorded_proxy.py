@@ -1,0 +1,98 @@
+"""kube-proxy in a recording: a real lab's is asked as the lab was, and what it lacks is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.errors import ClusterError, EvidenceError, UsageError
+from labkit.evidence.proxy import kept
+from labkit.lab import Lab
+from labkit.lab.recorded import DEFAULT, Replay, replay
+from labkit.proxy.seen import Seen
+
+
+def test_an_older_recording_says_that_it_has_nothing_of_kube_proxy() -> None:
+    proxy = replay(DEFAULT).proxy
+    assert (proxy.switches, proxy.packets) == ((), ())
+    with pytest.raises(EvidenceError, match="has nothing of kube-proxy"):
+        proxy.mode  # noqa: B018
+    with pytest.raises(EvidenceError, match="has nothing of kube-proxy"):
+        proxy.rules()
+    with pytest.raises(EvidenceError, match="no such packet") as raised:
+        proxy.trace("svc/tomcat")
+    assert "no packet was followed" in raised.value.why
+    with pytest.raises(ClusterError, match="cannot be switched to nftables"):
+        proxy.switch("nftables")
+
+
+@pytest.fixture(scope="module")
+def recorded(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """A lab's kube-proxy recorded in two modes, with a packet in the first; afterwards it is in the first again."""
+    path = tmp_path_factory.mktemp("recordings") / "proxy.labtrace"
+    lab.proxy.switch("iptables")
+    with lab.record(path, "two modes"):
+        lab.proxy.trace("svc/kube-dns", namespace="kube-system", port=9153, from_node="node-01")
+        lab.proxy.switch("nftables")
+    lab.proxy.switch("iptables")
+    return replay(path)
+
+
+@pytest.mark.cluster
+def test_a_recording_has_the_rules_of_every_node_in_both_modes(lab: Lab, recorded: Replay) -> None:
+    proxy = recorded.proxy
+    assert proxy.modes == ("iptables", "nftables")
+    assert proxy.mode == "nftables"
+    for node in lab.nodes:
+        before, after = (proxy.rules(node.name, mode=mode) for mode in proxy.modes)
+        assert [port.name for port in before.ports] == [port.name for port in after.ports]
+        assert "kube-system/kube-dns:metrics" in [port.name for port in before.ports]
+        assert (before.mode, after.mode) == ("iptables", "nftables")
+
+
+@pytest.mark.cluster
+def test_a_recording_has_the_switch_and_what_the_logs_said(recorded: Replay) -> None:
+    (switch,) = recorded.proxy.switches
+    assert (switch.before, switch.after, switch.error) == ("iptables", "nftables", "")
+    (logs,) = (step.detail for step in switch.steps if step.what == "read their logs")
+    assert logs.count("Using nftables Proxier") == 3
+
+
+@pytest.mark.cluster
+def test_a_recording_has_the_packet_and_says_which_it_lacks(recorded: Replay) -> None:
+    proxy = recorded.proxy
+    found = proxy.trace("svc/kube-dns", namespace="kube-system", port=9153, from_node="node-01").path
+    assert (found.outcome, found.mode, found.status) == ("delivered", "iptables", 404)
+    assert any(step.translation == "DNAT" for step in found.steps)
+    assert proxy.trace("svc/kube-dns", namespace="kube-system").path == found
+    for other in ({"from_node": "node-02"}, {"port": 53}, {"from_pod": "x"}, {"node_port": "master"}):
+        with pytest.raises(EvidenceError, match="no such packet") as raised:
+            proxy.trace("svc/kube-dns", namespace="kube-system", **other)
+        assert "node node-01 to kube-system/kube-dns" in raised.value.why
+
+
+@pytest.mark.cluster
+def test_what_is_not_in_a_recording_is_said(recorded: Replay) -> None:
+    with pytest.raises(UsageError, match="no node 'node-09'"):
+        recorded.proxy.rules("node-09")
+    with pytest.raises(UsageError, match="no mode 'userspace'"):
+        recorded.proxy.rules(mode="userspace")
+    with pytest.raises(EvidenceError, match="has no ipvs rules of master") as raised:
+        recorded.proxy.rules(mode="ipvs")
+    assert "nftables on node-01" in raised.value.why
+
+
+@pytest.mark.cluster
+def test_a_running_lab_has_seen_the_same(lab: Lab, recorded: Replay) -> None:
+    seen = Seen(kept(lab.cluster.proxy_folder))
+    assert {mode for mode, _ in seen.rules} >= set(recorded.proxy.modes)
+    assert recorded.proxy.switches[0] in seen.switches
+    assert recorded.proxy.packets[0] in seen.packets
+
+
+@pytest.mark.cluster
+def test_a_refused_switch_leaves_nothing_to_be_seen(lab: Lab) -> None:
+    before = Seen(kept(lab.cluster.proxy_folder)).switches
+    with pytest.raises(UsageError):
+        lab.proxy.switch("userspace")
+    assert lab.proxy.switch(lab.proxy.mode).steps == ()
+    assert Seen(kept(lab.cluster.proxy_folder)).switches == before

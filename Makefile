@@ -27,8 +27,8 @@ lint: setup-test ## the checks that run nothing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-notebooks: setup-test ## run every notebook from top to bottom
-	$(BIN)/pytest tests/test_notebooks.py
+notebooks: setup-test ## build the notebooks from notebooks/src and run them; NAME=01_architecture builds one
+	$(BIN)/python scripts/build_notebooks.py $(NAME)
 
 # Names and checksums only: where packages come from is the reader's own setting.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

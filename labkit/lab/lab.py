@@ -34,6 +34,7 @@ from labkit.widgets.progress import watch
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
+    from labkit.lab.components import Components
     from labkit.widgets.flow import LiveFlow
 
 _BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
@@ -98,6 +99,23 @@ class Lab(Happenings):
     def proxy(self) -> LabProxy:
         """kube-proxy: its mode, the switch to another, and the rules that it gave to each node's kernel."""
         return LabProxy(self)
+
+    def components(self) -> Components:
+        """Return the components that run, with what their processes, sockets and certificates tell.
+
+        Where the API server does not answer, who started them is not told.
+
+        Raises
+        ------
+        ClusterError
+            A node's tools fail.
+        """
+        from labkit.lab import components  # noqa: PLC0415 - reading certificates takes a library that few need
+
+        with self.api_server() as api:
+            pods = (api.get("/api/v1/pods") or {"items": []})["items"]
+            services = (api.get("/api/v1/services") or {"items": []})["items"]
+        return components.read(self.nodes, pods, services)
 
     def status(self) -> status.LabStatus:
         """Return how the lab is: nodes, and the components on each."""

@@ -2,44 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from labkit.cluster.protocol import Cluster
+from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 from labkit.node.process import run
-from labkit.proxy import iptables, nftables
+from labkit.proxy import iptables, ipvs, nftables
 from labkit.proxy.model import Mode, NodeRules
 
 _MARK = "=== labkit ==="
-# nft fails where there is no such table, which is an answer; iptables-save says the rest that it has to say on stderr.
-_SCRIPT = f"iptables-save && echo '{_MARK}' && {{ nft -j list table ip kube-proxy 2>/dev/null || true; }}"
+# nft and ip fail where there is no such table or device, which is an answer, and ipvsadm would load the module.
+_SCRIPT = f"""
+iptables-save || exit
+echo '{_MARK}'
+nft -j list table ip kube-proxy 2>/dev/null
+test -e /proc/net/ip_vs || exit 0
+for command in 'ipvsadm --save --numeric' 'ipset save' 'ip -json address show dev {ipvs.DEVICE}'; do
+    echo '{_MARK}'
+    $command 2>/dev/null
+done
+exit 0
+"""
 _SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What iptables-save and nft print on a node.
+    """What the kernel's tools print on a node, and for ipvs which Services the API has: its tables keep no names.
+
+    All of it is text, so that `dataclasses.asdict` makes plain JSON of it, and ``Tables(**…)`` brings it back.
 
     Attributes
     ----------
     node : str
         Its name.
-    iptables, nftables : str
-        The outputs; the second is empty where there is no table of kube-proxy's.
+    iptables : str
+        ``iptables-save``.
+    nftables : str
+        ``nft -j list table ip kube-proxy``; empty where there is no such table.
+    ipvs : str
+        ``ipvsadm --save --numeric``; empty where the kernel has no ip_vs, or keeps it from the node.
+    ipsets : str
+        ``ipset save``; empty as above.
+    kube_ipvs0 : str
+        ``ip -json address show dev kube-ipvs0``; empty where there is no such device, which is kube-proxy's.
+    services : str
+        `labkit.proxy.ipvs.names` as JSON; empty where there is no kube-ipvs0, or the API server does not answer.
     """
 
     node: str
     iptables: str
     nftables: str
+    ipvs: str = ""
+    ipsets: str = ""
+    kube_ipvs0: str = ""
+    services: str = ""
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """Which modes have rules here: one, or during a switch none or both."""
+        """Which modes have rules here: one, or during a switch none or more."""
         found: list[Mode] = []
         if iptables.leftovers(self.iptables):
             found.append("iptables")
         if self.nftables:
             found.append("nftables")
+        if self.kube_ipvs0:
+            found.append("ipvs")
         return tuple(found)
 
     @property
@@ -59,20 +90,19 @@ class Tables:
         Raises
         ------
         ClusterError
-            There are rules of no mode, or of two.
+            There are rules of no mode, or of more than one.
         """
         if len(self.modes) == 1:
             return self.modes[0]
         if self.modes:
             raise ClusterError(
                 f"{self.node} has rules of two of kube-proxy's modes",
-                why="iptables and nftables both lead Services somewhere: a switch is under way, or was cut off",
+                why=f"{' and '.join(self.modes)} both lead Services somewhere: a switch is under way, or was cut off",
                 fix="wait, or switch again: labkit proxy mode MODE",
             )
         raise ClusterError(
             f"{self.node} has no rules of kube-proxy",
-            why="neither its iptables nor its nftables lead Services anywhere: kube-proxy does not run there, or "
-            "uses ipvs",
+            why="nothing of iptables, nftables or ipvs leads Services anywhere: kube-proxy does not run there",
             fix="labkit kubectl -- get pods --namespace kube-system --selector k8s-app=kube-proxy --output wide",
         )
 
@@ -80,6 +110,8 @@ class Tables:
         """Return what the rules of a mode say."""
         if mode == "nftables":
             return nftables.parse(self.nftables, self.node)
+        if mode == "ipvs":
+            return ipvs.parse(self.ipvs, self.ipsets, self.iptables, self.services, self.node)
         return iptables.parse(self.iptables, self.node)
 
 
@@ -96,5 +128,12 @@ def tables(cluster: Cluster, node: str) -> Tables:
             f"The rules of {node} cannot be read", why="it is switched off", fix=f"labkit node start {node}"
         )
     printed = run(cluster.node_command(node, ["sh", "-c", _SCRIPT]), what=f"read the rules of {node}", timeout=_SECONDS)
-    saved, _, listed = printed.partition(f"{_MARK}\n")
-    return Tables(node, saved, listed.strip())
+    saved, *others = printed.split(f"{_MARK}\n")
+    found = Tables(node, saved, *(each.strip() for each in others))
+    return replace(found, services=_services(cluster)) if found.kube_ipvs0 else found
+
+
+def _services(cluster: Cluster) -> str:
+    with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
+        listed = api.get("/api/v1/services")
+    return json.dumps(ipvs.names(listed["items"])) if listed else ""

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def jupyterlab(folder: Path) -> Iterator[str]:
-    """Start a JupyterLab with its files in a folder, yield its address, and end it and its kernels."""
+def jupyterlab(folder: Path, *more: str) -> Iterator[str]:
+    """Start a JupyterLab with its files in a folder and more options, yield its address, and end it and its kernels."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,7 +35,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     options += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     options += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"]
     with (folder / "server.log").open("wb") as log:
-        command = [sys.executable, "-m", "jupyterlab", *options]
+        command = [sys.executable, "-m", "jupyterlab", *options, *more]
         lab = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
         try:
             _wait(f"http://127.0.0.1:{port}/api?token={TOKEN}", lab, folder / "server.log")
@@ -57,10 +57,10 @@ def write(file: Path, source: str) -> None:
     file.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": [cell]}))
 
 
-def run(page: Page, server: str, name: str) -> None:
-    """Open a notebook and run its cell."""
-    page.goto(f"{server}/lab/tree/{name}?token={TOKEN}")
-    page.get_by_text("(ipykernel) | Idle").wait_for()  # what is run before is lost
+def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
+    """Open a notebook, in JupyterLab or (``notebooks``) in Notebook 7, and run its cell."""
+    page.goto(f"{server}/{viewer}/{name}?token={TOKEN}")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # what is run before is lost
     page.locator(".jp-Notebook-cell .cm-content").click()
     page.keyboard.press("Shift+Enter")
 

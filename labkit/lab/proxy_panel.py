@@ -191,5 +191,6 @@ def _shown(switch: SeenSwitch) -> ShownSwitch:
     seconds = sum(step.seconds for step in switch.steps)
     said = switch.error or f"kube-proxy: {switch.before} → {switch.after} on every node, in {seconds:.1f} s"
     steps = [ShownStep(step.what, step.detail, step.seconds) for step in switch.steps]
-    title = f"{switch.before} → {switch.after}, over at {switch.time:%H:%M:%S} UTC"
+    over = "failed" if switch.error else "over"
+    title = f"{switch.before} → {switch.after}, {over} at {switch.time:%H:%M:%S} UTC"
     return ShownSwitch(title, steps, said, bool(switch.error))

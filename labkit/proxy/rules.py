@@ -75,12 +75,10 @@ class Tables:
 
     @property
     def count(self) -> int:
-        """How many rules kube-proxy has here, as far as the tools' outputs tell without being parsed."""
-        count = 0
-        if "iptables" in self.modes:
+        """How many rules, and virtual and real servers, kube-proxy has here; told without parsing them."""
+        count = self.nftables.count('{"rule":') + len(self.ipvs.splitlines())
+        if {"iptables", "ipvs"} & set(self.modes):
             count += sum(line.startswith("-A KUBE-") for line in self.iptables.splitlines())
-        if "nftables" in self.modes:
-            count += self.nftables.count('{"rule":')
         return count
 
     @property

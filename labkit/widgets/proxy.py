@@ -134,6 +134,7 @@ class ProxyPanel(anywidget.AnyWidget):
         self._steps: dict[str, ShownStep] = {}  # of a switch under way, by what
         self._since: dict[str, float] = {}  # when a step under way began
         self._said, self._failed, self._changing = "", False, ""
+        self._own: ShownSwitch | None = None  # the one that this panel did
         self._looked = 0.0
         self._output: Any = None  # IPython's handle of the still
         self._seen = source.look()
@@ -202,7 +203,7 @@ class ProxyPanel(anywidget.AnyWidget):
             said = f"{type(error).__name__}: {error}"
         last = self._source.last_switch()
         with self._lock:
-            self._said, self._failed, self._last = said, failed, last
+            self._said, self._failed, self._last, self._own = said, failed, last, last
             self._working, self._looked = False, 0.0
 
     def _advance(self, event: PhaseEvent) -> None:
@@ -218,13 +219,16 @@ class ProxyPanel(anywidget.AnyWidget):
         with self._lock:
             seen, last, working = self._seen, self._last, self._working
             steps, title = (list(last.steps), last.title) if last else ([], "")
+            if self._steps and (working or last == self._own):  # with those that failed, which nobody keeps
+                steps = [self._timed(step) for step in self._steps.values()]
             if working:
-                steps, title = [self._timed(step) for step in self._steps.values()], self._changing
+                title = self._changing
             said, failed = self._said, self._failed
-        if not working and not seen.settled and not seen.trouble:
-            said, failed = f"The ConfigMap says {seen.mode}; not yet so on {', '.join(seen.lacking)} …", False
-        elif not said and last:
+        if not said and last:
             said, failed = last.said, last.failed
+        if not working and not seen.settled and not seen.trouble:
+            pending = f"The ConfigMap says {seen.mode}; not yet so on {', '.join(seen.lacking)} …"
+            said = f"{pending}\n{said}" if failed else pending
         return {
             "title": self._source.title,
             "recorded": self._source.recorded,

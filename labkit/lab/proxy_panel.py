@@ -143,8 +143,9 @@ class ReplayedProxy:
 
     def look(self) -> ProxyState:
         """Return how it was in the mode that was chosen."""
-        found = [self._node(node) for mode, node in self._proxy.seen.rules if mode == self._mode]
-        return ProxyState(self._mode, tuple(sorted(found, key=lambda each: self._proxy.nodes.index(each.node))))
+        chosen = self._mode  # another thread may choose meanwhile
+        found = [self._node(node, mode) for mode, node in self._proxy.seen.rules if mode == chosen]
+        return ProxyState(chosen, tuple(sorted(found, key=lambda each: self._proxy.nodes.index(each.node))))
 
     def last_switch(self) -> ShownSwitch | None:
         """Return the recorded switch to the mode that was chosen."""
@@ -165,18 +166,18 @@ class ReplayedProxy:
         self._mode = modes.check(mode)
         return f"Recorded: kube-proxy in mode {mode}"
 
-    def _node(self, node: str) -> NodeState:
-        tables = self._proxy.seen.rules[self._mode, node].tables
+    def _node(self, node: str, mode: Mode) -> NodeState:
+        tables = self._proxy.seen.rules[mode, node].tables
         pod, line = "", ""
         for switch in self._proxy.switches:
             details = {step.what: step.detail for step in switch.steps}
-            listed = "list the new pods" if switch.after == self._mode else "list the pods"
-            if self._mode in {switch.before, switch.after}:
+            listed = "list the new pods" if switch.after == mode else "list the pods"
+            if mode in {switch.before, switch.after}:
                 names = {where: name for name, where in _ON_NODE.findall(details.get(listed, ""))}
                 pod = names.get(node, pod)
-            if switch.after == self._mode:
+            if switch.after == mode:
                 line = dict(_BY_NODE.findall(details.get("read their logs", ""))).get(node, line)
-        return NodeState(node, pod, True, line, (self._mode,), tables.count)
+        return NodeState(node, pod, True, line, (mode,), tables.count)
 
 
 def _asked_for(api: ApiServer) -> tuple[Mode | None, str]:

@@ -276,8 +276,8 @@ class ProxyPanel(anywidget.AnyWidget):
         self.start()
 
     def _settle(self) -> None:
-        """Bring the still, which stays in the notebook, up to what the panel shows."""
-        if self._output is not None:
+        """Bring the still, which stays in the notebook, up to date; of a lab that is gone it keeps what was seen."""
+        if self._output is not None and not self.state["trouble"]:
             self._output.update(_Still(self.state, self.still))
 
     def _stopped(self, error: Exception) -> None:

@@ -25,6 +25,22 @@ def test_an_older_recording_says_that_it_has_nothing_of_kube_proxy() -> None:
         proxy.switch("nftables")
 
 
+def test_the_lesson_answers_as_a_lab_does() -> None:
+    proxy = replay("kube-proxy").proxy
+    assert proxy.modes == ("nftables", "iptables")
+    (port,) = proxy.rules().of("tomcat").ports
+    assert len(port.endpoints) == 3
+    assert proxy.rules("node-02", mode="nftables").of("tomcat").ports
+    assert proxy.trace("svc/tomcat", from_node="node-01").path.outcome == "delivered"
+    compared = proxy.compare_modes("svc/tomcat").comparison
+    assert [seen.mode for seen in compared.seen][:2] == ["iptables", "nftables"]
+    assert all(seen.source.startswith("recorded on master at ") for seen in compared.seen[:2])
+    assert [len(seen.choices) for seen in compared.seen[:2]] == [3, 3]
+    assert "KUBE-SVC-" in repr(proxy.compare_modes("tomcat"))
+    with pytest.raises(UsageError, match="no rules of Service 'shop/none'"):
+        proxy.compare_modes("shop/none")
+
+
 @pytest.fixture(scope="module")
 def recorded(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Replay:
     """A lab's kube-proxy recorded in two modes, with a packet in the first; afterwards it is in the first again."""

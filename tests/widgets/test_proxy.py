@@ -128,6 +128,12 @@ def test_a_lab_that_does_not_run_is_told(stopped: Lab) -> None:
     until(lambda: shown.paint() and not shown.state["working"], lambda: shown.state)
     assert shown.state["failed"]
     assert "does not run" in shown.state["said"]
+    stopped.cluster.folder.spec_file.unlink()
+    stopped.cluster.folder.path.rename(stopped.cluster.folder.path.with_name("gone"))
+    shown._looked = 0
+    shown.paint()
+    assert "does not run" in shown.state["trouble"]
+    stopped.cluster.folder.path.with_name("gone").rename(stopped.cluster.folder.path)
 
 
 @needs_chromium

@@ -9,6 +9,7 @@ from labkit.evidence.proxy import kept
 from labkit.lab import Lab
 from labkit.lab.recorded import DEFAULT, Replay, replay
 from labkit.proxy.seen import Seen
+from tests.cli.command import labkit
 
 
 def test_an_older_recording_says_that_it_has_nothing_of_kube_proxy() -> None:
@@ -103,6 +104,30 @@ def test_a_running_lab_has_seen_the_same(lab: Lab, recorded: Replay) -> None:
     assert {mode for mode, _ in seen.rules} >= set(recorded.proxy.modes)
     assert recorded.proxy.switches[0] in seen.switches
     assert recorded.proxy.packets[0] in seen.packets
+
+
+@pytest.mark.cluster
+def test_a_service_is_compared_in_the_modes_that_the_lab_has_had(lab: Lab, recorded: Replay) -> None:
+    for proxy, said in ((lab.proxy, "read on node-01 at "), (recorded.proxy, "recorded on node-01 at ")):
+        compared = proxy.compare_modes("kube-system/kube-dns", "node-01").comparison
+        iptables, nftables = compared.seen[:2]
+        assert (iptables.mode, nftables.mode) == ("iptables", "nftables")
+        assert iptables.source.startswith(said)
+        assert nftables.source.startswith(said)
+        assert [port.name for port in iptables.rules.ports] == [port.name for port in nftables.rules.ports]
+        assert iptables.position
+        assert nftables.position
+    with pytest.raises(UsageError, match="no rules of Service 'default/nobody'"):
+        lab.proxy.compare_modes("nobody")
+
+
+@pytest.mark.cluster
+def test_the_command_compares_the_modes(recorded: Replay) -> None:
+    assert recorded.proxy.modes
+    said = labkit("proxy", "rules", "kubernetes", "--modes", "--name", "test")
+    assert "Service default/kubernetes" in said.stdout
+    assert "-A KUBE-SERVICES -d 10.96.0.1/32" in said.stdout
+    assert "service-ips: 10.96.0.1 . tcp . 443" in said.stdout
 
 
 @pytest.mark.cluster

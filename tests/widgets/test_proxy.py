@@ -97,6 +97,12 @@ def test_whatever_a_page_says(recorded: ProxyPanel) -> None:
     assert recorded.state == before
 
 
+def test_a_closed_panel_looks_no_longer(recorded: ProxyPanel) -> None:
+    assert recorded._painter.running
+    recorded.close()
+    until(lambda: not recorded._painter.running, lambda: "it still looks")
+
+
 def test_a_panel_leaves_a_page_that_shows_without_a_kernel(recorded: ProxyPanel) -> None:
     InteractiveShell.instance()
     with capture_output() as captured:

@@ -142,8 +142,9 @@ class RecordedProxy:
         node_port: str | None = None,
         from_node: str | None = None,
         from_pod: str | None = None,
+        mode: str | None = None,
     ) -> TracedPacket:
-        """Show the last recorded packet to a Service that was sent as these parameters say.
+        """Show the last recorded packet to a Service that was sent as these parameters say, in a mode of kube-proxy.
 
         They are those of `labkit.proxy.packet_trace.trace`; what is left out may be anything.
 
@@ -161,11 +162,12 @@ class RecordedProxy:
             if (
                 request.service == wanted
                 and client in {"", request.client}
+                and mode in {None, path.mode}
                 and port in {None, request.destination.port}
                 and node_port in {None, self._node_ports.get(request.destination.ip)}
             ):
                 return TracedPacket(path)
-        has = "; ".join(f"{each.request.client} to {each.request.service}" for each in self.packets)
+        has = "; ".join(f"{each.request.client} to {each.request.service}, {each.mode} mode" for each in self.packets)
         raise EvidenceError(
             f"Recording {self._path.name} has no such packet to {wanted}",
             why=f"it has {has}" if has else "no packet was followed while it was made",

@@ -136,6 +136,7 @@ class ProxyPanel(anywidget.AnyWidget):
         self._said, self._failed, self._changing = "", False, ""
         self._own: ShownSwitch | None = None  # the one that this panel did
         self._looked = 0.0
+        self._pages, self._watched = 0, True  # nobody looks on behalf of a page that was closed
         self._output: Any = None  # IPython's handle of the still
         self._seen = source.look()
         self._unable = source.unable()
@@ -178,6 +179,8 @@ class ProxyPanel(anywidget.AnyWidget):
         """Look if it is time to, show what is new, and return whether anything was."""
         with self._lock:
             busy = self._working or not self._seen.settled
+            if not self._watched and not self._working:
+                return False
         if time.monotonic() - self._looked >= (_BUSY if busy else _CALM):
             seen, unable, last = self._source.look(), self._source.unable(), self._source.last_switch()
             with self._lock:
@@ -256,15 +259,19 @@ class ProxyPanel(anywidget.AnyWidget):
         return ShownStep(step.what, step.detail, time.monotonic() - self._since[step.what], step.state)
 
     def _asked(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        """Answer the page's ``{"press": MODE, "force": BOOL}`` and ``{"look": true}``; it may say anything.
+        """Answer the page's ``{"press": MODE, "force": BOOL}``, ``{"look": BOOL}``; it may say anything.
 
         JupyterLab drops what comes between the message that makes a widget and the widget's being made, so a page asks
-        when it begins, and it is answered though nothing is new.
+        to look when it begins, and it is answered though nothing is new. When it ends it says so.
         """
         if isinstance(message.get("press"), str):
             self.press(message["press"], force=message.get("force") is True)
-        elif "look" in message:
-            self.send_state(["state"])
+        elif isinstance(message.get("look"), bool):
+            with self._lock:
+                self._pages += 1 if message["look"] else -1
+                self._watched = self._pages > 0
+            if message["look"]:
+                self.send_state(["state"])
 
     def _ipython_display_(self) -> None:
         from IPython.display import display, publish_display_data  # noqa: PLC0415 - only a notebook has it at hand

@@ -6,7 +6,8 @@
 # mode, and why one of them gets slower with every Service while the others do not.
 #
 # **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *Start here* first. On a machine that can run no lab,
-# `lab = labkit.replay("kube-proxy")` takes its place: sections 2, 3, 5, 6 and 7 then show what was recorded.
+# `lab = labkit.replay("kube-proxy")` takes its place: sections 2, 3, 5 and 7 then show what was recorded, and section 6
+# with `lab.proxy.trace("svc/tomcat", mode="nftables")`.
 
 # %%
 import labkit

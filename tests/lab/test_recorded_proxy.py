@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from labkit.errors import ClusterError, EvidenceError, UsageError
@@ -33,6 +35,8 @@ def test_the_lesson_answers_as_a_lab_does() -> None:
     assert len(port.endpoints) == 3
     assert proxy.rules("node-02", mode="nftables").of("tomcat").ports
     assert proxy.trace("svc/tomcat", from_node="node-01").path.outcome == "delivered"
+    for mode in ("iptables", "nftables"):
+        assert proxy.trace("svc/tomcat", mode=mode).path.mode == mode
     compared = proxy.compare_modes("svc/tomcat").comparison
     assert [seen.mode for seen in compared.seen][:2] == ["iptables", "nftables"]
     assert all(seen.source.startswith("recorded on master at ") for seen in compared.seen[:2])
@@ -128,6 +132,8 @@ def test_the_command_compares_the_modes(recorded: Replay) -> None:
     assert "Service default/kubernetes" in said.stdout
     assert "-A KUBE-SERVICES -d 10.96.0.1/32" in said.stdout
     assert "service-ips: 10.96.0.1 . tcp . 443" in said.stdout
+    said = labkit("proxy", "rules", "kubernetes", "--modes", "--json", "--name", "test")
+    assert [seen["rules"]["mode"] for seen in json.loads(said.stdout)["seen"]][:2] == ["iptables", "nftables"]
 
 
 @pytest.mark.cluster

@@ -91,10 +91,28 @@ def test_a_mode_that_was_not_recorded_cannot_be_had(recorded: ProxyPanel) -> Non
 
 def test_whatever_a_page_says(recorded: ProxyPanel) -> None:
     before = recorded.state
-    for message in ({}, {"press": None}, {"press": ["ipvs"]}, {"press": "userspace", "force": True}, {"look": 1}):
+    for message in (
+        {},
+        {"press": None},
+        {"press": ["ipvs"]},
+        {"press": "userspace", "force": True},
+        {"look": 1},
+        {"look": None},
+    ):
         recorded._handle_custom_msg(message, [])
     time.sleep(0.3)
     assert recorded.state == before
+
+
+def test_nobody_looks_while_no_page_shows_the_panel(recorded: ProxyPanel) -> None:
+    recorded._handle_custom_msg({"look": True}, [])
+    recorded._handle_custom_msg({"look": False}, [])
+    time.sleep(0.5)  # a look that had begun
+    looked = recorded._looked = time.monotonic() - 60
+    time.sleep(0.5)
+    assert recorded._looked == looked
+    recorded._handle_custom_msg({"look": True}, [])
+    until(lambda: recorded._looked > looked, lambda: "nobody looks again")
 
 
 def test_a_closed_panel_looks_no_longer(recorded: ProxyPanel) -> None:

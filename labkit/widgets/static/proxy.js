@@ -1,6 +1,7 @@
 // kube-proxy: a button per mode, how every node is, and the steps of the last switch.
 //
-// `state` is what labkit.widgets.proxy.ProxyPanel keeps; a button sends {press: MODE, force: BOOL}.
+// `state` is what labkit.widgets.proxy.ProxyPanel keeps; a button sends {press: MODE, force: BOOL}, and
+// the page {look: true} when it begins and {look: false} when it ends.
 
 const MARKS = { started: "▸", finished: "✓", failed: "✗" };
 
@@ -156,6 +157,7 @@ function render({ model, el }) {
   return () => {
     model.off("change:state", changed);
     panel.destroy();
+    model.send({ look: false });
   };
 }
 

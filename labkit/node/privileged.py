@@ -6,7 +6,7 @@ from pathlib import Path
 
 #: What a kubelet wants the whole machine's kernel to be like (pkg/kubelet/cm/container_manager_linux.go,
 #: setupKernelTunables); it writes only what it finds different. In a user namespace it is let off (KEP-2033).
-_SYSCTLS = {
+SYSCTLS = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,
     "kernel/panic": 10,
@@ -28,7 +28,7 @@ def shield(folder: Path) -> list[str]:
         Where the files that stand for the settings are to be.
     """
     arguments = ["--dev-bind", "/dev/null", "/dev/kmsg"]
-    for name, value in _SYSCTLS.items():
+    for name, value in SYSCTLS.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{value}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +81,11 @@ def rules(
             raise UsageError(
                 "Modes are compared for one Service", why="none was named", fix="labkit proxy rules SERVICE --modes"
             )
-        console.say(str(proxy.compare_modes(service, node)))
+        compared = proxy.compare_modes(service, node)
+        if as_json:
+            console.print_json(asdict(compared.comparison))
+        else:
+            console.say(str(compared))
         return
     found = proxy.rules(node)
     shown = found if service is None else found.of(service)

@@ -73,6 +73,25 @@ def kept(folder: Path, since: datetime | None = None) -> tuple[ProxyRecord, ...]
     )
 
 
+def latest(folder: Path, kind: ProxyKind) -> ProxyRecord | None:
+    """Return what was seen last of a kind whose sights take nobody's place, None where nothing was.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `keep`.
+    kind : {"switch", "packet"}
+        Which.
+
+    Raises
+    ------
+    EvidenceError
+        The file is damaged.
+    """
+    last = max(folder.glob(f"{kind}-*.json"), default=None)
+    return _record(last) if last else None
+
+
 def _record(path: Path) -> ProxyRecord:
     try:
         raw = orjson.loads(path.read_bytes())

@@ -19,6 +19,7 @@ from labkit.widgets.progress import watch
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
     from labkit.progress import Progress
+    from labkit.widgets.proxy import ProxyPanel
 
 
 class LabProxy:
@@ -35,6 +36,16 @@ class LabProxy:
 
     def __repr__(self) -> str:
         return f"<kube-proxy of lab {self._lab.name!r}>"
+
+    def panel(self) -> ProxyPanel:
+        """Return the panel that a notebook shows: a button per mode, every node's state, the steps of a switch."""
+        from labkit.lab.proxy_panel import LiveProxy  # noqa: PLC0415 - brings the widgets, which a terminal has no use for
+        from labkit.widgets.proxy import ProxyPanel  # noqa: PLC0415 - as above
+
+        return ProxyPanel(LiveProxy(self._lab))
+
+    def _ipython_display_(self) -> None:
+        self.panel()._ipython_display_()
 
     @property
     def mode(self) -> Mode:

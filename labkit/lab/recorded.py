@@ -64,7 +64,7 @@ class Replay(Happenings):
     @property
     def proxy(self) -> RecordedProxy:
         """kube-proxy as it was recorded: its mode, its rules, the packets that were followed."""
-        return RecordedProxy(self.recording.evidence, self.path)
+        return RecordedProxy(self.recording.evidence, self.path, self.banner)
 
     def __getattr__(self, name: str) -> object:
         """Say of what only a running lab has why it is not there."""

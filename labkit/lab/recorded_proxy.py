@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit.cluster.spec import service_name
 from labkit.errors import ClusterError, EvidenceError, UsageError
@@ -15,6 +16,9 @@ from labkit.proxy.model import Mode, NodeRules
 from labkit.proxy.packet import PacketPath
 from labkit.proxy.seen import Seen, SeenSwitch
 
+if TYPE_CHECKING:
+    from labkit.widgets.proxy import ProxyPanel
+
 
 class RecordedProxy:
     """kube-proxy of a recording: ``recording.proxy``.
@@ -25,15 +29,39 @@ class RecordedProxy:
         The recording's.
     path : Path
         Its file.
+    banner : str
+        What is plainly said wherever it is shown.
     """
 
-    def __init__(self, evidence: Evidence, path: Path) -> None:
+    def __init__(self, evidence: Evidence, path: Path, banner: str) -> None:
+        self._banner = banner
         self._cluster = evidence.cluster
         self._path = path
         self.seen = Seen(evidence.proxy)
 
     def __repr__(self) -> str:
         return f"<kube-proxy of recording {self._path.name}>"
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The cluster's nodes, the control plane first."""
+        return self._cluster.nodes
+
+    def panel(self) -> ProxyPanel:
+        """Return the panel that a notebook shows: a button per mode shows how every node was in it.
+
+        Raises
+        ------
+        EvidenceError
+            The recording has nothing of kube-proxy.
+        """
+        from labkit.lab.proxy_panel import ReplayedProxy  # noqa: PLC0415 - brings the widgets; a terminal needs none
+        from labkit.widgets.proxy import ProxyPanel  # noqa: PLC0415 - as above
+
+        return ProxyPanel(ReplayedProxy(self, f"recording {self._path.name}", self._banner))
+
+    def _ipython_display_(self) -> None:
+        self.panel()._ipython_display_()
 
     @property
     def mode(self) -> Mode:
@@ -114,8 +142,9 @@ class RecordedProxy:
         node_port: str | None = None,
         from_node: str | None = None,
         from_pod: str | None = None,
+        mode: str | None = None,
     ) -> TracedPacket:
-        """Show the last recorded packet to a Service that was sent as these parameters say.
+        """Show the last recorded packet to a Service that was sent as these parameters say, in a mode of kube-proxy.
 
         They are those of `labkit.proxy.packet_trace.trace`; what is left out may be anything.
 
@@ -133,11 +162,12 @@ class RecordedProxy:
             if (
                 request.service == wanted
                 and client in {"", request.client}
+                and mode in {None, path.mode}
                 and port in {None, request.destination.port}
                 and node_port in {None, self._node_ports.get(request.destination.ip)}
             ):
                 return TracedPacket(path)
-        has = "; ".join(f"{each.request.client} to {each.request.service}" for each in self.packets)
+        has = "; ".join(f"{each.request.client} to {each.request.service}, {each.mode} mode" for each in self.packets)
         raise EvidenceError(
             f"Recording {self._path.name} has no such packet to {wanted}",
             why=f"it has {has}" if has else "no packet was followed while it was made",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import networkx
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TracedPacket:
     """The path of a real packet; a notebook shows it as a picture.
 
@@ -25,7 +25,7 @@ class TracedPacket:
 
     path: PacketPath
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return the path as text."""
         from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
 
@@ -47,7 +47,7 @@ class TracedPacket:
         return self.to_svg()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ComparedModes:
     """A Service in kube-proxy's modes; a notebook shows a picture and a table.
 
@@ -59,7 +59,7 @@ class ComparedModes:
 
     comparison: ModeComparison
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return the comparison as text."""
         from labkit.views import proxy_modes  # noqa: PLC0415 - most commands need no pictures
 

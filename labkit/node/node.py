@@ -118,6 +118,7 @@ class Node:
         ClusterError
             It did not start; the message has the tail of its log.
         """
+        hostfs.copy_files(self.root)
         network.connect_node(outer, self.namespace, self.index)
         status = self.folder / "sandbox.json"
         started_file = self.root / "var/log/labkit/started"

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Self
 
 from labkit.cluster.protocol import Cluster
 from labkit.errors import LabkitError
@@ -69,6 +70,12 @@ class SeenSwitch:
     steps: tuple[Step, ...]
     error: str
 
+    @classmethod
+    def of(cls, record: ProxyRecord) -> Self:
+        """Read a record of a switch."""
+        steps = tuple(Step(**step) for step in record.body["steps"])
+        return cls(record.time, record.body["before"], record.body["after"], steps, record.body["error"])
+
 
 class Seen:
     """All that was seen of one cluster's kube-proxy.
@@ -95,16 +102,7 @@ class Seen:
     @cached_property
     def switches(self) -> tuple[SeenSwitch, ...]:
         """The switches, in order of time."""
-        return tuple(
-            SeenSwitch(
-                record.time,
-                record.body["before"],
-                record.body["after"],
-                tuple(Step(**step) for step in record.body["steps"]),
-                record.body["error"],
-            )
-            for record in self._of("switch")
-        )
+        return tuple(map(SeenSwitch.of, self._of("switch")))
 
     @cached_property
     def packets(self) -> tuple[PacketPath, ...]:

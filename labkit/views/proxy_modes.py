@@ -10,18 +10,19 @@ from labkit.proxy.side_by_side import ASPECTS, ModeComparison, ServiceInMode
 from labkit.views import lookup
 
 _OPEN = 6  # so many rules are seen at once; more are a click away
+# Notebooks have styles of their own for tables and code: these count more.
 _STYLE = """
-.labkit-modes{font:14px/20px system-ui,"Segoe UI","DejaVu Sans",sans-serif;max-width:1100px}
-.labkit-modes svg{max-width:100%;height:auto;display:block}
-.labkit-modes table{border-collapse:collapse;width:100%;table-layout:fixed;margin-top:8px}
-.labkit-modes th,.labkit-modes td{text-align:left;vertical-align:top;padding:6px 8px;white-space:normal;
-border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent);background:none}
-.labkit-modes thead th:first-child{width:17%}
-.labkit-modes tbody th{font-weight:600}
-.labkit-modes caption{text-align:left;padding:8px}
-.labkit-modes code{display:block;font-size:12px;line-height:16px;overflow-wrap:anywhere;padding:0 0 6px 12px;
-text-indent:-12px;background:none;color:inherit}
-.labkit-modes summary{cursor:pointer}
+div.labkit-modes{font:14px/20px system-ui,"Segoe UI","DejaVu Sans",sans-serif;max-width:1100px}
+div.labkit-modes svg{max-width:100%;height:auto;display:block}
+div.labkit-modes table{border-collapse:collapse;width:100%;table-layout:fixed;margin:8px 0;font-size:14px}
+div.labkit-modes table th,div.labkit-modes table td{text-align:left!important;vertical-align:top;padding:6px 8px;
+white-space:normal;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent)}
+div.labkit-modes table thead th:first-child{width:17%}
+div.labkit-modes table tbody th{font-weight:600}
+div.labkit-modes table caption{text-align:left!important;padding:8px}
+div.labkit-modes table code{display:block;font-size:12px;line-height:16px;overflow-wrap:anywhere;
+padding:0 0 6px 12px;text-indent:-12px;background:none;color:inherit;white-space:pre-wrap}
+div.labkit-modes summary{cursor:pointer}
 """
 _WAYS = {
     "iptables": "reads rules one after another until one matches",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from labkit.errors import ClusterError, EvidenceError, UsageError
@@ -9,6 +11,7 @@ from labkit.evidence.proxy import kept
 from labkit.lab import Lab
 from labkit.lab.recorded import DEFAULT, Replay, replay
 from labkit.proxy.seen import Seen
+from tests.cli.command import labkit
 
 
 def test_an_older_recording_says_that_it_has_nothing_of_kube_proxy() -> None:
@@ -23,6 +26,24 @@ def test_an_older_recording_says_that_it_has_nothing_of_kube_proxy() -> None:
     assert "no packet was followed" in raised.value.why
     with pytest.raises(ClusterError, match="cannot be switched to nftables"):
         proxy.switch("nftables")
+
+
+def test_the_lesson_answers_as_a_lab_does() -> None:
+    proxy = replay("kube-proxy").proxy
+    assert proxy.modes == ("nftables", "iptables")
+    (port,) = proxy.rules().of("tomcat").ports
+    assert len(port.endpoints) == 3
+    assert proxy.rules("node-02", mode="nftables").of("tomcat").ports
+    assert proxy.trace("svc/tomcat", from_node="node-01").path.outcome == "delivered"
+    for mode in ("iptables", "nftables"):
+        assert proxy.trace("svc/tomcat", mode=mode).path.mode == mode
+    compared = proxy.compare_modes("svc/tomcat").comparison
+    assert [seen.mode for seen in compared.seen][:2] == ["iptables", "nftables"]
+    assert all(seen.source.startswith("recorded on master at ") for seen in compared.seen[:2])
+    assert [len(seen.choices) for seen in compared.seen[:2]] == [3, 3]
+    assert "KUBE-SVC-" in repr(proxy.compare_modes("tomcat"))
+    with pytest.raises(UsageError, match="no rules of Service 'shop/none'"):
+        proxy.compare_modes("shop/none")
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +108,32 @@ def test_a_running_lab_has_seen_the_same(lab: Lab, recorded: Replay) -> None:
     assert {mode for mode, _ in seen.rules} >= set(recorded.proxy.modes)
     assert recorded.proxy.switches[0] in seen.switches
     assert recorded.proxy.packets[0] in seen.packets
+
+
+@pytest.mark.cluster
+def test_a_service_is_compared_in_the_modes_that_the_lab_has_had(lab: Lab, recorded: Replay) -> None:
+    for proxy, said in ((lab.proxy, "read on node-01 at "), (recorded.proxy, "recorded on node-01 at ")):
+        compared = proxy.compare_modes("kube-system/kube-dns", "node-01").comparison
+        iptables, nftables = compared.seen[:2]
+        assert (iptables.mode, nftables.mode) == ("iptables", "nftables")
+        assert iptables.source.startswith(said)
+        assert nftables.source.startswith(said)
+        assert [port.name for port in iptables.rules.ports] == [port.name for port in nftables.rules.ports]
+        assert iptables.position
+        assert nftables.position
+    with pytest.raises(UsageError, match="no rules of Service 'default/nobody'"):
+        lab.proxy.compare_modes("nobody")
+
+
+@pytest.mark.cluster
+def test_the_command_compares_the_modes(recorded: Replay) -> None:
+    assert recorded.proxy.modes
+    said = labkit("proxy", "rules", "kubernetes", "--modes", "--name", "test")
+    assert "Service default/kubernetes" in said.stdout
+    assert "-A KUBE-SERVICES -d 10.96.0.1/32" in said.stdout
+    assert "service-ips: 10.96.0.1 . tcp . 443" in said.stdout
+    said = labkit("proxy", "rules", "kubernetes", "--modes", "--json", "--name", "test")
+    assert [seen["rules"]["mode"] for seen in json.loads(said.stdout)["seen"]][:2] == ["iptables", "nftables"]
 
 
 @pytest.mark.cluster

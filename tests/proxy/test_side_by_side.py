@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from labkit.proxy import ipvs
 from labkit.proxy.model import NodeRules
 from labkit.proxy.side_by_side import ASPECTS, ModeComparison, ServiceInMode, about, raw_rules, service_in_mode
 from tests.proxy import captured
@@ -75,6 +78,32 @@ def test_every_rule_of_a_service_is_about_one_thing(service: str, mode: str) -> 
 )
 def test_what_ipvs_has(rule: str, aspect: str) -> None:
     assert about("ipvs", rule) == aspect
+
+
+def test_a_service_in_ipvs_mode() -> None:
+    lines = [
+        *("-A -t 10.96.0.1:443 -s rr", "-a -t 10.96.0.1:443 -r 172.30.0.10:6443 -m -w 1"),
+        *(
+            "-A -t 10.96.0.9:80 -s rr",
+            "-a -t 10.96.0.9:80 -r 10.0.1.2:80 -m -w 1",
+            "-a -t 10.96.0.9:80 -r 10.0.2.2:80 -m -w 1",
+        ),
+    ]
+    known = [
+        {"cluster_ip": "10.96.0.9", "port": 80, "name": "shop/web"},
+        {"cluster_ip": "10.96.0.1", "port": 443, "name": "x/y"},
+    ]
+    services = json.dumps([{"protocol": "tcp", "node_port": None, "external_ips": [], **each} for each in known])
+    seen = service_in_mode(ipvs.parse("\n".join(lines), "", "", services, "master"), "", "shop/web", "")
+    assert seen is not None
+    assert [entry.address for entry in seen.entries] == ["10.96.0.9:80/tcp", "10.96.0.1:443/tcp"]
+    assert (seen.position, seen.scheduler, seen.count, seen.total) == (1, "rr", 3, 5)
+    assert [(each.endpoint, each.share, each.condition) for each in seen.choices] == [
+        ("10.0.1.2:80", 0.5, "rr"),
+        ("10.0.2.2:80", 0.5, "rr"),
+    ]
+    assert seen.about("address") == (lines[2],)
+    assert seen.about("choice") == tuple(lines[3:])
 
 
 def test_a_service_that_is_not_there() -> None:

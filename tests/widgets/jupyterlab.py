@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 TOKEN = "tests-of-labkit"  # noqa: S105 - of a server that lives as long as one test
 ROOT = Path(__file__).parents[2]
@@ -61,8 +61,13 @@ def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
     """Open a notebook, in JupyterLab or (``notebooks``) in Notebook 7, and run its cell."""
     page.goto(f"{server}/{viewer}/{name}?token={TOKEN}")
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # what is run before is lost
-    page.locator(".jp-Notebook-cell .cm-content").click()
-    page.keyboard.press("Shift+Enter")
+    cell = page.locator(".jp-Notebook-cell").first
+    for _ in range(3):  # on a busy machine it may be lost nevertheless
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        with suppress(AssertionError):
+            expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[ ]:", timeout=3_000)
+            return
 
 
 def outputs(file: Path) -> list[dict[str, Any]]:

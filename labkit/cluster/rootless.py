@@ -231,7 +231,7 @@ class RootlessCluster:
 
     def _boot(self, names: Iterable[str], *, api_port: int = 0) -> None:
         """Start the sandbox, the network, the way to the API server, and the nodes."""
-        self._sandbox = outer.start(self.folder.path)
+        self._sandbox = outer.start(self.folder.path, privileged=self.spec.privileged)
         network.create_bridge(self._sandbox, self.spec.pod_cidr)
         spans, log = self.folder.spans, self.folder.logs / "receiver.log"
         receiver = receive.start(self._sandbox, spans, kubeadm.TRACING_ENDPOINT, log=log)

@@ -124,8 +124,7 @@ def parse(text: str, ipsets: str, saved: str, services: str, node: str = "") -> 
         else:
             _read_outside(draft, server, sets, by_node_port=server.address[0] not in to["external_ips"])
     for draft in drafts.values():
-        endpoints = {*draft.inside.probability, *(draft.outside or Spread()).probability}
-        draft.local = {each for each in endpoints if _ON_THIS_NODE in sets.of(draft.protocol, each)}
+        _read_local(draft, sets)
     foreign += [rule.text for rule in iptables.read(saved) if not _is_kube(rule)]
     return NodeRules(node, "ipvs", tuple(drafts[name].finish() for name in sorted(drafts)), tuple(foreign))
 
@@ -213,6 +212,16 @@ def _read_inside(draft: Draft, server: _VirtualServer, sets: _Sets) -> None:
             source = rule.get("-s")
             by_source = "from its own address" if "src,dst" in rule.words else "all"
             draft.masquerade.append(f"not from {source}" if source and rule.negated("-s") else by_source)
+
+
+def _read_local(draft: Draft, sets: _Sets) -> None:
+    """Read which endpoints are on this node: they would answer themselves, and their set has that masqueraded."""
+    draft.local = set()
+    for spread in (draft.inside, draft.outside or Spread()):
+        for address in spread.probability:
+            if entry := sets.of(draft.protocol, address).get(_ON_THIS_NODE):
+                draft.local.add(address)
+                spread.add(address, 0.0, [entry])
 
 
 def _read_outside(draft: Draft, server: _VirtualServer, sets: _Sets, *, by_node_port: bool) -> None:

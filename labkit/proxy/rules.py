@@ -26,6 +26,8 @@ for command in 'ipvsadm --save --numeric' 'ipset save' 'ip -json address show de
 done
 exit 0
 """
+#: Prints a node's tables when it runs there; `from_output` reads them.
+COMMAND = ("sh", "-c", _SCRIPT)
 _SECONDS = 20.0
 
 
@@ -125,10 +127,15 @@ def tables(cluster: Cluster, node: str) -> Tables:
         raise ClusterError(
             f"The rules of {node} cannot be read", why="it is switched off", fix=f"labkit node start {node}"
         )
-    printed = run(cluster.node_command(node, ["sh", "-c", _SCRIPT]), what=f"read the rules of {node}", timeout=_SECONDS)
-    saved, *others = printed.split(f"{_MARK}\n")
-    found = Tables(node, saved, *(each.strip() for each in others))
+    printed = run(cluster.node_command(node, COMMAND), what=f"read the rules of {node}", timeout=_SECONDS)
+    found = from_output(node, printed)
     return replace(found, services=_services(cluster)) if found.kube_ipvs0 else found
+
+
+def from_output(node: str, printed: str) -> Tables:
+    """Return a node's tables out of what `COMMAND` printed there; without names of Services."""
+    saved, *others = printed.split(f"{_MARK}\n")
+    return Tables(node, saved, *(each.strip() for each in others))
 
 
 def _services(cluster: Cluster) -> str:

@@ -10,7 +10,7 @@ from labkit.proxy.side_by_side import ASPECTS, ModeComparison, ServiceInMode
 from labkit.views import lookup
 
 _OPEN = 6  # so many rules are seen at once; more are a click away
-# Notebooks have styles of their own for tables and code: these count more.
+# Notebooks have styles of their own for tables: these count more.
 _STYLE = """
 div.labkit-modes{font:14px/20px system-ui,"Segoe UI","DejaVu Sans",sans-serif;max-width:1100px}
 div.labkit-modes svg{max-width:100%;height:auto;display:block}
@@ -20,8 +20,8 @@ white-space:normal;border-bottom:1px solid color-mix(in srgb,currentColor 20%,tr
 div.labkit-modes table thead th:first-child{width:17%}
 div.labkit-modes table tbody th{font-weight:600}
 div.labkit-modes table caption{text-align:left!important;padding:8px}
-div.labkit-modes table code{display:block;font-size:12px;line-height:16px;overflow-wrap:anywhere;
-padding:0 0 6px 12px;text-indent:-12px;background:none;color:inherit;white-space:pre-wrap}
+div.labkit-modes .rule{font:12px/16px ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere;
+padding:0 0 6px 12px;text-indent:-12px}
 div.labkit-modes summary{cursor:pointer}
 """
 _WAYS = {
@@ -98,7 +98,7 @@ def _row(title: str, cells: Iterator[str]) -> str:
 
 
 def _rules(rules: Sequence[str]) -> str:
-    lines = [f"<code>{_text(rule)}</code>" for rule in rules]
+    lines = [f'<div class="rule">{_text(rule)}</div>' for rule in rules]
     if not lines:
         return "no rule of its own"
     rest = f"<details><summary>{len(lines) - _OPEN} more</summary>{''.join(lines[_OPEN:])}</details>"

@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test lint notebooks lock recordings clean
+.PHONY: help setup setup-test lab demo test test-ipvs lint notebooks lock recordings clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -20,6 +20,9 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 
 test: lint ## all checks and tests
 	$(BIN)/pytest
+
+test-ipvs: setup-test ## kube-proxy's ipvs mode in a virtual machine whose kernel has it (about 80 s)
+	$(BIN)/pytest -m vm
 
 lint: setup-test ## the checks that run nothing
 	$(BIN)/ruff check

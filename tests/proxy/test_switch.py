@@ -202,6 +202,7 @@ def test_ipvs_is_refused_and_nothing_changes(shop: Lab, api: ApiServer) -> None:
     with pytest.raises(PreflightError, match="cannot use ipvs here; nothing was changed") as caught:
         shop.proxy.switch("ipvs")
     assert "user namespace" in caught.value.why
+    assert "labkit up --privileged" in caught.value.fix
     assert "modprobe --all ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh nf_conntrack" in caught.value.fix
     assert modes.read(api).resource == before
     assert _pods(shop) == old

@@ -33,8 +33,9 @@ def source(name: str) -> Any:
 def build(name: str) -> None:
     """Run a notebook from top to bottom and store it."""
     notebook = source(name)
-    client = NotebookClient(notebook, timeout=_CELL_SECONDS, resources={"metadata": {"path": str(FOLDER)}})
-    client.execute()
+    # Panels leave a still of themselves in the outputs; their state on top of it would make files four times as large.
+    options = {"timeout": _CELL_SECONDS, "store_widget_state": False}
+    NotebookClient(notebook, **options, resources={"metadata": {"path": str(FOLDER)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of day, which tell nothing and differ each time
     nbformat.write(notebook, FOLDER / f"{name}.ipynb")  # type: ignore[no-untyped-call]

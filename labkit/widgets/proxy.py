@@ -131,8 +131,8 @@ class ProxyPanel(anywidget.AnyWidget):
         self._source = source
         self._lock = threading.Lock()
         self._working = False
-        self._steps: dict[str, ShownStep] = {}  # of a switch under way, by what
-        self._since: dict[str, float] = {}  # when a step under way began
+        self._steps: list[ShownStep] = []  # of the switch that a button began last
+        self._since = 0.0  # when the last of them began
         self._said, self._failed, self._changing = "", False, ""
         self._own: ShownSwitch | None = None  # the one that this panel did
         self._looked = 0.0
@@ -164,7 +164,7 @@ class ProxyPanel(anywidget.AnyWidget):
                 return
             self._working, self._changing = True, f"{self._seen.mode} → {mode}"
             self._said, self._failed = f"Switching to {mode} …", False
-            self._steps, self._since = {}, {}
+            self._steps = []
         threading.Thread(target=self._work, args=(mode, force), name="labkit-proxy", daemon=True).start()
 
     def start(self) -> None:
@@ -210,20 +210,20 @@ class ProxyPanel(anywidget.AnyWidget):
             self._working, self._looked = False, 0.0
 
     def _advance(self, event: PhaseEvent) -> None:
-        """Take note of what happens to a step."""
+        """Take note of what happens to a step; they come one after the other, some twice."""
         with self._lock:
-            before = self._steps.get(event.phase)
+            before = None if event.state == "started" else self._steps.pop()
             detail = event.detail or (before.detail if before else "")
             state = "started" if event.state == "advanced" else event.state
-            self._steps[event.phase] = ShownStep(event.phase, detail, event.seconds, state)
-            self._since[event.phase] = time.monotonic() - event.seconds
+            self._steps.append(ShownStep(event.phase, detail, event.seconds, state))
+            self._since = time.monotonic() - event.seconds
 
     def _look(self) -> dict[str, Any]:
         with self._lock:
             seen, last, working = self._seen, self._last, self._working
             steps, title = (list(last.steps), last.title) if last else ([], "")
-            if self._steps and (working or last == self._own):  # with those that failed, which nobody keeps
-                steps = [self._timed(step) for step in self._steps.values()]
+            if working or (self._failed and self._steps and last == self._own):  # also what failed, which nobody keeps
+                steps = list(map(self._timed, self._steps))
             if working:
                 title = self._changing
             said, failed = self._said, self._failed
@@ -256,7 +256,7 @@ class ProxyPanel(anywidget.AnyWidget):
     def _timed(self, step: ShownStep) -> ShownStep:
         if step.state != "started":
             return step
-        return ShownStep(step.what, step.detail, time.monotonic() - self._since[step.what], step.state)
+        return ShownStep(step.what, step.detail, time.monotonic() - self._since, step.state)
 
     def _asked(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
         """Answer the page's ``{"press": MODE, "force": BOOL}``, ``{"look": BOOL}``; it may say anything.

@@ -170,7 +170,9 @@ class ReplayedProxy:
         tables = self._proxy.seen.rules[mode, node].tables
         pod, line = "", ""
         for switch in self._proxy.switches:
-            details = {step.what: step.detail for step in switch.steps}
+            # By way of a third mode, there are steps of one name: of the pods before, the first counts, else the last.
+            steps = switch.steps if switch.after == mode else reversed(switch.steps)
+            details = {step.what: step.detail for step in steps}
             listed = "list the new pods" if switch.after == mode else "list the pods"
             if mode in {switch.before, switch.after}:
                 names = {where: name for name, where in _ON_NODE.findall(details.get(listed, ""))}

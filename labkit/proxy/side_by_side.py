@@ -206,7 +206,9 @@ def service_in_mode(rules: NodeRules, iptables: str, service: str, source: str) 
         entries = _tried(rules.ports, iptables)
     else:
         entries = tuple(
-            Entry(_address(port), port.name, port.rules[0]) for port in rules.ports if port.endpoints and port.rules
+            Entry(_address(port), port.name, next((rule for rule in port.rules if port.cluster_ip in rule), ""))
+            for port in rules.ports
+            if port.endpoints
         )
     return ServiceInMode(own, entries, len(raw_rules(rules.ports)), source)
 

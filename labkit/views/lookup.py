@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from labkit.proxy.side_by_side import Choice, Entry, ModeComparison, ServiceInMode
 from labkit.views import svg
-from labkit.views.metrics import fit, width
+from labkit.views.metrics import fit, width, wrap
 from labkit.views.scene import BASELINE, GRID, LARGE, MEDIUM, SMALL, Group, Path, Point, Rect, Role, Scene, Shape, Text
 
 WIDTH = 900.0  # pixels
@@ -23,6 +23,7 @@ _LEADING = 18.0
 _ROW = 24.0
 _RAIL = 24.0  # between a column's left edge and its rows: the packet's way
 _HEAD = 4.0
+_NOTE = 64.0  # a note for which there is less room says nothing
 _SHOWN = 9  # rows of a list; a longer one is folded
 _PLACES = {
     "iptables": ("chain KUBE-SERVICES", "read from the top, rule by rule"),
@@ -125,11 +126,12 @@ class _Column:
         return self._groups
 
     def _say(self, text: str, size: float, indent: float = 0, *, bold: bool = False) -> None:
-        self.y += _LEADING
-        shown = fit(text, self.wide - indent, size, bold=bold)
         role: Role = "name" if bold else "quiet"
-        line = Text(role, self.left + indent, self.y, shown, size, bold=bold)
-        self._groups.append(Group("caption", (line,), title=text))
+        lines = []
+        for line in wrap(text, self.wide - indent, size, bold=bold):
+            self.y += _LEADING
+            lines.append(Text(role, self.left + indent, self.y, line, size, bold=bold))
+        self._groups.append(Group("caption", tuple(lines), title=text))
 
     def _box(self, text: str, paint: str) -> None:
         top = self.y
@@ -168,7 +170,7 @@ class _Column:
             Text("name" if row.read else "quiet", left + GRID, middle, text, SMALL, bold=row.taken),
         ]
         rest = room - right - width(text, SMALL, bold=row.taken) - GRID
-        if row.note and rest > 3 * GRID:
+        if row.note and rest > _NOTE:
             after = left + GRID + width(text, SMALL, bold=row.taken) + GRID
             shapes.append(Text("quiet", after, middle, fit(row.note, rest, SMALL), SMALL))
         if mark:

@@ -109,8 +109,8 @@ class ProxyPanel(Panel):
 
     def __init__(self, source: ProxySource) -> None:
         self._source = source
-        self._steps: dict[str, ShownStep] = {}  # of a switch under way, by what
-        self._since: dict[str, float] = {}  # when a step under way began
+        self._steps: list[ShownStep] = []  # of the switch that a button began last
+        self._since = 0.0  # when the last of them began
         self._changing = ""
         self._own: ShownSwitch | None = None  # the one that this panel did
         self._last: ShownSwitch | None = source.last_switch()
@@ -143,7 +143,7 @@ class ProxyPanel(Panel):
     def begun(self, message: Mapping[str, Any]) -> None:
         """Forget the steps of the switch before."""
         self._changing = f"{self._seen.mode} → {message['press']}"
-        self._steps, self._since = {}, {}
+        self._steps = []
 
     def done(self) -> None:
         """Remember that the last switch is this panel's own."""
@@ -152,20 +152,21 @@ class ProxyPanel(Panel):
             self._last = self._own = last
 
     def _advance(self, event: PhaseEvent) -> None:
-        """Take note of what happens to a step."""
+        """Take note of what happens to a step; they come one after the other, some twice."""
         with self._lock:
-            before = self._steps.get(event.phase)
+            before = None if event.state == "started" else self._steps.pop()
             detail = event.detail or (before.detail if before else "")
             state = "started" if event.state == "advanced" else event.state
-            self._steps[event.phase] = ShownStep(event.phase, detail, event.seconds, state)
-            self._since[event.phase] = time.monotonic() - event.seconds
+            self._steps.append(ShownStep(event.phase, detail, event.seconds, state))
+            self._since = time.monotonic() - event.seconds
 
     def shown(self) -> dict[str, Any]:
         """Return what the page shows."""
         seen, last, said, failed = self._seen, self._last, self._said, self._failed
         steps, title = (list(last.steps), last.title) if last else ([], "")
-        if self._steps and (self._working or last == self._own):  # with those that failed, which nobody keeps
-            steps = [self._timed(step) for step in self._steps.values()]
+        kept = self._failed and self._steps and last == self._own  # also what failed, which nobody keeps
+        if self._working or kept:
+            steps = list(map(self._timed, self._steps))
         if self._working:
             title = self._changing
         if not said and last:
@@ -196,7 +197,7 @@ class ProxyPanel(Panel):
     def _timed(self, step: ShownStep) -> ShownStep:
         if step.state != "started":
             return step
-        return ShownStep(step.what, step.detail, time.monotonic() - self._since[step.what], step.state)
+        return ShownStep(step.what, step.detail, time.monotonic() - self._since, step.state)
 
     def still_html(self) -> str:
         """Return the picture, the table, what was said and the steps."""

@@ -10,7 +10,7 @@ from labkit.proxy.side_by_side import Entry, ModeComparison, ServiceInMode
 from labkit.views import lookup, proxy_modes
 from labkit.views.scene import Scene
 from tests.proxy import captured
-from tests.proxy.test_side_by_side import comparison, every_service, in_mode
+from tests.proxy.test_side_by_side import MODES, comparison, every_service, in_mode
 from tests.views.svgs import SVG, inside, overlap, parsed, texts
 
 
@@ -24,9 +24,10 @@ def crowded(seen: ServiceInMode, count: int) -> ServiceInMode:
     return dataclasses.replace(seen, entries=(*more, *seen.entries))
 
 
+@pytest.mark.parametrize("modes", [captured.MODES, MODES], ids=len)
 @pytest.mark.parametrize("service", every_service())
-def test_no_text_leaves_the_picture_or_covers_another(service: str) -> None:
-    scene = lookup.scene(comparison(service))
+def test_no_text_leaves_the_picture_or_covers_another(service: str, modes: tuple[str, ...]) -> None:
+    scene = lookup.scene(comparison(service, modes))
     extents = list(texts(scene))
     assert all(inside(extent, scene) for _, extent in extents)
     for at, (text, extent) in enumerate(extents):
@@ -46,6 +47,15 @@ def test_iptables_reads_rule_after_rule_and_nftables_one_entry() -> None:
     assert rows(scene, read=True) > 5
     assert rows(lookup.scene(ModeComparison("shop/web", (looking,), ())), read=True) == 2
     assert lookup.cost(looking) == "1 look-up to find the Service, 1 to choose"
+
+
+def test_ipvs_reads_one_entry_too() -> None:
+    seen = crowded(in_mode("ipvs"), 200)
+    assert rows(lookup.scene(ModeComparison("shop/web", (seen,), ())), read=True) == 2
+    assert lookup.cost(seen) == "1 look-up to find the Service, the scheduler chooses"
+    assert "scheduler rr: one step" in [
+        text for text, _ in texts(lookup.scene(ModeComparison("shop/web", (seen,), ())))
+    ]
 
 
 def test_a_service_without_endpoints_is_turned_away() -> None:

@@ -26,6 +26,7 @@ from labkit.lab.anatomy import Anatomy
 from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
+from labkit.lab.panels import Panels
 from labkit.lab.proxy import LabProxy
 from labkit.lab.recorder import Recorder
 from labkit.lab.slow_motion import SlowMotion
@@ -36,13 +37,11 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from labkit.lab.components import Components
-    from labkit.widgets.deploy import DeployPanel
-    from labkit.widgets.flow import LiveFlow
 
 _BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
 
 
-class Lab(Happenings):
+class Lab(Happenings, Panels):
     """A lab, running or stopped; `labkit.up` makes one and `labkit.attach` finds it again.
 
     As a context manager it is taken down at the end, whatever happened.
@@ -200,20 +199,6 @@ class Lab(Happenings):
             deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
         return Output("\n".join(printed))
 
-    def deploy_panel(self, name: str = "tomcat", *, image: str = "tomcat8") -> DeployPanel:
-        """Return a panel that deploys, scales, exposes and deletes by buttons, and shows the pods on their nodes.
-
-        Parameters
-        ----------
-        name, image : str
-            What its form begins with.
-        """
-        from labkit.lab.deploy_panel import LiveDeployments  # noqa: PLC0415 - widgets take long to import
-        from labkit.widgets.deploy import DeployPanel  # noqa: PLC0415
-
-        self._require_running()
-        return DeployPanel(LiveDeployments(self), name=name, image=image)
-
     def open(self, target: str, *, port: int | None = None, local_port: int = 0) -> str:
         """Make a Service reachable from this machine.
 
@@ -253,23 +238,6 @@ class Lab(Happenings):
     def actions(self) -> list[Action]:
         """Return what people did since the API server's log began, in order of time."""
         return actions(AuditLog(self.cluster.audit_log))
-
-    def watch(self, subject: str, namespace: str = "default") -> LiveFlow:
-        """Return a panel that shows what is done to an object while it happens.
-
-        As a context manager it follows until the end of the block, else from `start` to `stop`.
-
-        Parameters
-        ----------
-        subject : str
-            ``"deployment/tomcat"``, which need not exist yet; a name alone is a deployment's.
-        namespace : str
-            The object's.
-        """
-        from labkit.lab.live import follow  # noqa: PLC0415 - brings the widgets, which a terminal has no use for
-
-        self._require_running()
-        return follow(self.cluster, subject, namespace)
 
     def record(self, path: Path | str, title: str = "") -> Recorder:
         """Keep what the components leave during a `with` block in a file.

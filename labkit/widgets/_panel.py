@@ -154,10 +154,16 @@ class Panel(anywidget.AnyWidget):
         else:
             self.press(message)
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display, publish_display_data  # noqa: PLC0415 - only a notebook has it at hand
+    def display_still(self) -> None:
+        """Show what stays in the notebook's file, for when no kernel runs; the panel hides it while it is there."""
+        from IPython.display import display  # noqa: PLC0415 - only a notebook has it at hand
 
         self._output = display(_Still(self), display_id=True)  # type: ignore[no-untyped-call]
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import publish_display_data  # noqa: PLC0415 - only a notebook has it at hand
+
+        self.display_still()
         data, metadata = super()._repr_mimebundle_() or ({}, {})
         data["text/plain"] = "The same as a live panel: it shows where a kernel runs."
         publish_display_data(data, metadata)  # type: ignore[no-untyped-call]

@@ -1,0 +1,68 @@
+"""The panels of a lab: what a notebook shows of it with buttons, live."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from labkit.cluster.rootless import RootlessCluster
+    from labkit.lab.lab import Lab
+    from labkit.widgets.dashboard import Dashboard
+    from labkit.widgets.deploy import DeployPanel
+    from labkit.widgets.flow import LiveFlow
+
+
+class Panels(ABC):
+    """What `labkit.lab.Lab` has of panels. Widgets take long to import, and a terminal has no use for them."""
+
+    cluster: RootlessCluster
+
+    @abstractmethod
+    def _require_running(self) -> None: ...
+
+    def dashboard(self, name: str = "tomcat", *, image: str = "tomcat8") -> Dashboard:
+        """Return the panels in one: a deployment by buttons, what it causes as it happens, and kube-proxy.
+
+        Parameters
+        ----------
+        name, image : str
+            The deployment that is followed, and its image.
+        """
+        from labkit.lab.proxy_panel import LiveProxy  # noqa: PLC0415
+        from labkit.widgets.dashboard import Dashboard  # noqa: PLC0415
+        from labkit.widgets.proxy import ProxyPanel  # noqa: PLC0415
+
+        deploy = self.deploy_panel(name, image=image)
+        return Dashboard(deploy, self.watch(name), ProxyPanel(LiveProxy(cast("Lab", self))))
+
+    def deploy_panel(self, name: str = "tomcat", *, image: str = "tomcat8") -> DeployPanel:
+        """Return a panel that deploys, scales, exposes and deletes by buttons, and shows the pods on their nodes.
+
+        Parameters
+        ----------
+        name, image : str
+            What its form begins with.
+        """
+        from labkit.lab.deploy_panel import LiveDeployments  # noqa: PLC0415
+        from labkit.widgets.deploy import DeployPanel  # noqa: PLC0415
+
+        self._require_running()
+        return DeployPanel(LiveDeployments(cast("Lab", self)), name=name, image=image)
+
+    def watch(self, subject: str, namespace: str = "default") -> LiveFlow:
+        """Return a panel that shows what is done to an object while it happens.
+
+        As a context manager it follows until the end of the block, else from `start` to `stop`.
+
+        Parameters
+        ----------
+        subject : str
+            ``"deployment/tomcat"``, which need not exist yet; a name alone is a deployment's.
+        namespace : str
+            The object's.
+        """
+        from labkit.lab.live import follow  # noqa: PLC0415
+
+        self._require_running()
+        return follow(self.cluster, subject, namespace)

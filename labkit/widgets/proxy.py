@@ -135,7 +135,7 @@ class ProxyPanel(anywidget.AnyWidget):
         self._since = 0.0  # when the last of them began
         self._said, self._failed, self._changing = "", False, ""
         self._own: ShownSwitch | None = None  # the one that this panel did
-        self._looked = 0.0
+        self._looked = self._ended = 0.0  # when somebody looked last, and when a button's switch was over
         self._pages, self._watched = 0, True  # nobody looks on behalf of a page that was closed
         self._output: Any = None  # IPython's handle of the still
         self._seen = source.look()
@@ -182,8 +182,11 @@ class ProxyPanel(anywidget.AnyWidget):
             if not self._watched and not self._working:
                 return False
         if time.monotonic() - self._looked >= (_BUSY if busy else _CALM):
+            began = time.monotonic()
             seen, unable, last = self._source.look(), self._source.unable(), self._source.last_switch()
             with self._lock:
+                if self._ended > began:  # what was seen may be older than the end of the switch: look again
+                    return False
                 if last != self._last and not self._working:  # somebody else's
                     self._said = ""
                 self._seen, self._unable, self._last = seen, unable, last
@@ -207,7 +210,7 @@ class ProxyPanel(anywidget.AnyWidget):
         last = self._source.last_switch()
         with self._lock:
             self._said, self._failed, self._last, self._own = said, failed, last, last
-            self._working, self._looked = False, 0.0
+            self._working, self._looked, self._ended = False, 0.0, time.monotonic()
 
     def _advance(self, event: PhaseEvent) -> None:
         """Take note of what happens to a step; they come one after the other, some twice."""

@@ -32,8 +32,8 @@ class Panel(anywidget.AnyWidget):
     Attributes
     ----------
     state : dict
-        What the page shows: all that `look` returns, and ``working``, ``said`` (the last result or error), ``failed``
-        (whether that is an error).
+        What the page shows: ``working``; ``said``, the last result or error; ``failed``, whether that is an error; and
+        all that `shown` returns. With ``trouble`` in it, why not all is known, the still is left as it was.
     still : str
         By what the page finds the still that it hides.
     """
@@ -45,18 +45,24 @@ class Panel(anywidget.AnyWidget):
         self._lock = threading.Lock()
         self._working = False
         self._said, self._failed = "", False
-        self._looked = time.monotonic()
+        self._ended = 0.0  # when what a button did was over
+        self._pages, self._watched = 0, True  # nobody looks on behalf of a page that was closed
         self._output: Any = None  # IPython's handle of the still
         super().__init__(still=uuid4().hex[:12])
-        self._seen = self.look()
-        self.state = self._shown()
+        self.look()
+        self._looked = time.monotonic()
+        self.state = self._composed()
         self._painter = Painter(self.paint, self._settle, fail=self._stopped, end=lambda: None)
         self.on_msg(self._asked)
         self.observe(self._closed, names="comm")
 
     @abstractmethod
-    def look(self) -> dict[str, Any]:
-        """Return what is to be seen now; what cannot be seen is said in it, and no error."""
+    def look(self) -> None:
+        """Take note of what is to be seen now; what cannot be seen is no error. Never called by two threads at once."""
+
+    @abstractmethod
+    def shown(self) -> dict[str, Any]:
+        """Return what the page is to show of it, under the lock."""
 
     @abstractmethod
     def job(self, message: Mapping[str, Any]) -> tuple[str, Callable[[], str]] | None:
@@ -85,6 +91,7 @@ class Panel(anywidget.AnyWidget):
                 return
             self._working = True
             self._said, self._failed = job[0], False
+            self.begun(message)
         threading.Thread(target=self._work, args=(job[1],), name="labkit-panel", daemon=True).start()
 
     def start(self) -> None:
@@ -97,10 +104,14 @@ class Panel(anywidget.AnyWidget):
 
     def paint(self) -> bool:
         """Look if it is time to, show what is new, and return whether anything was."""
+        if not self._watched and not self._working:
+            return False
         if time.monotonic() - self._looked >= (_BUSY if self.busy else _CALM):
-            self._seen = self.look()
-            self._looked = time.monotonic()
-        state = self._shown()
+            began = time.monotonic()
+            self.look()
+            with self._lock:  # what was seen may be older than the end of what a button did: then look again
+                self._looked = 0.0 if self._ended > began else time.monotonic()
+        state = self._composed()
         if state == self.state:
             return False
         self.state = state
@@ -116,21 +127,34 @@ class Panel(anywidget.AnyWidget):
         except Exception as error:
             _log.warning("a panel's button failed", exc_info=True)
             said = f"{type(error).__name__}: {error}"
+        self.done()
         with self._lock:
-            self._said, self._failed, self._working, self._looked = said, failed, False, 0.0
+            self._said, self._failed, self._working = said, failed, False
+            self._looked, self._ended = 0.0, time.monotonic()
 
-    def _shown(self) -> dict[str, Any]:
+    def begun(self, message: Mapping[str, Any]) -> None:
+        """Take note that what a message asks for begins, under the lock."""
+
+    def done(self) -> None:
+        """Take note that what a button asked for is over, before that is shown."""
+
+    def _composed(self) -> dict[str, Any]:
         with self._lock:
-            return {**self._seen, "working": self._working, "said": self._said, "failed": self._failed}
+            return {"working": self._working, "said": self._said, "failed": self._failed, **self.shown()}
 
     def _asked(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
         """Answer the page; it may say anything.
 
         JupyterLab drops what comes between the message that makes a widget and the widget's being made, so a page asks
-        to be told (``{"look": true}``) when it begins, and it is answered though nothing is new.
+        to be told (``{"look": true}``) when it begins, and it is answered though nothing is new; it also says when it
+        ends.
         """
-        if "look" in message:
-            self.send_state(["state"])
+        if isinstance(message.get("look"), bool):
+            with self._lock:
+                self._pages += 1 if message["look"] else -1
+                self._watched = self._pages > 0
+            if message["look"]:
+                self.send_state(["state"])
         else:
             self.press(message)
 
@@ -144,14 +168,13 @@ class Panel(anywidget.AnyWidget):
         self.start()
 
     def _settle(self) -> None:
-        """Bring the still, which stays in the notebook, up to what the panel shows."""
-        if self._output is not None:
+        """Bring the still, which stays in the notebook, up to date; of a lab that is gone it keeps what was seen."""
+        if self._output is not None and not self.state.get("trouble"):
             self._output.update(_Still(self))
 
     def _stopped(self, error: Exception) -> None:
         """Say in the panel that, and why, it does not look any longer."""
-        said = f"This panel looks no longer, show it again: {error}"
-        self.state = {**self.state, "said": said, "failed": True, "working": False}
+        self.state = {**self.state, "trouble": f"This panel looks no longer: {error}\nShow it again."}
 
     def _closed(self, change: Mapping[str, Any]) -> None:
         if change["new"] is None:

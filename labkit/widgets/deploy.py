@@ -99,13 +99,17 @@ class DeployPanel(Panel):
     @property
     def busy(self) -> bool:
         """Whether pods are about to come or go."""
-        rows = self._seen["rows"]
-        return super().busy or not all(row[2].endswith(", ready") for row in rows) or len(rows) != self._seen["wanted"]
+        pods = self._seen.pods
+        return super().busy or len(pods) != self._seen.wanted or not all(pod.ready for pod in pods)
 
-    def look(self) -> dict[str, Any]:
-        """Return what is to be seen now."""
+    def look(self) -> None:
+        """Look at the deployment that the form names."""
         name = self._name
-        seen = self._source.look(name) if _NAME.fullmatch(name) else Deployment(exists=False)
+        self._seen = self._source.look(name) if _NAME.fullmatch(name) else Deployment(exists=False)
+
+    def shown(self) -> dict[str, Any]:
+        """Return what the page shows."""
+        name, seen = self._name, self._seen
         ready = sum(pod.ready for pod in seen.pods)
         summary = f"{name}: {ready} of {seen.wanted} pods ready" if seen.exists else f"There is no deployment {name}."
         return {
@@ -114,7 +118,6 @@ class DeployPanel(Panel):
             "image": self._image,
             "images": list(self._source.images),
             "exists": seen.exists,
-            "wanted": seen.wanted,
             "service": seen.service,
             "url": self._urls.get(name, "") if seen.service else "",
             "picture": pods_by_node.to_svg(self._source.nodes, seen.pods, prefix=f"labkit-deploy-{self.still}"),

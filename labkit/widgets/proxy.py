@@ -1,34 +1,20 @@
-"""kube-proxy as a panel: its mode on every node, a button per mode, and the steps of a switch while it happens.
-
-A panel shows the same twice: as a still (picture and table, plain HTML), which stays in the notebook's file and shows
-with no kernel, and live, which hides the still while it is there.
-"""
+"""kube-proxy as a panel: its mode on every node, a button per mode, and the steps of a switch while it happens."""
 
 from __future__ import annotations
 
 import html
-import logging
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Protocol
-from uuid import uuid4
 
-import anywidget
-import traitlets
-
-from labkit.errors import LabkitError
 from labkit.progress import PhaseEvent, Progress
 from labkit.proxy.model import Mode
 from labkit.proxy.state import ProxyState
 from labkit.views import player, proxy_state
-from labkit.widgets._painter import Painter
+from labkit.widgets._panel import Panel
 
-_log = logging.getLogger(__name__)
-_CALM = 2.0  # seconds between two looks while nothing happens
-_BUSY = 0.3  # seconds between two looks while a mode is being switched
 _WAYS: dict[Mode, str] = {
     "iptables": "a list of rules, read one by one",
     "nftables": "maps, looked up in one step",
@@ -102,11 +88,8 @@ class ProxySource(Protocol):
         """Switch, and return what came of it in a line."""
 
 
-class ProxyPanel(anywidget.AnyWidget):
+class ProxyPanel(Panel):
     """The present mode, a button per mode, every node's state, and the steps of the last switch.
-
-    A switch is done by a thread of its own, so that the notebook can be used meanwhile and an interrupt of the kernel
-    does not end it; until it is over, the buttons do nothing. Whatever is shown is painted by one other thread.
 
     Parameters
     ----------
@@ -116,101 +99,57 @@ class ProxyPanel(anywidget.AnyWidget):
     Attributes
     ----------
     state : dict
-        What the page shows: ``title``, ``recorded``; ``modes``, each ``{name, way, present, unable}``; ``picture``, an
-        SVG; ``headings`` and ``rows`` of the table of nodes; ``switch``, the title of the steps; ``steps``, each
-        ``{what, detail, seconds, state}``; ``working``; ``said``, the last result or error; ``failed``, whether that is
-        an error; ``trouble``, why not all is known.
+        What the page shows, beside what every panel does: ``title``, ``recorded``; ``modes``, each
+        ``{name, way, present, unable}``; ``picture``, an SVG; ``headings`` and ``rows`` of the table of nodes;
+        ``switch``, the title of the steps; ``steps``, each ``{what, detail, seconds, state}``; ``trouble``.
     """
 
     _esm = player.static("dom.js") + resources.files("labkit.widgets").joinpath("static/proxy.js").read_text("utf-8")
     _css = resources.files("labkit.widgets").joinpath("static/proxy.css").read_text("utf-8")
-    state = traitlets.Dict().tag(sync=True)
-    still = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, source: ProxySource) -> None:
         self._source = source
-        self._lock = threading.Lock()
-        self._working = False
         self._steps: list[ShownStep] = []  # of the switch that a button began last
         self._since = 0.0  # when the last of them began
-        self._said, self._failed, self._changing = "", False, ""
+        self._changing = ""
         self._own: ShownSwitch | None = None  # the one that this panel did
-        self._looked = self._ended = 0.0  # when somebody looked last, and when a button's switch was over
-        self._pages, self._watched = 0, True  # nobody looks on behalf of a page that was closed
-        self._output: Any = None  # IPython's handle of the still
-        self._seen = source.look()
-        self._unable = source.unable()
-        self._last = source.last_switch()
-        super().__init__(still=uuid4().hex[:12])
-        self.state = self._look()
-        self._painter = Painter(self.paint, self._settle, fail=self._stopped, end=lambda: None)
-        self.on_msg(self._asked)
-        self.observe(self._closed, names="comm")
+        self._last: ShownSwitch | None = source.last_switch()
+        super().__init__()
 
-    def press(self, mode: str, *, force: bool = False) -> None:
-        """Do what the button of a mode stands for.
+    @property
+    def busy(self) -> bool:
+        """Whether a mode is being switched, by whomever."""
+        return super().busy or not self._seen.settled
 
-        Parameters
-        ----------
-        mode : {"iptables", "nftables", "ipvs"}
-            Which button.
-        force : bool
-            Try it even where it cannot be had, to see what happens.
-        """
-        if mode not in _WAYS or (mode in self._unable and not force):
-            return
+    def look(self) -> None:
+        """Look at kube-proxy on every node."""
+        seen, unable, last = self._source.look(), self._source.unable(), self._source.last_switch()
         with self._lock:
-            if self._working:
-                return
-            self._working, self._changing = True, f"{self._seen.mode} → {mode}"
-            self._said, self._failed = f"Switching to {mode} …", False
-            self._steps = []
-        threading.Thread(target=self._work, args=(mode, force), name="labkit-proxy", daemon=True).start()
+            if last != self._last and not self._working:  # somebody else's
+                self._said = ""
+            self._seen, self._unable, self._last = seen, unable, last
 
-    def start(self) -> None:
-        """Show what changes from now on, until the panel is closed or `stop` is called."""
-        self._painter.start()
+    def job(self, message: Mapping[str, Any]) -> tuple[str, Callable[[], str]] | None:
+        """Return what the button of a mode stands for: ``{"press": MODE, "force": BOOL}``."""
+        mode, force = message.get("press"), message.get("force") is True
+        if not isinstance(mode, str) or mode not in _WAYS or (mode in self._unable and not force):
+            return None
 
-    def stop(self) -> None:
-        """Look once more and no longer; the panel stays."""
-        self._painter.stop()
+        def switch() -> str:
+            return self._source.switch(mode, force=force, progress=Progress(self._advance))
 
-    def paint(self) -> bool:
-        """Look if it is time to, show what is new, and return whether anything was."""
-        with self._lock:
-            busy = self._working or not self._seen.settled
-            if not self._watched and not self._working:
-                return False
-        if time.monotonic() - self._looked >= (_BUSY if busy else _CALM):
-            began = time.monotonic()
-            seen, unable, last = self._source.look(), self._source.unable(), self._source.last_switch()
-            with self._lock:
-                if self._ended > began:  # what was seen may be older than the end of the switch: look again
-                    return False
-                if last != self._last and not self._working:  # somebody else's
-                    self._said = ""
-                self._seen, self._unable, self._last = seen, unable, last
-                self._looked = time.monotonic()
-        state = self._look()
-        if state == self.state:
-            return False
-        self.state = state
-        return True
+        return f"Switching to {mode} …", switch
 
-    def _work(self, mode: str, force: bool) -> None:
-        failed = True
-        try:
-            said = self._source.switch(mode, force=force, progress=Progress(self._advance))
-            failed = False
-        except LabkitError as error:
-            said = str(error)
-        except Exception as error:
-            _log.warning("the switch failed", exc_info=True)
-            said = f"{type(error).__name__}: {error}"
+    def begun(self, message: Mapping[str, Any]) -> None:
+        """Forget the steps of the switch before."""
+        self._changing = f"{self._seen.mode} → {message['press']}"
+        self._steps = []
+
+    def done(self) -> None:
+        """Remember that the last switch is this panel's own."""
         last = self._source.last_switch()
         with self._lock:
-            self._said, self._failed, self._last, self._own = said, failed, last, last
-            self._working, self._looked, self._ended = False, 0.0, time.monotonic()
+            self._last = self._own = last
 
     def _advance(self, event: PhaseEvent) -> None:
         """Take note of what happens to a step; they come one after the other, some twice."""
@@ -221,18 +160,18 @@ class ProxyPanel(anywidget.AnyWidget):
             self._steps.append(ShownStep(event.phase, detail, event.seconds, state))
             self._since = time.monotonic() - event.seconds
 
-    def _look(self) -> dict[str, Any]:
-        with self._lock:
-            seen, last, working = self._seen, self._last, self._working
-            steps, title = (list(last.steps), last.title) if last else ([], "")
-            if working or (self._failed and self._steps and last == self._own):  # also what failed, which nobody keeps
-                steps = list(map(self._timed, self._steps))
-            if working:
-                title = self._changing
-            said, failed = self._said, self._failed
+    def shown(self) -> dict[str, Any]:
+        """Return what the page shows."""
+        seen, last, said, failed = self._seen, self._last, self._said, self._failed
+        steps, title = (list(last.steps), last.title) if last else ([], "")
+        kept = self._failed and self._steps and last == self._own  # also what failed, which nobody keeps
+        if self._working or kept:
+            steps = list(map(self._timed, self._steps))
+        if self._working:
+            title = self._changing
         if not said and last:
             said, failed = last.said, last.failed
-        if not working and not seen.settled and not seen.trouble:
+        if not self._working and not seen.settled and not seen.trouble:
             pending = f"The ConfigMap says {seen.mode}; not yet so on {', '.join(seen.lacking)} …"
             said = f"{pending}\n{said}" if failed else pending
         return {
@@ -250,7 +189,6 @@ class ProxyPanel(anywidget.AnyWidget):
                 {"what": step.what, "detail": step.detail, "seconds": round(step.seconds, 1), "state": step.state}
                 for step in steps
             ],
-            "working": working,
             "said": said,
             "failed": failed,
             "trouble": seen.trouble,
@@ -261,63 +199,23 @@ class ProxyPanel(anywidget.AnyWidget):
             return step
         return ShownStep(step.what, step.detail, time.monotonic() - self._since, step.state)
 
-    def _asked(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        """Answer the page's ``{"press": MODE, "force": BOOL}``, ``{"look": BOOL}``; it may say anything.
-
-        JupyterLab drops what comes between the message that makes a widget and the widget's being made, so a page asks
-        to look when it begins, and it is answered though nothing is new. When it ends it says so.
-        """
-        if isinstance(message.get("press"), str):
-            self.press(message["press"], force=message.get("force") is True)
-        elif isinstance(message.get("look"), bool):
-            with self._lock:
-                self._pages += 1 if message["look"] else -1
-                self._watched = self._pages > 0
-            if message["look"]:
-                self.send_state(["state"])
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import display, publish_display_data  # noqa: PLC0415 - only a notebook has it at hand
-
-        self._output = display(_Still(self.state, self.still), display_id=True)  # type: ignore[no-untyped-call]
-        data, metadata = super()._repr_mimebundle_() or ({}, {})
-        data["text/plain"] = "The same as a live panel with a button per mode: it shows where a kernel runs."
-        publish_display_data(data, metadata)  # type: ignore[no-untyped-call]
-        self.start()
-
-    def _settle(self) -> None:
-        """Bring the still, which stays in the notebook, up to date; of a lab that is gone it keeps what was seen."""
-        if self._output is not None and not self.state["trouble"]:
-            self._output.update(_Still(self.state, self.still))
-
-    def _stopped(self, error: Exception) -> None:
-        """Say in the panel that, and why, it does not look any longer."""
-        self.state = {**self.state, "trouble": f"This panel looks no longer: {error}\nShow it again: lab.proxy"}
-
-    def _closed(self, change: Mapping[str, Any]) -> None:
-        if change["new"] is None:
-            self._painter.stop()
-
-
-class _Still:
-    """What stays of a panel in a notebook's file: HTML without scripts, and text."""
-
-    def __init__(self, state: Mapping[str, Any], name: str) -> None:
-        self._state, self._name = state, name
-
-    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
-        state = self._state
-        present = next((mode["name"] for mode in state["modes"] if mode["present"]), "not known")
-        head = f"kube-proxy of {state['title']}: {present}"
+    def still_html(self) -> str:
+        """Return the picture, the table, what was said and the steps."""
+        state = self.state
         said = [state["recorded"], state["trouble"], state["said"], state["switch"]]
         steps = "".join(
             f"<li>{html.escape(step['what'])} ({step['seconds']} s): {html.escape(step['detail'])}</li>"
             for step in state["steps"]
         )
         paragraphs = "".join(f'<p style="white-space:pre-wrap">{html.escape(text)}</p>' for text in said if text)
-        picture = state["picture"].replace(f"labkit-proxy-{self._name}", f"labkit-proxy-still-{self._name}")
-        return {
-            "text/plain": "\n".join([head, *("  ".join(filter(None, row)) for row in state["rows"])]),
-            "text/html": f'<div id="labkit-still-{self._name}"><p><strong>{html.escape(head)}</strong></p>{picture}'
-            f"{proxy_state.to_table(state['rows'])}{paragraphs}<ol>{steps}</ol></div>",
-        }
+        picture = state["picture"].replace(f"labkit-proxy-{self.still}", f"labkit-proxy-still-{self.still}")
+        table = proxy_state.to_table(state["rows"])
+        return f"<p><strong>{html.escape(self._head())}</strong></p>{picture}{table}{paragraphs}<ol>{steps}</ol>"
+
+    def still_text(self) -> str:
+        """Return the mode and the table as text."""
+        return "\n".join([self._head(), *("  ".join(filter(None, row)) for row in self.state["rows"])])
+
+    def _head(self) -> str:
+        present = next((mode["name"] for mode in self.state["modes"] if mode["present"]), "not known")
+        return f"kube-proxy of {self.state['title']}: {present}"

@@ -133,6 +133,7 @@ class Deploy {
   }
 
   destroy() {
+    this.model.send({ look: false });
     this.unwatchTheme();
     window.removeEventListener("keydown", this.onKey, true);
   }

@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test test-ipvs lint notebooks lock recordings clean
+.PHONY: help setup setup-test lab demo test test-ipvs lint notebooks lock recordings recording-ipvs clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -43,6 +43,9 @@ lock: ## bring the lock files up to date with pyproject.toml (needs uv)
 
 recordings: setup-test ## record the lessons that come with labkit anew, on a lab made for it
 	$(BIN)/python scripts/record_lessons.py
+
+recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machine (about 10 minutes)
+	$(BIN)/python -m tests.vm.record
 
 clean: ## remove what was made in this folder; the Kubernetes programs' cache stays
 	rm -rf .venv demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -59,7 +59,7 @@ class LiveProxy:
             with self._lab.api_server() as api:
                 present = pods.listed(api)
                 mode, trouble = _asked_for(api)
-        except LabkitError as error:
+        except (LabkitError, OSError) as error:  # also of a lab that is removed right now
             self._unable = None
             return ProxyState(None, tuple(NodeState(node) for node in nodes), str(error))
         self._look_at_rules(nodes, mode, present)
@@ -105,6 +105,8 @@ class LiveProxy:
             return rules.tables(self._lab.cluster, node)
         except LabkitError as error:
             return error.why or error.what
+        except OSError as error:
+            return str(error)
 
     def _node(self, node: str, pod: ProxyPod | None) -> NodeState:
         found = self._tables[node]
@@ -168,7 +170,7 @@ class ReplayedProxy:
 
     def _node(self, node: str, mode: Mode) -> NodeState:
         tables = self._proxy.seen.rules[mode, node].tables
-        pod, line = "", ""
+        pod, line = "kube-proxy", ""  # only of switches are the pods' names recorded
         for switch in self._proxy.switches:
             # By way of a third mode, there are steps of one name: of the pods before, the first counts, else the last.
             steps = switch.steps if switch.after == mode else reversed(switch.steps)

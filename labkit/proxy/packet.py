@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 Outcome = Literal["delivered", "rejected", "dropped", "no answer"]
 Translation = Literal["", "DNAT", "SNAT", "masquerade"]
-Mode = Literal["iptables", "nftables"]
+Mode = Literal["iptables", "nftables", "ipvs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ class PacketPath:
     ----------
     node : str
         Whose rules it passed.
-    mode : {"iptables", "nftables"}
-        kube-proxy's there, by the rules that the packet met.
+    mode : {"iptables", "nftables", "ipvs"}
+        kube-proxy's there, by the rules that the packet met; in ipvs its steps are of `labkit.proxy.ipvs_trace`.
     request : Request
         Who asked whom.
     steps : tuple of Step

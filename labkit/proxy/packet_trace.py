@@ -15,20 +15,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
-
-import yaml
 
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import service_name
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node.process import run
-from labkit.proxy import nft_trace
-from labkit.proxy.mode import CONFIG_MAP, ProxyConfig
-from labkit.proxy.packet import Address, PacketPath, Request, Step, outcome
+from labkit.proxy import ipvs_trace, nft_trace
+from labkit.proxy.ipvs import DEVICE
+from labkit.proxy.packet import Address, Mode, PacketPath, Request, Step, outcome
+from labkit.proxy.packet_goal import Goal, find_client, find_goal
 
 _PATIENCE = 1.0  # seconds for a connection, and for an answer; endpoints of a lab take milliseconds
 _READY = 5.0  # seconds for the node to be ready to trace
@@ -105,7 +104,8 @@ def trace(
     Returns
     -------
     PacketPath
-        Of the connection's first packet; a request that a rule rejects or drops has one too.
+        Of the connection's first packet; a request that a rule rejects or drops has one too. In ipvs mode it has what
+        `labkit.proxy.ipvs_trace` can tell.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def trace(
     PreflightError
         The node has no nft.
     ClusterError
-        The lab or the node does not run, kube-proxy is in ipvs mode, or no packet was seen.
+        The lab or the node does not run, or no packet was seen.
     """
     service = service_name(target)
     if service is None:
@@ -125,128 +125,50 @@ def trace(
         name = cluster.spec.name
         raise ClusterError(f"Lab {name!r} does not run", fix=f"labkit up --name {name}")
     with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
-        _refuse_ipvs(api)
-        client = _client(cluster, api, namespace, from_node, from_pod)
-        goal = _goal(cluster, api, client, f"{namespace}/{service}", port=port, node_port=node_port)
+        client = find_client(cluster, api, namespace, from_node, from_pod)
+        goal = find_goal(cluster, api, client, f"{namespace}/{service}", port=port, node_port=node_port)
+    if _in_ipvs(cluster, goal.node):
+        return _counted_path(cluster, goal)
     for _ in range(_TRIES):
         text, answer = _ask(cluster, goal)
         steps, complete = _steps(cluster, goal, text)
         if complete:
             break
-    return _path(goal, steps, answer)
+    return _path(goal, steps, answer, nft_trace.mode(steps) or "iptables")
 
 
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """Who asks; `pod_address` is empty where it is the node itself."""
-
-    name: str
-    node: str
-    pod_address: str = ""
+def _in_ipvs(cluster: Cluster, node: str) -> bool:
+    show = cluster.node_command(node, ["ip", "link", "show", "dev", DEVICE])
+    return subprocess.run(show, capture_output=True, check=False).returncode == 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Goal:
-    """What is to be asked, on which node it is to be seen, and the pods' names by address."""
-
-    client: _Client
-    service: str
-    address: Address
-    node: str
-    endpoints: dict[str, str]
-
-
-def _refuse_ipvs(api: ApiServer) -> None:
-    found = api.get(CONFIG_MAP)
-    config = yaml.safe_load(ProxyConfig(found).text) if found else {}
-    if config.get("mode") == "ipvs":
+def _counted_path(cluster: Cluster, goal: Goal) -> PacketPath:
+    """Send the request, and tell its way by counters and by conntrack."""
+    with _requester(cluster, goal) as requester:
+        source_port = _source_port(requester, goal)
+        before = _counts(cluster, goal)
+        answer = _send(requester)
+    after = _counts(cluster, goal)
+    ask = [word.format(source_port=source_port, **asdict(goal.address)) for word in ipvs_trace.CONNECTION]
+    connection = run(cluster.node_command(goal.node, ask), what="look the connection up")
+    own = goal.client.pod_address or str(cluster.node_address(goal.client.node))
+    source = Address(ipvs_trace.source(connection) or own, source_port)
+    steps = ipvs_trace.steps(before, after, connection, source, goal.address)
+    if not steps:
         raise ClusterError(
-            "No packet can be followed while kube-proxy is in ipvs mode",
-            why="ipvs chooses the endpoint by itself and not by rules; its counters and conntrack are what there is",
-            fix="look at `ipvsadm --list --numeric` and `conntrack --dump` on a node, or choose another mode",
+            f"There is no virtual server {goal.address} on {goal.node}",
+            why="kube-proxy has not made it yet, or the node has not come to ipvs",
+            fix=f"labkit proxy rules --node {goal.node}",
         )
+    return _path(goal, steps, answer, "ipvs")
 
 
-def _client(cluster: Cluster, api: ApiServer, namespace: str, node: str | None, pod: str | None) -> _Client:
-    if pod is None:
-        chosen = node or (cluster.spec.node_names[1:2] or cluster.spec.node_names)[0]
-        return _Client(f"node {chosen}", chosen)
-    if node is not None:
-        raise UsageError("A request comes from a node or from a pod", why="both were given", fix="leave out one")
-    *given, name = pod.split("/")
-    where = given[0] if given else namespace
-    found = api.get(f"/api/v1/namespaces/{where}/pods/{name}")
-    if found is None:
-        fix = f"labkit kubectl -- get pods --namespace {where}"
-        raise UsageError(f"There is no pod {name!r} in namespace {where!r}", fix=fix)
-    status = found["status"]
-    if status["phase"] != "Running" or not status.get("podIP"):
-        raise UsageError(f"Pod {name!r} can send nothing", why=f"it is {status['phase']}", fix="choose one that runs")
-    return _Client(f"pod {where}/{name}", found["spec"]["nodeName"], status["podIP"])
+def _counts(cluster: Cluster, goal: Goal) -> ipvs_trace.Counts:
+    command = cluster.node_command(goal.node, ipvs_trace.COUNTERS)
+    return ipvs_trace.counts(run(command, what=f"read the counters of {goal.node}"))
 
 
-def _goal(
-    cluster: Cluster, api: ApiServer, client: _Client, service: str, *, port: int | None, node_port: str | None
-) -> _Goal:
-    namespace, _, name = service.partition("/")
-    found = api.get(f"/api/v1/namespaces/{namespace}/services/{name}")
-    if found is None:
-        fix = f"labkit kubectl -- get services --namespace {namespace}"
-        raise UsageError(f"There is no Service {name!r} in namespace {namespace!r}", fix=fix)
-    spec = found["spec"]
-    _refuse_without_rules(name, spec)
-    entry = _port(name, spec["ports"], port)
-    if node_port is None:
-        address = Address(spec["clusterIP"], entry["port"])
-    elif "nodePort" in entry:
-        address = Address(str(cluster.node_address(node_port)), entry["nodePort"])
-    else:
-        raise UsageError(
-            f"Service {name!r} has no NodePort", why=f"its type is {spec['type']}", fix="ask its own address instead"
-        )
-    return _Goal(client, service, address, node_port or client.node, _endpoints(api, namespace, name))
-
-
-def _refuse_without_rules(name: str, spec: dict[str, Any]) -> None:
-    """Refuse Services for which kube-proxy writes no rules."""
-    what, fix = f"There is nothing to trace on the way to Service {name!r}", "choose a Service with a cluster IP"
-    if spec["type"] == "ExternalName":
-        why = f"it is an ExternalName: DNS answers with {spec['externalName']}, and kube-proxy does nothing for it"
-        raise UsageError(what, why=why, fix=fix)
-    if spec.get("clusterIP", "None") == "None":
-        why = "it is headless: DNS answers with the pods' own addresses, and kube-proxy does nothing for it"
-        raise UsageError(what, why=why, fix=fix)
-
-
-def _port(name: str, ports: list[dict[str, Any]], port: int | None) -> dict[str, Any]:
-    fitting = [entry for entry in ports if port in {None, entry["port"]}]
-    for entry in fitting:
-        if entry.get("protocol", "TCP") == "TCP":
-            return entry
-    known = ", ".join(f"{entry['port']}/{entry.get('protocol', 'TCP')}" for entry in ports)
-    if fitting:
-        raise UsageError(
-            f"Port {fitting[0]['port']} of Service {name!r} cannot be traced",
-            why=f"it is for {fitting[0]['protocol']}, and only requests by TCP are; the Service has {known}",
-            fix="choose a port for TCP, of this Service or of another",
-        )
-    raise UsageError(f"Service {name!r} has no port {port}", why=f"it has {known}", fix="choose one of them")
-
-
-def _endpoints(api: ApiServer, namespace: str, name: str) -> dict[str, str]:
-    """Return what the API calls each endpoint's address: ``"pod/NAME"``."""
-    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
-    slices = api.get(f"{path}?labelSelector=kubernetes.io/service-name={name}") or {}
-    return {
-        address: f"pod/{endpoint['targetRef']['name']}"
-        for found in slices.get("items", [])
-        for endpoint in found.get("endpoints") or []
-        if "targetRef" in endpoint
-        for address in endpoint["addresses"]
-    }
-
-
-def _ask(cluster: Cluster, goal: _Goal) -> tuple[str, dict[str, Any]]:
+def _ask(cluster: Cluster, goal: Goal) -> tuple[str, dict[str, Any]]:
     """Send the request; return what the kernel told meanwhile, and what the client saw."""
     with _requester(cluster, goal) as requester:
         source_port = _source_port(requester, goal)
@@ -256,7 +178,7 @@ def _ask(cluster: Cluster, goal: _Goal) -> tuple[str, dict[str, Any]]:
             return log.read_text(errors="replace"), answer
 
 
-def _steps(cluster: Cluster, goal: _Goal, text: str) -> tuple[tuple[Step, ...], bool]:
+def _steps(cluster: Cluster, goal: Goal, text: str) -> tuple[tuple[Step, ...], bool]:
     """Return the packet's steps, and whether the text of every rule is known.
 
     It is not where kube-proxy wrote its rules anew before they could be listed: they have other handles then.
@@ -276,13 +198,13 @@ def _steps(cluster: Cluster, goal: _Goal, text: str) -> tuple[tuple[Step, ...], 
     return nft_trace.parse(text, rules), complete
 
 
-def _path(goal: _Goal, steps: tuple[Step, ...], answer: dict[str, Any]) -> PacketPath:
+def _path(goal: Goal, steps: tuple[Step, ...], answer: dict[str, Any], mode: Mode) -> PacketPath:
     result = outcome(steps, answer["error"])
     translated = [step.translated_to for step in steps if step.translation == "DNAT" and step.translated_to]
     reached = (translated[-1] if translated else goal.address) if result in {"delivered", "no answer"} else None
     return PacketPath(
         node=goal.node,
-        mode=nft_trace.mode(steps) or "iptables",
+        mode=mode,
         request=Request(goal.client.name, goal.service, steps[0].packet.source, goal.address),
         steps=steps,
         outcome=result,
@@ -300,7 +222,7 @@ def _iptables_rules(cluster: Cluster, node: str) -> dict[nft_trace.Rule, str]:
 
 
 @contextmanager
-def _requester(cluster: Cluster, goal: _Goal) -> Iterator[subprocess.Popen[str]]:
+def _requester(cluster: Cluster, goal: Goal) -> Iterator[subprocess.Popen[str]]:
     """Start who sends the request; it does not outlive the block."""
     program = [sys.executable, "-I", "-m", "labkit.node.requester"]
     arguments = [goal.address.ip, str(goal.address.port), str(_PATIENCE), goal.client.pod_address]
@@ -309,7 +231,7 @@ def _requester(cluster: Cluster, goal: _Goal) -> Iterator[subprocess.Popen[str]]
         yield process
 
 
-def _source_port(client: subprocess.Popen[str], goal: _Goal) -> int:
+def _source_port(client: subprocess.Popen[str], goal: Goal) -> int:
     assert client.stdout is not None  # noqa: S101 - PIPE was asked for
     line = client.stdout.readline()
     if not line:
@@ -328,7 +250,7 @@ def _send(client: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _watch(cluster: Cluster, goal: _Goal, source_port: int) -> Iterator[Path]:
+def _watch(cluster: Cluster, goal: Goal, source_port: int) -> Iterator[Path]:
     """Have the request's first packet traced during the block; give the file in which the trace grows."""
     match = _MATCH.format(ip=goal.address.ip, port=goal.address.port, source_port=source_port)
     command = cluster.node_command(goal.node, ["sh", "-c", _WATCH, "sh", _TABLE.replace("{match}", match)])

@@ -38,6 +38,7 @@ _MOMENTS = {
     "input": "as the node takes it",
     "postrouting": "as it leaves",
 }
+_COUNTED = ": told by counters before and after, and by conntrack; ipvs has no rules that the kernel could trace"
 _STOPS = {"reject": "the node refuses it at once", "drop": "it vanishes, and the client waits"}
 _MEANINGS = (
     (re.compile(r"statistic --mode random|numgen random"), "one of the endpoints, by chance"),
@@ -63,7 +64,7 @@ def to_text(path: PacketPath) -> str:
     lines = [
         _title(path),
         f"{request.client} sends {request.source} -> {request.destination}",
-        f"kube-proxy on {path.node}, {path.mode} mode",
+        f"kube-proxy on {path.node}, {path.mode} mode{_COUNTED if path.mode == 'ipvs' else ''}",
     ]
     for visit in _visits(path.steps):
         first = visit[0]
@@ -124,8 +125,8 @@ def scene(path: PacketPath) -> Scene:
     """Return the picture as shapes."""
     request, room = path.request, WIDTH - 2 * _MARGIN
     y = _MARGIN + LARGE
-    said = f"kube-proxy on {path.node}, {path.mode} mode."
-    if path.endpoint is not None:
+    said = f"kube-proxy on {path.node}, {path.mode} mode{_COUNTED if path.mode == 'ipvs' else ''}."
+    if path.endpoint is not None and path.mode != "ipvs":
         said += " Later packets of the connection skip nat: conntrack remembers."
     heading = (
         Text("title", _MARGIN, y, fit(_title(path), room, LARGE, bold=True), LARGE, bold=True),

@@ -45,6 +45,7 @@ class Panel(anywidget.AnyWidget):
         self._lock = threading.Lock()
         self._working = False
         self._said, self._failed = "", False
+        self._ended = 0.0  # when what a button did was over
         self._pages, self._watched = 0, True  # nobody looks on behalf of a page that was closed
         self._output: Any = None  # IPython's handle of the still
         super().__init__(still=uuid4().hex[:12])
@@ -106,8 +107,10 @@ class Panel(anywidget.AnyWidget):
         if not self._watched and not self._working:
             return False
         if time.monotonic() - self._looked >= (_BUSY if self.busy else _CALM):
+            began = time.monotonic()
             self.look()
-            self._looked = time.monotonic()
+            with self._lock:  # what was seen may be older than the end of what a button did: then look again
+                self._looked = 0.0 if self._ended > began else time.monotonic()
         state = self._composed()
         if state == self.state:
             return False
@@ -126,7 +129,8 @@ class Panel(anywidget.AnyWidget):
             said = f"{type(error).__name__}: {error}"
         self.done()
         with self._lock:
-            self._said, self._failed, self._working, self._looked = said, failed, False, 0.0
+            self._said, self._failed, self._working = said, failed, False
+            self._looked, self._ended = 0.0, time.monotonic()
 
     def begun(self, message: Mapping[str, Any]) -> None:
         """Take note that what a message asks for begins, under the lock."""

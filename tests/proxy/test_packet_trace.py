@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -174,20 +173,6 @@ def test_what_cannot_be_traced_is_said(lab: Lab, target: str, options: dict[str,
         trace(lab.cluster, target, **options)  # type: ignore[arg-type]
     assert why in failure.value.why
     assert failure.value.fix
-
-
-def test_ipvs_has_no_rules_to_follow(lab: Lab) -> None:
-    config = lab.kubectl("get configmap kube-proxy --namespace kube-system -o yaml")
-    replace = "replace --namespace kube-system -f -"
-    fresh = "\n".join(line for line in config.splitlines() if not line.startswith("  resourceVersion:"))
-    changed = re.sub(r"(?m)^    mode:.*$", "    mode: ipvs", fresh)
-    assert changed != fresh
-    lab.kubectl(replace, stdin=changed)
-    try:
-        with pytest.raises(ClusterError, match="ipvs mode"):
-            trace(lab.cluster, "svc/followed")
-    finally:
-        lab.kubectl(replace, stdin=fresh)
 
 
 class WithoutNft:

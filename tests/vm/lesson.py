@@ -43,7 +43,7 @@ def _wait_until_right(lab: Lab) -> None:
 
 def main() -> None:
     """Record."""
-    with labkit.up("lab", privileged=True, progress=Progress(_say)) as lab:
+    with labkit.up("lab", workers=1, privileged=True, progress=Progress(_say)) as lab:
         for command in _BEFORE:
             lab.kubectl(command)
         with lab.record(_FILE, _TITLE) as recorder:

@@ -2,7 +2,7 @@
 
 An API server without anything that runs pods: the Services and EndpointSlices are those of `tests.proxy.captured`, and
 what answers at the endpoints' addresses is `tests.vm.traffic`. What comes out is in ``/vm``: ``tables.json``,
-``services.json``, ``endpointslices.json``, ``traffic.json``, and the programs' logs.
+``services.json``, ``endpointslices.json``, ``traffic.json``, ``counters.json``, and the programs' logs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.proxy import ipvs, rules
+from labkit.proxy import ipvs, ipvs_trace, rules
 from labkit.proxy.compare import compare
 from tests.proxy import captured
 from tests.vm import api, traffic
@@ -30,6 +30,7 @@ NODES = {"master": "172.30.0.10", "node-01": "172.30.0.11", "node-02": "172.30.0
 OUTSIDE = "172.30.0.99"
 PODS = {"master": ["192.168.0.9"], "node-01": ["192.168.1.2"], "node-02": ["192.168.2.2", "192.168.2.3"]}
 POD_NETWORK = "192.168.0.0/16"
+FROM_PORT = 20123  # below those that the kernel gives away
 #: Who asks what: name → network namespace, protocol, address, port, how often.
 QUESTIONS: dict[str, tuple[str, str, str, int, int]] = {
     "web": ("pods-master", "tcp", "10.96.213.107", 80, 300),
@@ -149,12 +150,25 @@ def agrees(node: str, services: list[dict[str, Any]], slices: list[dict[str, Any
     )
 
 
-def ask(question: tuple[str, str, str, int, int]) -> dict[str, int]:
+def ask(question: tuple[str, str, str, int, int], from_port: int = 0) -> dict[str, int]:
     """Ask a question of `QUESTIONS`."""
-    namespace, *arguments = question
+    namespace, *arguments = (*question, from_port)
     command = [*inside(namespace), sys.executable, traffic.__file__, "ask", *map(str, arguments)]
     answers: dict[str, int] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return answers
+
+
+def counted(name: str) -> dict[str, str]:
+    """Ask a question of `QUESTIONS` once more, from a node, and return what `labkit.proxy.ipvs_trace` reads of it."""
+    _, protocol, address, port, _ = QUESTIONS[name]
+    find = [word.format(source_port=FROM_PORT, ip=address, port=port) for word in ipvs_trace.CONNECTION]
+    before = _printed(ipvs_trace.COUNTERS)
+    ask(("node-01", protocol, address, port, 1), FROM_PORT)
+    return {"before": before, "after": _printed(ipvs_trace.COUNTERS), "connection": _printed(find)}
+
+
+def _printed(argv: Sequence[str]) -> str:
+    return subprocess.run([*inside("node-01"), *argv], check=True, capture_output=True, text=True).stdout
 
 
 def main() -> None:
@@ -177,6 +191,7 @@ def main() -> None:
     found = [dataclasses.asdict(tables(node, services)) for node in captured.NODES]
     (OUT / "tables.json").write_text(json.dumps(found))
     (OUT / "traffic.json").write_text(json.dumps({name: ask(question) for name, question in QUESTIONS.items()}))
+    (OUT / "counters.json").write_text(json.dumps({name: counted(name) for name in ("web", "empty")}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Who answers, and who asks: run in the network namespaces of the virtual machine. An answer says who gave it to whom.
 
-usage: traffic.py serve ADDRESS… | traffic.py ask tcp|udp ADDRESS PORT TIMES
+usage: traffic.py serve ADDRESS… | traffic.py ask tcp|udp ADDRESS PORT TIMES [FROM_PORT]
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ def _serve_udp(datagrams: socket.socket, address: str) -> None:
         datagrams.sendto(f"{address} {client[0]}".encode(), client)
 
 
-def ask(protocol: str, address: str, port: int, times: int) -> dict[str, int]:
-    """Ask again and again, each time from a new port; return how often each answer or error came."""
-    answers = (_ask(protocol, address, port) for _ in range(times))
+def ask(protocol: str, address: str, port: int, times: int, from_port: int = 0) -> dict[str, int]:
+    """Ask again and again, each time from a new port or once from one; return how often each answer or error came."""
+    answers = (_ask(protocol, address, port, from_port) for _ in range(times))
     return dict(collections.Counter(answers))
 
 
-def _ask(protocol: str, address: str, port: int) -> str:
+def _ask(protocol: str, address: str, port: int, from_port: int) -> str:
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(type=kind) as client:
         client.settimeout(_SECONDS)
         try:
+            client.bind(("", from_port))
             client.connect((address, port))
             if protocol == "udp":
                 client.send(b"?")
@@ -62,5 +63,5 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["serve", *where]:
             serve(where)
-        case ["ask", protocol, address, port, times]:
-            print(json.dumps(ask(protocol, address, int(port), int(times))))
+        case ["ask", protocol, address, *numbers]:
+            print(json.dumps(ask(protocol, address, *map(int, numbers))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from labkit.components import Components
 from labkit.errors import EvidenceError
 from labkit.lab import Lab
 from labkit.lab.recorded import DEFAULT, replay
+from labkit.lab.recorded_proxy import RecordedProxy
 from labkit.progress import Progress
 from labkit.widgets.proxy import ProxyPanel
 from tests.chromium import chromium, needs_chromium
@@ -87,6 +89,15 @@ def test_a_mode_that_was_not_recorded_cannot_be_had(recorded: ProxyPanel) -> Non
     assert not recorded.state["working"]
     with pytest.raises(EvidenceError, match="has nothing of kube-proxy"):
         replay(DEFAULT).proxy.panel()
+
+
+def test_a_recording_without_a_switch_has_no_names_of_pods() -> None:
+    found = replay("kube-proxy")
+    rules = tuple(record for record in found.recording.evidence.proxy if record.kind == "rules")
+    evidence = dataclasses.replace(found.evidence(), proxy=rules)
+    shown = RecordedProxy(evidence, found.path, found.banner).panel()
+    assert shown.state["steps"] == []
+    assert shown.state["rows"][1] == ["node-01", "kube-proxy runs", "", "iptables, 53 rules"]
 
 
 def test_whatever_a_page_says(recorded: ProxyPanel) -> None:

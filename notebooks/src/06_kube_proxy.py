@@ -25,6 +25,28 @@ lab.deploy("tomcat", image="tomcat8", replicas=3)
 lab.kubectl("get service,endpointslices,pods --selector app=tomcat -o wide")
 
 # %% [markdown]
+# Tomcat needs some seconds to wake up. All three answer when a dozen requests in a row are answered:
+
+# %% tags=["nbval-ignore-output"]
+import time
+import urllib.request
+
+url = lab.open("svc/tomcat")
+
+
+def all_answer():
+    """Ask a dozen times."""
+    try:
+        return all(urllib.request.urlopen(url, timeout=5).status == 200 for _ in range(12))
+    except OSError:
+        return False
+
+
+while not all_answer():
+    time.sleep(0.5)
+url
+
+# %% [markdown]
 # The Service has an address of its own, its *cluster IP*, and each pod has one. *Predict:* which machine, or which
 # pod, has the cluster IP? Look for it in the list of all addresses of a node:
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import ClusterError
+from labkit.lab.cause import TIMEOUT as FOLLOW_TIMEOUT
+from labkit.lab.cause import Follow
 from labkit.proxy import mode as modes
 from labkit.proxy import packet_trace, rules
 from labkit.proxy.compare import Check, compare
@@ -151,6 +153,32 @@ class LabProxy:
             from_pod=from_pod,
         )
         return TracedPacket(path)
+
+    def follow(self, service: str, *, timeout: float = FOLLOW_TIMEOUT) -> Follow:
+        """Follow what is done during a `with` block from the API to the changed rule of a Service on each node.
+
+        At the end of the block it waits until the rules have followed. It only listens: several may follow at once,
+        and nothing of it stays on the nodes.
+
+        Parameters
+        ----------
+        service : str
+            ``"shop/web"``, or ``"web"`` in namespace default; it need not exist yet.
+        timeout : float
+            Seconds in which something must change, after the end of the block.
+
+        Raises
+        ------
+        UsageError
+            That names no Service.
+        PreflightError
+            A node has no nft.
+        ClusterError
+            A node does not run, kube-proxy is in ipvs mode, or no node's rules changed in time.
+        EvidenceError
+            The kernel told more than could be read.
+        """
+        return Follow(self._lab, service, timeout=timeout)
 
     def check(self) -> Check:
         """Compare the rules on every node that runs with the API's Services and EndpointSlices.

@@ -131,7 +131,7 @@ class Scene:
 
     Attributes
     ----------
-    view : {"architecture", "lanes", "packet"}
+    view : {"architecture", "lanes", "packet", "cause"}
         Which one.
     title, description : str
         For those who do not see it.
@@ -143,7 +143,7 @@ class Scene:
         The number of the present hop; None for an overview.
     """
 
-    view: Literal["architecture", "lanes", "packet"]
+    view: Literal["architecture", "lanes", "packet", "cause"]
     title: str
     description: str
     width: float

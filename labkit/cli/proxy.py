@@ -1,4 +1,4 @@
-"""Commands for kube-proxy: proxy mode, proxy rules, proxy trace, proxy follow."""
+"""Commands for kube-proxy: proxy mode, proxy rules, proxy trace, proxy follow, proxy bench."""
 
 from __future__ import annotations
 
@@ -158,3 +158,41 @@ def follow(
         from labkit.cli import flows  # noqa: PLC0415 - takes long to import, and few commands draw
 
         flows.write(svg, cause.to_svg().encode())
+
+
+@_proxy.command(
+    epilog=example(
+        "labkit proxy bench", "labkit proxy bench --services 10 --services 5000 --repeats 5 --plot scale.svg"
+    )
+)
+def bench(
+    *,
+    services: Annotated[
+        list[int] | None, typer.Option(help="How many Services; several times for several numbers.", min=1)
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="Which mode; by default all that the kernel has.", autocompletion=_complete_mode),
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="How often each.", min=1)] = 3,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot it into a file: .svg, .png or .pdf.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: every single value.")] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Measure kube-proxy's modes against the number of Services.
+
+    Services without pods are made, 10, 100 and 1,000 by default, and each mode is switched to: rules, time to
+    program all and one more, time to connect, processor time and memory. It takes minutes; in the end the Services
+    are gone and the mode is what it was.
+    """
+    proxy = find_lab(name).proxy
+    with progress() as reporter:
+        found = proxy.bench(services or (10, 100, 1000), mode or (), repeats=repeats, progress=reporter)
+    if as_json:
+        console.print_json(found.to_json())
+    else:
+        console.say(found.measurement.caption())
+        console.table([title.upper() for title in found.measurement.TITLES], found.measurement.rows())
+    if plot:
+        found.figure().savefig(plot)
+        console.say(f"Written: {plot}")

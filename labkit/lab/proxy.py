@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ClusterError
 from labkit.lab.cause import TIMEOUT as FOLLOW_TIMEOUT
 from labkit.lab.cause import Follow
-from labkit.proxy import mode as modes
+from labkit.proxy import mode as mode_of
 from labkit.proxy import packet_trace, rules
+from labkit.proxy.bench import REPEATS, SIZES, Bench
 from labkit.proxy.compare import Check, compare
+from labkit.proxy.measured import Measurement
 from labkit.proxy.model import Mode, NodeRules
 from labkit.proxy.packet import PacketPath
 from labkit.proxy.switch import TIMEOUT, Switch, Switched
@@ -18,6 +21,7 @@ from labkit.widgets.progress import watch
 
 if TYPE_CHECKING:
     import networkx
+    from matplotlib.figure import Figure
 
     from labkit.lab.lab import Lab
     from labkit.progress import Progress
@@ -57,6 +61,36 @@ class TracedPacket:
         return self.to_svg()
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Measured:
+    """What `LabProxy.bench` measured; a notebook shows it as a plot and a table.
+
+    Attributes
+    ----------
+    measurement : Measurement
+        The figures.
+    """
+
+    measurement: Measurement
+
+    def __repr__(self) -> str:
+        """Return the figures as text."""
+        return repr(self.measurement)
+
+    def _repr_html_(self) -> str:
+        return self.measurement._repr_html_()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain objects for `json.dumps`."""
+        return self.measurement.to_json()
+
+    def figure(self) -> Figure:
+        """Return a plot with error bars, as `labkit.views.measured.draw` tells."""
+        from labkit.views import measured  # noqa: PLC0415 - takes long to import, and few plot
+
+        return measured.draw(self.measurement)
+
+
 class LabProxy:
     """kube-proxy of a lab: ``lab.proxy``.
 
@@ -76,7 +110,7 @@ class LabProxy:
     def mode(self) -> Mode:
         """The mode that the ConfigMap asks for: ``"iptables"``, ``"nftables"`` or ``"ipvs"``."""
         with self._lab.api_server() as api:
-            return modes.read(api).mode
+            return mode_of.read(api).mode
 
     def switch(
         self, mode: str, *, force: bool = False, timeout: float = TIMEOUT, progress: Progress | None = None
@@ -111,7 +145,7 @@ class LabProxy:
             A node is down or the ConfigMap is missing or broken, and nothing was changed; or a node could not serve in
             the new mode, and the old one was put back: the message has the tail of its pod's log.
         """
-        checked = modes.check(mode)
+        checked = mode_of.check(mode)
         lab = self._lab
         with watch(progress) as reporter, lab.cluster.folder.locked(), lab.api_server() as api:
             return Switch(lab.cluster, api, lab.kubectl, reporter, timeout=timeout).run(checked, force=force)
@@ -179,6 +213,49 @@ class LabProxy:
             The kernel told more than could be read.
         """
         return Follow(self._lab, service, timeout=timeout)
+
+    def bench(
+        self,
+        services: Sequence[int] = SIZES,
+        modes: Sequence[str] = (),
+        *,
+        repeats: int = REPEATS,
+        progress: Progress | None = None,
+    ) -> Measured:
+        """Measure kube-proxy's modes against the number of Services; takes minutes.
+
+        Services are made in namespace ``labkit-bench``, with endpoints but without pods. In the end they are gone, and
+        the mode is what it was, whatever happened.
+
+        Parameters
+        ----------
+        services : sequence of int
+            How many Services, each number in turn.
+        modes : sequence of str
+            Which modes; without any, all that the kernel has.
+        repeats : int
+            How often each.
+        progress : Progress
+            Shows the runs; by default the notebook does.
+
+        Returns
+        -------
+        Measured
+            A table; `figure` plots it.
+
+        Raises
+        ------
+        UsageError
+            There is no such mode, a number does not fit the Service range, or another command is changing the lab.
+        PreflightError
+            ipvs is wanted, and the kernel cannot do it.
+        ClusterError
+            A node is down, or kube-proxy came to no end.
+        """
+        lab = self._lab
+        with watch(progress) as reporter, lab.cluster.folder.locked(), lab.api_server():
+            measurement = Bench(lab.cluster, lab.kubectl, reporter).run(services, modes, repeats)
+        return Measured(measurement)
 
     def check(self) -> Check:
         """Compare the rules on every node that runs with the API's Services and EndpointSlices.

@@ -31,6 +31,7 @@ _METRIC = re.compile(
 )
 PROGRAMMING = "network_programming_duration_seconds"
 SYNCING = "sync_proxy_rules_duration_seconds"
+FULL_SYNC = "sync_full_proxy_rules_duration_seconds"
 
 
 @dataclass(frozen=True, slots=True)

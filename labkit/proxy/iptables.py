@@ -110,13 +110,24 @@ def _read(text: str) -> list[_Rule]:
         if line.startswith("*"):
             table = line[1:].strip()
         elif line.startswith("-A "):
-            try:
-                words = shlex.split(line)
-            except ValueError:  # a quote that is not closed: nothing that iptables-save prints for kube-proxy
-                words = line.split()
+            words = _words(line)
             if len(words) > 1:
                 rules.append(_Rule(table, words[1], tuple(words[2:]), line))
     return rules
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a line; what is quoted is one. Thousands of lines: shlex only where it takes more."""
+    parts = line.split('"')
+    if "\\" in line or "'" in line or len(parts) % 2 == 0:
+        try:
+            return shlex.split(line)
+        except ValueError:  # a quote that is not closed: nothing that iptables-save prints for kube-proxy
+            return line.split()
+    words: list[str] = []
+    for index, part in enumerate(parts):
+        words += [part] if index % 2 else part.split()
+    return words
 
 
 def _is_fixture(rule: _Rule) -> bool:

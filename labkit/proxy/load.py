@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+from labkit.cluster.freeze import freeze
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
@@ -41,7 +42,10 @@ class Load:
         self.addresses: list[str] = []
 
     def grow(self, count: int, report: Callable[[float], None]) -> None:
-        """Make Services until there are so many; `report` is told how far it is, 0 to 1."""
+        """Make Services until there are so many; `report` is told how far it is, 0 to 1.
+
+        kube-proxy is held still meanwhile: it would write rules each second, which takes the API server's time.
+        """
         missing = range(len(self.addresses), count)
         local = threading.local()
         opened: list[ApiServer] = []
@@ -52,18 +56,15 @@ class Load:
                 opened.append(local.api)
             return self.make(local.api, f"service-{number:05}")
 
-        try:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                try:
-                    for made, address in enumerate(pool.map(make, missing), 1):
-                        self.addresses.append(address)
-                        report(made / len(missing))
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-        finally:
-            for api in opened:
-                api.close()
+        with ExitStack() as stack:
+            for node in self._cluster.spec.node_names:
+                stack.enter_context(freeze(self._cluster, f"kube-proxy/{node}"))
+            stack.callback(lambda: [api.close() for api in opened])
+            pool = stack.enter_context(ThreadPoolExecutor(_AT_ONCE))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            for made, address in enumerate(pool.map(make, missing), 1):
+                self.addresses.append(address)
+                report(made / len(missing))
 
     def make(self, api: ApiServer, name: str) -> str:
         """Make one Service and return its cluster IP; its endpoints are there before it is."""

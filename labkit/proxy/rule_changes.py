@@ -189,8 +189,9 @@ class ServiceRules:
     def __init__(self, name: str, versions: Iterable[Mapping[str, Any]]) -> None:
         specs = [found["spec"] for found in versions]
         ports = [port for spec in specs for port in spec.get("ports") or []]
-        self._addresses = {spec["clusterIP"] for spec in specs if spec.get("clusterIP", "None") != "None"}
-        self._addresses |= {address for spec in specs for address in spec.get("externalIPs") or []}
+        self._addresses = {
+            ip for spec in specs for kind in ("clusterIPs", "externalIPs") for ip in spec.get(kind) or []
+        }
         self._node_ports = {str(port["nodePort"]) for port in ports if "nodePort" in port}
         self._chains = {chain for port in ports for chain in _chains(name, port)}
         quoted = re.escape(name)

@@ -11,8 +11,11 @@ from labkit.proxy import iptables, nftables
 from labkit.proxy.model import Mode, NodeRules
 
 _MARK = "=== labkit ==="
+_NEEDED = (
+    'for each in iptables-save nft; do command -v $each >/dev/null || { echo "it has no $each" >&2; exit 127; }; done'
+)
 # nft fails where there is no such table, which is an answer; iptables-save says the rest that it has to say on stderr.
-_SCRIPT = f"iptables-save && echo '{_MARK}' && {{ nft -j list table ip kube-proxy 2>/dev/null || true; }}"
+_SCRIPT = f"{_NEEDED}; iptables-save && echo '{_MARK}' && {{ nft -j list table ip kube-proxy 2>/dev/null || true; }}"
 _SECONDS = 20.0
 
 
@@ -55,7 +58,7 @@ def tables(cluster: Cluster, node: str) -> Tables:
     Raises
     ------
     ClusterError
-        The node does not run, or its tools fail.
+        The node does not run, has no iptables or nft, or these fail.
     """
     if not cluster.node_running(node):
         raise ClusterError(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 from labkit.cluster.freeze import freeze
@@ -47,19 +47,20 @@ class Load:
         kube-proxy is held still meanwhile: it would write rules each second, which takes the API server's time.
         """
         missing = range(len(self.addresses), count)
-        local = threading.local()
-        opened: list[ApiServer] = []
+        free: SimpleQueue[ApiServer] = SimpleQueue()
 
         def make(number: int) -> str:
-            if not hasattr(local, "api"):
-                local.api = ApiServer.from_kubeconfig(self._cluster.kubeconfig)
-                opened.append(local.api)
-            return self.make(local.api, f"service-{number:05}")
+            api = free.get()
+            try:
+                return self.make(api, f"service-{number:05}")
+            finally:
+                free.put(api)
 
         with ExitStack() as stack:
             for node in self._cluster.spec.node_names:
                 stack.enter_context(freeze(self._cluster, f"kube-proxy/{node}"))
-            stack.callback(lambda: [api.close() for api in opened])
+            for _ in range(_AT_ONCE):
+                free.put(stack.enter_context(closing(ApiServer.from_kubeconfig(self._cluster.kubeconfig))))
             pool = stack.enter_context(ThreadPoolExecutor(_AT_ONCE))
             stack.callback(pool.shutdown, cancel_futures=True)
             for made, address in enumerate(pool.map(make, missing), 1):

@@ -36,11 +36,11 @@ def main() -> None:
                 time.sleep(_PAUSE)
     for name, values in seconds.items():
         print(f"{name}: until every node serves (s) {statistics.median(values):14.2f}   (max {max(values):.2f})")
-    for name, found in counts.items():
-        failed = [each.failed for each in found]
-        longest = max(each.longest for each in found)
+    for name, every in counts.items():
+        failed = [each.failed for each in every]
+        longest = max(each.longest for each in every)
         print(
-            f"{name}: requests that failed, of {sum(each.asked for each in found)} {sum(failed):11}   "
+            f"{name}: requests that failed, of {sum(each.asked for each in every)} {sum(failed):11}   "
             f"({min(failed)} to {max(failed)} a switch, for up to {longest:.2f} s)"
         )
 

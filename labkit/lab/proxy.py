@@ -78,7 +78,9 @@ class Measured:
         return repr(self.measurement)
 
     def _repr_html_(self) -> str:
-        return self.measurement._repr_html_()
+        from labkit.views import measured  # noqa: PLC0415 - takes long to import, and few plot
+
+        return measured.to_html(self.measurement)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain objects for `json.dumps`."""
@@ -248,7 +250,8 @@ class LabProxy:
         UsageError
             There is no such mode, a number does not fit the Service range, or another command is changing the lab.
         PreflightError
-            ipvs is wanted, and the kernel cannot do it.
+            ipvs is wanted, and the kernel cannot do it; or nodes in a user namespace cannot take the rules of so many
+            Services: the message says how many they can, and what makes it more.
         ClusterError
             A node is down, or kube-proxy came to no end.
         """

@@ -23,13 +23,13 @@ from labkit.progress import Phase, Progress
 from labkit.proxy import connections, rules
 from labkit.proxy import mode as modes
 from labkit.proxy.connections import Counts
-from labkit.proxy.load import NAMESPACE, PORT, Load, loaded, require_room
+from labkit.proxy.load import NAMESPACE, PORT, Load, loaded, require_message, require_room
 from labkit.proxy.measured import Machine, Measurement, Run
 from labkit.proxy.model import Mode
 from labkit.proxy.rule_watch import FULL_SYNC, figures
 from labkit.proxy.switch import Kubectl, Switch
 
-SIZES = (10, 100, 1000)
+SIZES = (5, 15, 45)
 REPEATS = 3
 _CONNECTIONS = 200  # of which the median is taken
 _MORE = 3  # how often one more Service is made, each run
@@ -84,7 +84,7 @@ class Bench:
         UsageError
             There is no such mode, or a number does not fit.
         PreflightError
-            ipvs is wanted, and the kernel cannot do it.
+            ipvs is wanted, and the kernel cannot do it; or it does not take the rules of so many Services at once.
         ClusterError
             A node is down, or kube-proxy did not come to an end.
         """
@@ -93,6 +93,8 @@ class Bench:
         chosen, left_out = self._modes(wanted)
         for size in (min(sizes), max(sizes)):
             require_room(self._cluster, size)
+            for mode in chosen:
+                require_message(self._cluster, self._node, mode, size)
         machine = _machine(self._cluster)
         found: list[Run] = []
         with self._progress.phase("measure") as phase, self._mode_kept(phase), self._loaded(phase) as load:

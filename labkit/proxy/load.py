@@ -11,17 +11,23 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from labkit.cluster.freeze import freeze
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
-from labkit.errors import ClusterError, UsageError
+from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.node.process import run
+from labkit.proxy.model import Mode
 from labkit.proxy.switch import Kubectl
 
 NAMESPACE = "labkit-bench"
 PORT = 80
+_WMEM = Path("/proc/sys/net/core/wmem_default")
+#: Of a message by netlink, for a Service of one endpoint; measured, and rounded up.
+_BYTES = {"iptables": 4300, "nftables": 2200}
 _AT_ONCE = 4  # connections by which Services are made
 _GONE_SECONDS = 300.0
 
@@ -133,6 +139,32 @@ def require_room(cluster: Cluster, count: int) -> None:
             why=f"its Service range {network} has room for {max(room, 0)} more",
             fix="choose a smaller number, or a lab with a larger range: labkit up --service-cidr",
         )
+
+
+def require_message(cluster: Cluster, node: str, mode: Mode, count: int) -> None:
+    """Make sure that kube-proxy can hand the rules of so many Services to a node's kernel.
+
+    It hands over all rules in one message by netlink (nft(8); iptables-nft). In a user namespace that message may be as
+    long as net.core.wmem_default says: a longer one needs SO_SNDBUFFORCE, which the kernel grants to the initial user
+    namespace alone (socket(7); net/core/sock.c, sk_setsockopt).
+
+    Raises
+    ------
+    PreflightError
+        It cannot.
+    """
+    printed = run(cluster.node_command(node, ["cat", "/proc/self/uid_map", str(_WMEM)]), what=f"look at {node}")
+    *uid_map, length = printed.split()
+    if uid_map == ["0", "0", "4294967295"] or mode not in _BYTES or count * _BYTES[mode] <= int(length):
+        return
+    most = int(length) // _BYTES[mode]
+    raise PreflightError(
+        f"{count} Services cannot be measured in {mode} mode in this lab",
+        why=f"kube-proxy hands all rules to the kernel in one message, which may have {length} bytes for nodes in a "
+        f"user namespace (net.core.wmem_default): enough for {most} Services",
+        fix=f"choose at most {most}, or as root on the machine: sysctl -w "
+        f"net.core.wmem_default={count * _BYTES[mode]}, and put it back afterwards",
+    )
 
 
 def _api_server(cluster: Cluster) -> tuple[str, int]:

@@ -5,6 +5,9 @@ On such axes what does not depend on the number of Services is level, and what g
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -58,6 +61,22 @@ def draw(measurement: Measurement) -> Figure:
     caption = textwrap.fill(plain(measurement.caption()), _LINE)
     figure.supxlabel(caption, fontsize=8, color=LIGHT["quiet"], x=0.01, ha="left", parse_math=False)
     return figure
+
+
+def to_html(measurement: Measurement) -> str:
+    """Return the plot as a picture inside of HTML, and below it the table.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        What to show.
+    """
+    file = io.BytesIO()
+    draw(measurement).savefig(file, format="png", dpi=100)
+    picture = base64.b64encode(file.getvalue()).decode()
+    what = f"Plots of what the table says. {measurement.caption()}"
+    image = f'<img alt="{html.escape(plain(what))}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+    return f"{image}{measurement._repr_html_()}"
 
 
 def _scale(axes: Axes, sizes: Sequence[int]) -> None:

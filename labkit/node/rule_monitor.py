@@ -11,6 +11,7 @@ does it tell where a transaction ends.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -38,13 +39,12 @@ def _end_with_input(monitor: subprocess.Popen[str]) -> None:
 
 def main() -> int:
     """Print until standard input ends; return nft's status where it ended before."""
-    try:
-        monitor = subprocess.Popen(
-            ["nft", "--handle", "monitor"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        )
-    except FileNotFoundError:
+    nft = shutil.which("nft")
+    if nft is None:
         return NO_NFT
-    with monitor:
+    with subprocess.Popen(
+        [nft, "--handle", "monitor"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as monitor:
         try:
             while not _listens(monitor.pid):
                 if monitor.poll() is not None:

@@ -35,7 +35,10 @@ class _Rule:
 
     def get(self, option: str) -> str:
         """Return the word that follows an option, empty where the option is not there."""
-        return next((after for word, after in zip(self.words, self.words[1:], strict=False) if word == option), "")
+        try:
+            return self.words[self.words.index(option) + 1]
+        except (ValueError, IndexError):
+            return ""
 
     def negated(self, option: str) -> bool:
         """Whether an option is preceded by an exclamation mark."""

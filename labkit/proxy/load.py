@@ -162,8 +162,8 @@ def require_message(cluster: Cluster, node: str, mode: Mode, count: int) -> None
         f"{count} Services cannot be measured in {mode} mode in this lab",
         why=f"kube-proxy hands all rules to the kernel in one message, which may have {length} bytes for nodes in a "
         f"user namespace (net.core.wmem_default): enough for {most} Services",
-        fix=f"choose at most {most}, or as root on the machine: sysctl -w "
-        f"net.core.wmem_default={count * _BYTES[mode]}, and put it back afterwards",
+        fix=f"choose at most {most}; or, as root, measure in a lab that was made by labkit up --privileged, or have "
+        f"longer messages: sysctl -w net.core.wmem_default={count * _BYTES[mode]}",
     )
 
 

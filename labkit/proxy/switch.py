@@ -30,6 +30,7 @@ _TAIL = 8  # lines of a log in an error
 _NO_INOTIFY = "too many open files"
 #: What it says where all its rules do not fit into one message to the kernel (`labkit.proxy.load.require_message`).
 _TOO_LONG = "Message too long"
+_SHORTER = "delete Services; or, as root, use labkit up --privileged, or sysctl -w net.core.wmem_default=67108864"
 _SYSTEM = ["--namespace", "kube-system"]
 
 

@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test lint notebooks lock recordings clean
+.PHONY: help setup setup-test lab demo test test-ipvs lint notebooks lock recordings clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -21,14 +21,17 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 test: lint ## all checks and tests
 	$(BIN)/pytest
 
+test-ipvs: setup-test ## kube-proxy's ipvs mode in a virtual machine whose kernel has it (about 80 s)
+	$(BIN)/pytest -m vm
+
 lint: setup-test ## the checks that run nothing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-notebooks: setup-test ## run every notebook from top to bottom
-	$(BIN)/pytest tests/test_notebooks.py
+notebooks: setup-test ## build the notebooks from notebooks/src and run them; NAME=01_architecture builds one
+	$(BIN)/python scripts/build_notebooks.py $(NAME)
 
 # Names and checksums only: where packages come from is the reader's own setting.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

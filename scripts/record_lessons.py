@@ -1,8 +1,12 @@
-"""Record the lessons that come with labkit, each from a real run, on a lab made for it: `make recordings`."""
+"""Record the lessons that come with labkit, each from a real run, on a lab made for it: `make recordings`.
+
+With names, ``record_lessons.py kube-proxy``, it records only those.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +49,8 @@ class Lesson:
         What is not recorded.
     frozen : str
         A component that is held still all the while.
+    modes : tuple of str
+        To which kube-proxy is switched afterwards, one after the other; in each a packet is followed to Service tomcat.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Lesson:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     frozen: str = ""
+    modes: tuple[str, ...] = ()
 
 
 LESSONS = (
@@ -112,6 +119,14 @@ LESSONS = (
         after=("delete deployment waiting",),
         frozen="kube-scheduler",
     ),
+    Lesson(
+        "kube-proxy",
+        "A Service in kube-proxy's modes: its rules, and a packet's way by them",
+        "expose deployment tomcat --port=8080 --type=NodePort",
+        before=("create deployment tomcat --image=tomcat8 --replicas=3", _ROLLED_OUT),
+        modes=("iptables", "nftables", "iptables"),
+        after=("delete deployment,service tomcat",),
+    ),
 )
 
 
@@ -120,7 +135,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with labkit.up("lab") as lab:
         time.sleep(10)  # the cluster's own first business is over
-        for lesson in LESSONS:
+        for lesson in (each for each in LESSONS if each.name in sys.argv[1:] or not sys.argv[1:]):
             path = FOLDER / f"{lesson.name}{SUFFIX}"
             _record(lab, lesson, path)
             path.chmod(0o644)  # a recording holds no secrets, and this one is for everybody
@@ -140,6 +155,11 @@ def _record(lab: Lab, lesson: Lesson, path: Path) -> None:
         if lesson.until:
             lab.kubectl(lesson.until)
         time.sleep(lesson.seconds)
+        for mode in lesson.modes:
+            recorder.mark(f"labkit proxy mode {mode}")
+            lab.proxy.switch(mode)
+            recorder.mark("labkit proxy trace svc/tomcat")
+            lab.proxy.trace("svc/tomcat", from_node="node-01")
     for command in lesson.after:
         lab.kubectl(command)
 

@@ -7,10 +7,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def test_there_is_a_source_of_every_notebook() -> None:
+    assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_what_its_source_says(notebook: Path) -> None:
+    stored = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    source = jupytext.read(FOLDER / "src" / f"{notebook.stem}.py")
+    assert _cells(stored) == _cells(source), f"build it anew: make notebooks NAME={notebook.stem}"
+
+
+def _cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, list[str]]]:
+    return [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from labkit.cli import console
 from labkit.errors import EvidenceError, UsageError
-from labkit.lab.recorded import Replay, replay, shipped
+from labkit.lab.lessons import shipped
+from labkit.lab.recorded import Replay, replay
 from labkit.views import story, table
 
 if TYPE_CHECKING:

@@ -52,6 +52,9 @@ def up(  # noqa: PLR0917 - typer calls it by name
             min=0, max=65535, metavar="PORT", help="Port of 127.0.0.1 for the API server; 0 takes a free one."
         ),
     ] = 0,
+    privileged: Annotated[
+        bool, typer.Option("--privileged", help="As root: nodes without a user namespace, which ipvs needs.")
+    ] = False,
 ) -> None:
     """Make a lab: a real kubeadm cluster.
 
@@ -75,6 +78,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
                 token_ttl=token_ttl,
                 images=images,
                 api_port=api_port,
+                privileged=privileged or None,
                 progress=reporter,
             )
     except (PreflightError, ComponentError):

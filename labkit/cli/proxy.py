@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -63,14 +64,30 @@ def rules(
             metavar="NODE", help="On which node; by default the control plane's.", autocompletion=complete_node
         ),
     ] = None,
+    modes: Annotated[
+        bool, typer.Option("--modes", help="Of one Service: side by side in every mode that was seen.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs; with the text of every rule.")] = False,
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Show where a node's kernel leads connections to Services.
 
-    Of one Service it shows the rules themselves, too.
+    Of one Service it shows the rules themselves, too. With --modes it shows how each of kube-proxy's modes
+    writes them.
     """
-    found = find_lab(name).proxy.rules(node)
+    proxy = find_lab(name).proxy
+    if modes:
+        if service is None:
+            raise UsageError(
+                "Modes are compared for one Service", why="none was named", fix="labkit proxy rules SERVICE --modes"
+            )
+        compared = proxy.compare_modes(service, node)
+        if as_json:
+            console.print_json(asdict(compared.comparison))
+        else:
+            console.say(str(compared))
+        return
+    found = proxy.rules(node)
     shown = found if service is None else found.of(service)
     if not shown.ports:
         raise UsageError(

@@ -56,7 +56,7 @@ _PROMPT_SPANS = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_BSP_MAX_QUEUE_SIZE": "8
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 
 
-def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) -> str:
+def init_documents(spec: LabSpec, token: str) -> str:
     """Return the configuration of `kubeadm init` as YAML documents.
 
     Parameters
@@ -65,8 +65,6 @@ def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) ->
         The lab.
     token : str
         The bootstrap token, ``[a-z0-9]{6}.[a-z0-9]{16}``.
-    user_namespace : bool
-        Whether the nodes live in a user namespace.
     """
     init = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -98,7 +96,7 @@ def init_documents(spec: LabSpec, token: str, *, user_namespace: bool = True) ->
             }
         },
     }
-    return dump_all([init, cluster, _kubelet(user_namespace=user_namespace), _kube_proxy()])
+    return dump_all([init, cluster, _kubelet(user_namespace=not spec.privileged), _kube_proxy()])
 
 
 def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:

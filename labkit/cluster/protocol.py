@@ -38,6 +38,10 @@ class Cluster(Protocol):
     def span_folder(self) -> Path | None:
         """Where trace spans are kept as received (labkit.node.receiver); None where none are."""
 
+    @property
+    def proxy_folder(self) -> Path:
+        """Where labkit keeps what it saw of kube-proxy (labkit.evidence.proxy)."""
+
     def runtime_log(self, node: str) -> Path:
         """Return the log of the calls that a node's container runtime answered (labkit.cri.calls)."""
 

@@ -111,6 +111,11 @@ class RootlessCluster:
         """Where the lab's receiver keeps trace spans."""
         return self.folder.spans
 
+    @property
+    def proxy_folder(self) -> Path:
+        """Where labkit keeps what it saw of kube-proxy."""
+        return self.folder.proxy
+
     def runtime_log(self, node: str) -> Path:
         """Return the log of the calls that a node's container runtime answered."""
         return self._node(node).calls_log
@@ -226,7 +231,7 @@ class RootlessCluster:
 
     def _boot(self, names: Iterable[str], *, api_port: int = 0) -> None:
         """Start the sandbox, the network, the way to the API server, and the nodes."""
-        self._sandbox = outer.start(self.folder.path)
+        self._sandbox = outer.start(self.folder.path, privileged=self.spec.privileged)
         network.create_bridge(self._sandbox, self.spec.pod_cidr)
         spans, log = self.folder.spans, self.folder.logs / "receiver.log"
         receiver = receive.start(self._sandbox, spans, kubeadm.TRACING_ENDPOINT, log=log)

@@ -49,6 +49,8 @@ class LabSpec:
         How long the bootstrap token lives; ``"0"`` for ever.
     catalogue : str or None
         Path of the user's own image catalogue.
+    privileged : bool
+        Whether its nodes' root is the machine's, as ipvs needs; only root can make such a lab.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class LabSpec:
     network: bool = True
     token_ttl: str = "24h0m0s"  # noqa: S105 - a duration
     catalogue: str | None = None
+    privileged: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

@@ -82,6 +82,11 @@ class LabFolder:
         """What the receiver of trace spans keeps."""
         return self.path / "spans"
 
+    @property
+    def proxy(self) -> Path:
+        """What was seen of kube-proxy."""
+        return self.path / "kube-proxy"
+
     def create(self, spec: LabSpec) -> None:
         """Make the folder, for this user alone.
 

@@ -11,6 +11,7 @@ from labkit.evidence.audit import AuditEvent
 
 Json = Mapping[str, Any]
 SourceName = Literal["audit", "span", "etcd", "scheduler", "runtime"]
+ProxyKind = Literal["rules", "switch", "packet"]
 
 
 #: The span of a transaction: at the API server that sends it (the client's) and, as its child, at etcd.
@@ -145,6 +146,25 @@ class RuntimeCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyRecord:
+    """What labkit saw of kube-proxy at a moment (labkit.evidence.proxy).
+
+    Attributes
+    ----------
+    kind : {"rules", "switch", "packet"}
+        A node's tables, a switch of the mode, or a packet that was followed.
+    time : datetime.datetime
+        When, UTC.
+    body : mapping
+        As `labkit.proxy.seen` writes and reads it.
+    """
+
+    kind: ProxyKind
+    time: datetime
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """What a source could not give: a gap that a reader must know of.
 
@@ -198,4 +218,5 @@ class Evidence:
     revisions: Sequence[Revision] = ()
     scheduler: Sequence[SchedulerLine] = ()
     runtime: Sequence[RuntimeCall] = ()
+    proxy: Sequence[ProxyRecord] = ()
     losses: Sequence[Loss] = ()

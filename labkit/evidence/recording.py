@@ -1,7 +1,8 @@
 """A recording: the evidence of one session in one file, readable on any machine and by every later labkit.
 
-The file is a ZIP archive: ``manifest.json`` says what it is, and each source has one member of JSON lines. Equal
-content makes equal bytes. Secrets are redacted on the way in (`labkit.evidence.redaction`).
+The file is a ZIP archive: ``manifest.json`` says what it is, and each source has one member of JSON lines. A source
+that older labkits do not know has one only where there is something in it, and they pass over it. Equal content makes
+equal bytes. Secrets are redacted on the way in (`labkit.evidence.redaction`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import orjson
 from labkit.errors import EvidenceError
 from labkit.evidence import audit
 from labkit.evidence.audit import AuditEvent
-from labkit.evidence.model import ClusterFacts, Evidence, Loss, Revision, RuntimeCall, SchedulerLine, Span
+from labkit.evidence.model import ClusterFacts, Evidence, Loss, ProxyRecord, Revision, RuntimeCall, SchedulerLine, Span
 from labkit.evidence.redaction import redacted, redacted_text
 
 FORMAT = "labkit recording"
@@ -140,7 +141,7 @@ def save(
         "marks": [Mark(mark.time, redacted_text(mark.what)) for mark in marks],
         "cluster": asdict(clean.cluster),
         "losses": clean.losses,
-        "lines": {member.name: len(member.items(clean)) for member in _MEMBERS},
+        "lines": {member.name: len(member.items(clean)) for member in _written(clean)},
     }
     try:
         _write(path, manifest, clean)
@@ -159,7 +160,7 @@ def _write(path: Path, manifest: Mapping[str, Any], evidence: Evidence) -> None:
         with os.fdopen(handle, "wb") as file:
             with zipfile.ZipFile(file, "w") as archive:
                 _write_member(archive, _MANIFEST, [manifest])
-                for member in _MEMBERS:
+                for member in _written(evidence):
                     _write_member(archive, member.name, map(member.encode, member.items(evidence)))
             file.flush()
             os.fsync(file.fileno())
@@ -251,14 +252,16 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
 
 
 def _recording(archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> Recording:
-    room = _MAX_BYTES - sum(archive.getinfo(member.name).file_size for member in _MEMBERS)
+    lines = manifest["lines"]
+    members = [member for member in _MEMBERS if not member.optional or member.name in lines]
+    room = _MAX_BYTES - sum(archive.getinfo(member.name).file_size for member in members)
     if room < 0:
         raise _TooLargeError(f"It unpacks to {_MAX_BYTES - room:,} bytes; {_MAX_BYTES:,} are the limit.")
     read = {}
-    for member in _MEMBERS:
+    for member in members:
         read[member.field] = tuple(map(member.decode, _lines(archive, member.name)))
-        if len(read[member.field]) != manifest["lines"][member.name]:
-            raise ValueError(f"{member.name} has {len(read[member.field])} lines of {manifest['lines'][member.name]}")
+        if len(read[member.field]) != lines[member.name]:
+            raise ValueError(f"{member.name} has {len(read[member.field])} lines of {lines[member.name]}")
     cluster = manifest["cluster"]
     facts = ClusterFacts(**{**cluster, "nodes": tuple(cluster["nodes"])})
     return Recording(
@@ -285,16 +288,24 @@ class _TooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One source in the archive: its member's name, its field of `Evidence`, and how one item becomes JSON and back."""
+    """One source in the archive: its member's name, its field of `Evidence`, and how one item becomes JSON and back.
+
+    An optional one has no member where there is no item.
+    """
 
     name: str
     field: str
     decode: Callable[[Any], Any]
     encode: Callable[[Any], Any] = lambda item: item
+    optional: bool = False
 
     def items(self, evidence: Evidence) -> Sequence[Any]:
         items: Sequence[Any] = getattr(evidence, self.field)
         return items
+
+
+def _written(evidence: Evidence) -> list[_Member]:
+    return [member for member in _MEMBERS if not member.optional or member.items(evidence)]
 
 
 def _raw(event: AuditEvent) -> Mapping[str, Any]:
@@ -313,10 +324,15 @@ def _runtime_call(raw: dict[str, Any]) -> RuntimeCall:
     return RuntimeCall(**{**raw, "time": datetime.fromisoformat(raw["time"])})
 
 
+def _proxy_record(raw: dict[str, Any]) -> ProxyRecord:
+    return ProxyRecord(**{**raw, "time": datetime.fromisoformat(raw["time"])})
+
+
 _MEMBERS = (
     _Member("audit.jsonl", "audit", audit.from_json, _raw),
     _Member("spans.jsonl", "spans", _span),
     _Member("etcd.jsonl", "revisions", lambda raw: Revision(**raw)),
     _Member("scheduler.jsonl", "scheduler", _scheduler_line),
     _Member("runtime.jsonl", "runtime", _runtime_call),
+    _Member("kube-proxy.jsonl", "proxy", _proxy_record, optional=True),
 )

@@ -8,20 +8,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from labkit.cluster import freeze
 from labkit.cluster.freeze import Freeze
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.rootless import RootlessCluster
-from labkit.cluster.spec import LabSpec, service_name
-from labkit.errors import ClusterError, UsageError
+from labkit.cluster.spec import LabSpec
+from labkit.errors import ClusterError
 from labkit.evidence.audit import AuditLog
 from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
 from labkit.flow import Action, ObjectName, actions
 from labkit.flow.relevance import may_matter
-from labkit.lab import deploy, kubectl, status
+from labkit.lab import anatomy, deploy, kubectl, services, status
+from labkit.lab.anatomy import Anatomy
 from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
@@ -34,6 +35,8 @@ from labkit.widgets.progress import watch
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
+    from labkit.lab.components import Components
+    from labkit.widgets.deploy import DeployPanel
     from labkit.widgets.flow import LiveFlow
 
 _BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
@@ -98,6 +101,36 @@ class Lab(Happenings):
     def proxy(self) -> LabProxy:
         """kube-proxy: its mode, the switch to another, and the rules that it gave to each node's kernel."""
         return LabProxy(self)
+
+    def components(self) -> Components:
+        """Return the components that run, with what their processes, sockets and certificates tell.
+
+        Where the API server does not answer, who started them is not told.
+
+        Raises
+        ------
+        ClusterError
+            A node's tools fail.
+        """
+        from labkit.lab import components  # noqa: PLC0415 - reading certificates takes a library that few need
+
+        with self.api_server() as api:
+            pods = (api.get("/api/v1/pods") or {"items": []})["items"]
+            known = (api.get("/api/v1/services") or {"items": []})["items"]
+        return components.read(self.nodes, pods, known)
+
+    def anatomy(self, pod: str, namespace: str = "default") -> Anatomy:
+        """Return what a Pod is made of: its containers' processes, and which namespaces and volumes they share.
+
+        Raises
+        ------
+        UsageError
+            There is no such Pod, or it has no node yet.
+        ClusterError
+            No container of it runs, or one cannot be looked into.
+        """
+        with self.api_server() as api:
+            return anatomy.read(api, self.nodes, self.kubectl, pod, namespace)
 
     def status(self) -> status.LabStatus:
         """Return how the lab is: nodes, and the components on each."""
@@ -167,6 +200,20 @@ class Lab(Happenings):
             deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
         return Output("\n".join(printed))
 
+    def deploy_panel(self, name: str = "tomcat", *, image: str = "tomcat8") -> DeployPanel:
+        """Return a panel that deploys, scales, exposes and deletes by buttons, and shows the pods on their nodes.
+
+        Parameters
+        ----------
+        name, image : str
+            What its form begins with.
+        """
+        from labkit.lab.deploy_panel import LiveDeployments  # noqa: PLC0415 - widgets take long to import
+        from labkit.widgets.deploy import DeployPanel  # noqa: PLC0415
+
+        self._require_running()
+        return DeployPanel(LiveDeployments(self), name=name, image=image)
+
     def open(self, target: str, *, port: int | None = None, local_port: int = 0) -> str:
         """Make a Service reachable from this machine.
 
@@ -189,16 +236,8 @@ class Lab(Happenings):
         UsageError
             There is no such Service or port, or the local port is taken.
         """
-        name = service_name(target)
-        if name is None:
-            raise UsageError(
-                f"{target!r} cannot be opened", why="it does not name a Service", fix="for example svc/tomcat"
-            )
         with self.api_server() as api:
-            service = api.get(f"/api/v1/namespaces/default/services/{name}")
-        if service is None:
-            raise UsageError(f"There is no Service {name!r}", fix="labkit kubectl -- get services")
-        address, chosen = self._service_port(service, port)
+            address, chosen = services.address_of(api, target, port)
         return f"http://127.0.0.1:{self.cluster.forward(address, chosen, local_port=local_port)}"
 
     def evidence_about(self, subject: ObjectName) -> Evidence:
@@ -358,19 +397,3 @@ class Lab(Happenings):
     def _require_running(self) -> None:
         if not self.cluster.running or not self.kubeconfig.exists():
             raise ClusterError(f"Lab {self.name!r} does not run", fix=f"labkit up --name {self.name}")
-
-    def _service_port(self, service: dict[str, Any], port: int | None) -> tuple[str, int]:
-        name, spec = service["metadata"]["name"], service["spec"]
-        if spec.get("clusterIP", "None") == "None":
-            raise UsageError(
-                f"Service {name!r} cannot be opened", why="it has no address of its own", fix="open another"
-            )
-        ports = [entry["port"] for entry in spec["ports"]]
-        chosen = ports[0] if port is None else port
-        if chosen not in ports:
-            raise UsageError(
-                f"Service {name!r} has no port {port}",
-                why=f"it has {', '.join(map(str, ports))}",
-                fix="choose one of them",
-            )
-        return spec["clusterIP"], chosen

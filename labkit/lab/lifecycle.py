@@ -14,7 +14,7 @@ from labkit.cluster.state import LabFolder
 from labkit.cri.images import Catalogue
 from labkit.errors import UsageError
 from labkit.lab.lab import Lab
-from labkit.node import forward
+from labkit.node import forward, outer
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -36,6 +36,7 @@ def up(
     token_ttl: str | None = None,
     images: Path | None = None,
     api_port: int = 0,
+    privileged: bool | None = None,
     progress: Progress | None = None,
 ) -> Lab:
     """Make a lab, or find the one of that name; in either case it runs when this returns.
@@ -69,6 +70,8 @@ def up(
         Your own image catalogue.
     api_port : int
         Of 127.0.0.1, for the API server; 0 takes a free one.
+    privileged : bool
+        Whether its nodes' root is the machine's; only kube-proxy's ipvs mode needs it, and only root can.
     progress : Progress
         Where phases are reported; by default the notebook shows them.
 
@@ -93,6 +96,7 @@ def up(
         "advertise_address": apiserver_advertise_address,
         "token_ttl": token_ttl,
         "catalogue": str(images.absolute()) if images else None,
+        "privileged": privileged,
     }
     given = {key: value for key, value in given.items() if value is not None}
     spec = LabSpec(name=name, **given)
@@ -148,6 +152,8 @@ def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, 
             existing.start(progress)
         return existing
     with progress.phase("preflight"):
+        if spec.privileged:
+            outer.require_root()
         preflight.require(preflight.checks())
         if api_port:
             forward.listen(api_port).close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from labkit.cluster.protocol import Cluster
@@ -32,8 +31,7 @@ class Follower:
 
     def __init__(self, cluster: Cluster, subject: str, namespace: str = "default") -> None:
         self.name: ObjectName = selector(full_name(subject), namespace)
-        self._since = datetime.now(UTC)
-        self._live = LiveEvidence(cluster, self._since)
+        self._live = LiveEvidence.from_now(cluster)
         self._parts: list[Evidence] = []
         self._explained: Explanation | None = None
 
@@ -60,12 +58,11 @@ class Follower:
 
     def _concerns(self, action: Action) -> bool:
         about = action.object
-        same = (about.resource, about.namespace, about.name) == (
+        return (about.resource, about.namespace, about.name) == (
             self.name.resource,
             self.name.namespace,
             self.name.name,
         )
-        return same and action.time >= self._since
 
     def detail(self, hop: Hop) -> Sequence[dict[str, Any]]:
         """Return the evidence of a hop of the flow that was polled last."""

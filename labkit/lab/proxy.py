@@ -3,94 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit.errors import ClusterError
+from labkit.evidence.proxy import kept
+from labkit.lab import modes_seen
 from labkit.lab.cause import TIMEOUT as FOLLOW_TIMEOUT
 from labkit.lab.cause import Follow
+from labkit.lab.shown import ComparedModes, Measured, TracedPacket
 from labkit.proxy import mode as mode_of
-from labkit.proxy import packet_trace, rules
+from labkit.proxy import packet_trace, seen
 from labkit.proxy.bench import REPEATS, SIZES, Bench
 from labkit.proxy.compare import Check, compare
-from labkit.proxy.measured import Measurement
 from labkit.proxy.model import Mode, NodeRules
-from labkit.proxy.packet import PacketPath
+from labkit.proxy.seen import Seen
 from labkit.proxy.switch import TIMEOUT, Switch, Switched
 from labkit.widgets.progress import watch
 
 if TYPE_CHECKING:
-    import networkx
-    from matplotlib.figure import Figure
-
     from labkit.lab.lab import Lab
     from labkit.progress import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class TracedPacket:
-    """The path of a real packet; a notebook shows it as a picture.
-
-    Attributes
-    ----------
-    path : PacketPath
-        What the kernel told of it.
-    """
-
-    path: PacketPath
-
-    def __str__(self) -> str:
-        """Return the path as text."""
-        from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
-
-        return packet.to_text(self.path)
-
-    def to_svg(self) -> str:
-        """Return the path as a picture."""
-        from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
-
-        return packet.to_svg(self.path)
-
-    def to_graph(self) -> networkx.MultiDiGraph:
-        """Return the path as a graph, as `labkit.views.packet.to_graph` tells."""
-        from labkit.views import packet  # noqa: PLC0415 - most commands need no pictures
-
-        return packet.to_graph(self.path)
-
-    def _repr_html_(self) -> str:
-        return self.to_svg()
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Measured:
-    """What `LabProxy.bench` measured; a notebook shows it as a plot and a table.
-
-    Attributes
-    ----------
-    measurement : Measurement
-        The figures.
-    """
-
-    measurement: Measurement
-
-    def __repr__(self) -> str:
-        """Return the figures as text."""
-        return repr(self.measurement)
-
-    def _repr_html_(self) -> str:
-        from labkit.views import measured  # noqa: PLC0415 - takes long to import, and few plot
-
-        return measured.to_html(self.measurement)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain objects for `json.dumps`."""
-        return self.measurement.to_json()
-
-    def figure(self) -> Figure:
-        """Return a plot with error bars, as `labkit.views.measured.draw` tells."""
-        from labkit.views import measured  # noqa: PLC0415 - takes long to import, and few plot
-
-        return measured.draw(self.measurement)
+    from labkit.widgets.proxy import ProxyPanel
 
 
 class LabProxy:
@@ -107,6 +40,16 @@ class LabProxy:
 
     def __repr__(self) -> str:
         return f"<kube-proxy of lab {self._lab.name!r}>"
+
+    def panel(self) -> ProxyPanel:
+        """Return the panel that a notebook shows: a button per mode, every node's state, the steps of a switch."""
+        from labkit.lab.proxy_panel import LiveProxy  # noqa: PLC0415 - brings the widgets, which a terminal has no use for
+        from labkit.widgets.proxy import ProxyPanel  # noqa: PLC0415 - as above
+
+        return ProxyPanel(LiveProxy(self._lab))
+
+    def _ipython_display_(self) -> None:
+        self.panel()._ipython_display_()
 
     @property
     def mode(self) -> Mode:
@@ -150,7 +93,9 @@ class LabProxy:
         checked = mode_of.check(mode)
         lab = self._lab
         with watch(progress) as reporter, lab.cluster.folder.locked(), lab.api_server() as api:
-            return Switch(lab.cluster, api, lab.kubectl, reporter, timeout=timeout).run(checked, force=force)
+            switch = Switch(lab.cluster, api, lab.kubectl, reporter, timeout=timeout)
+            with seen.watched(lab.cluster, switch, before=mode_of.read(api).mode, after=checked):
+                return switch.run(checked, force=force)
 
     def rules(self, node: str | None = None) -> NodeRules:
         """Return what kube-proxy's rules on a node say; by default on the control plane's.
@@ -163,7 +108,7 @@ class LabProxy:
             The node does not run, or has the rules of no mode or of two.
         """
         nodes = self._lab.nodes
-        return rules.read(self._lab.cluster, nodes[0 if node is None else node].name)
+        return seen.read(self._lab.cluster, nodes[0 if node is None else node].name)
 
     def trace(
         self,
@@ -188,7 +133,36 @@ class LabProxy:
             from_node=from_node,
             from_pod=from_pod,
         )
+        seen.keep_packet(self._lab.cluster, path)
         return TracedPacket(path)
+
+    def compare_modes(self, service: str, node: str | None = None) -> ComparedModes:
+        """Show a Service in kube-proxy's modes, side by side: the rules, and how each finds an endpoint by them.
+
+        The present mode's rules are read now, another's are as they were last seen in this lab. A mode that this lab
+        never had is taken from a recording that comes with labkit.
+
+        Parameters
+        ----------
+        service : str
+            ``"svc/tomcat"`` or ``"tomcat"``, in namespace default; ``"shop/web"``.
+        node : str, optional
+            On which node; by default the control plane's.
+
+        Raises
+        ------
+        UsageError
+            There is no such node, or it has no rules of such a Service.
+        ClusterError
+            The node does not run, or has the rules of no mode or of two.
+        """
+        where = self.rules(node).node
+        return modes_seen.compare_modes(self.seen, service, where, f"read on {where}")
+
+    @property
+    def seen(self) -> Seen:
+        """What was seen of kube-proxy since the lab was made, by whichever command."""
+        return Seen(kept(self._lab.cluster.proxy_folder))
 
     def follow(self, service: str, *, timeout: float = FOLLOW_TIMEOUT) -> Follow:
         """Follow what is done during a `with` block from the API to the changed rule of a Service on each node.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from importlib import resources
 from pathlib import Path
 
 from labkit.errors import ClusterError, UsageError
 from labkit.evidence.model import Evidence
 from labkit.evidence.recording import SUFFIX, Recording, load
 from labkit.lab.happenings import Happenings
+from labkit.lab.lessons import shipped
+from labkit.lab.recorded_proxy import RecordedProxy
 
 #: What is shown where a machine can run no cluster.
 DEFAULT = "deploy-tomcat"
@@ -60,6 +61,11 @@ class Replay(Happenings):
         """Return what the recorded components left."""
         return self.recording.evidence
 
+    @property
+    def proxy(self) -> RecordedProxy:
+        """kube-proxy as it was recorded: its mode, its rules, the packets that were followed."""
+        return RecordedProxy(self.recording.evidence, self.path, self.banner)
+
     def __getattr__(self, name: str) -> object:
         """Say of what only a running lab has why it is not there."""
         if name in {"kubectl", "deploy", "open", "nodes", "api", "freeze", "slow_motion", "record", "add_node"}:
@@ -69,12 +75,6 @@ class Replay(Happenings):
                 fix="labkit doctor tells what this machine lacks for one",
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-def shipped() -> dict[str, Path]:
-    """Return the recordings that come with labkit, by name."""
-    folder = Path(str(resources.files("labkit") / "recordings"))
-    return {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
 def replay(source: Path | str = DEFAULT) -> Replay:

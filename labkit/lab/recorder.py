@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,9 @@ from labkit.errors import EvidenceError
 from labkit.evidence.collect import checked, gathered
 from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import Evidence
+from labkit.evidence.proxy import kept
 from labkit.evidence.recording import SUFFIX, Mark, save
+from labkit.proxy import seen
 
 _POLL_SECONDS = 0.2
 #: Components export their spans in batches, half a second apart; so much later what was done has left all it will.
@@ -23,6 +26,9 @@ _LATE_SECONDS = 2.0
 
 class Recorder:
     """Records from the `with` block's begin to its end, whatever ends it; then the file is complete.
+
+    Of kube-proxy it has the rules as they are at the end, and what others saw meanwhile: switches with the rules before
+    and after, packets that were followed.
 
     Parameters
     ----------
@@ -68,6 +74,7 @@ class Recorder:
         self._ended.set()
         self._thread.join()
         self._live.close()
+        seen.look(self._cluster)
         save(self.evidence(), self.path, title=self.title, marks=self._marks, recorded=self._began)
 
     def mark(self, what: str) -> None:
@@ -77,7 +84,8 @@ class Recorder:
     def evidence(self) -> Evidence:
         """Return what was recorded so far."""
         until = self._until or datetime.now(UTC) - timedelta(seconds=_LATE_SECONDS)
-        return checked(gathered(self._live.facts, list(self._parts)), self._began, until)
+        found = checked(gathered(self._live.facts, list(self._parts)), self._began, until)
+        return replace(found, proxy=kept(self._cluster.proxy_folder, self._began))
 
     def _follow(self) -> None:
         ended: float | None = None

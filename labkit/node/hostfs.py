@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
 
-#: Settings that programs of /usr read at fixed places; each is bound read-only where the machine has it.
+#: Settings that programs of /usr read at fixed places, where the machine has them: folders are bound read-only.
 _ETC = (
     "/etc/alternatives",  # update-alternatives(1): iptables, java
     "/etc/ca-certificates",
@@ -40,14 +41,28 @@ def link_top_level(root: Path) -> None:
             link.symlink_to(str(path.readlink()).removeprefix("/"))
 
 
+def copy_files(root: Path) -> None:
+    """Copy the settings that are single files into a node's root folder.
+
+    Where one is replaced on the machine, as ldconfig(8) does whenever a package is installed, a bind of the old one
+    could not be bound further into a container: its file has no name any more.
+    """
+    for path in _settings():
+        if path.is_file():
+            target = root / path.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
 def bubblewrap_arguments() -> list[str]:
     """Return bubblewrap's options that show a node the machine's programs (bwrap(1))."""
     folders = [Path("/usr"), *(path for path in _TOP_LEVEL if not path.is_symlink())]
-    etc = [Path(path) for path in _ETC]
-    for pattern in _ETC_PATTERNS:
-        etc += sorted(Path("/etc").glob(pattern))
     arguments: list[str] = []
-    for path in [*folders, *etc, *python_paths()]:
-        if path.exists():
+    for path in [*folders, *_settings(), *python_paths()]:
+        if path.is_dir():
             arguments += ["--ro-bind", str(path), str(path)]
     return arguments
+
+
+def _settings() -> list[Path]:
+    return [Path(path) for path in _ETC] + [path for each in _ETC_PATTERNS for path in sorted(Path("/etc").glob(each))]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labkit.components import Components
 from labkit.errors import ClusterError
-from labkit.node import hostfs, network
+from labkit.node import hostfs, network, privileged
 from labkit.node.outer import OuterSandbox, id_map, read_child_pid
 from labkit.node.process import run
 
@@ -118,6 +118,7 @@ class Node:
         ClusterError
             It did not start; the message has the tail of its log.
         """
+        hostfs.copy_files(self.root)
         network.connect_node(outer, self.namespace, self.index)
         status = self.folder / "sandbox.json"
         started_file = self.root / "var/log/labkit/started"
@@ -128,7 +129,15 @@ class Node:
         )
         log = self.folder / "sandbox.log"
         command = outer.command(
-            ["sh", "-c", script, self.namespace, status, log, *self._sandbox(components), _INIT, sys.executable]
+            [
+                *("sh", "-c", script),
+                self.namespace,
+                status,
+                log,
+                *self._sandbox(outer, components),
+                _INIT,
+                sys.executable,
+            ]
         )
         run(command, what=f"start node {self.name}", environment=_environment())
         deadline = time.monotonic() + _SETTLE_TIMEOUT
@@ -192,7 +201,7 @@ class Node:
         kubeconfig = "KUBECONFIG=/etc/kubernetes/admin.conf"
         return outer.command([*enter, "--", *environment, kubeconfig, *argv])
 
-    def _sandbox(self, components: Components) -> list[str]:
+    def _sandbox(self, outer: OuterSandbox, components: Components) -> list[str]:
         programs: list[str] = []
         for name, path in components.programs.items():
             programs += ["--ro-bind", str(path), f"/opt/labkit/bin/{name}"]
@@ -204,6 +213,7 @@ class Node:
             *("--ro-bind", str(components.cni_dir), "/opt/cni/bin"),
             *("--ro-bind", str(components.tomcat), "/opt/labkit/tomcat"),
             *("--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"),
+            *(privileged.shield(self.folder / "kernel") if outer.privileged else ()),
             *("--tmpfs", "/run", "--dir", "/run/labkit", "--chdir", "/", "--", "sh"),
         ]
 

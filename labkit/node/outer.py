@@ -1,5 +1,7 @@
 """The lab's outer sandbox: one user, PID, mount and network namespace in which all its nodes live.
 
+A privileged one has no user namespace of its own: its root is the machine's.
+
 Ending its first process ends everything in it, and with the last process go its namespaces, mounts and links:
 that is how `down` leaves nothing behind, whatever happened before.
 """
@@ -37,11 +39,18 @@ class OuterSandbox:
         The lab's, as given to `start`.
     holder : ProcessIdentity
         Its first process, as the host sees it.
+
+    Attributes
+    ----------
+    privileged : bool
+        Whether it has no user namespace of its own.
     """
 
     def __init__(self, folder: Path, holder: ProcessIdentity) -> None:
         self.folder = folder
         self.holder = holder
+        # Of another user's process, only root may ask (ptrace(2)); and nobody else can make a privileged one.
+        self.privileged = os.geteuid() == 0 and _user_namespace(str(holder.pid)) == _user_namespace("self")
 
     @property
     def alive(self) -> bool:
@@ -51,7 +60,8 @@ class OuterSandbox:
     def command(self, argv: Sequence[str | Path]) -> list[str]:
         """Return the command that runs `argv` inside the sandbox, as its root."""
         enter = ["nsenter", "--target", str(self.holder.pid), "--preserve-credentials"]
-        return [*enter, "--user", "--mount", "--net", "--pid", "--", *(str(part) for part in argv)]
+        users = [] if self.privileged else ["--user"]
+        return [*enter, *users, "--mount", "--net", "--pid", "--", *(str(part) for part in argv)]
 
     def kill(self) -> None:
         """End every process in the sandbox; its namespaces and mounts end with them."""
@@ -90,21 +100,41 @@ def id_map() -> IdMap:
     return "full"
 
 
-def start(folder: Path) -> OuterSandbox:
+def require_root() -> None:
+    """Make sure that a privileged sandbox can be made.
+
+    Raises
+    ------
+    PreflightError
+        The caller is not the machine's root.
+    """
+    if os.geteuid() != 0:
+        raise PreflightError(
+            "A privileged lab can only be made by root",
+            why=f"user {os.geteuid()} has no rights over the machine to give to its nodes",
+            fix="leave --privileged out: only kube-proxy's ipvs mode needs it; or become root",
+        )
+
+
+def start(folder: Path, *, privileged: bool = False) -> OuterSandbox:
     """Start an outer sandbox.
 
     Parameters
     ----------
     folder : Path
         The lab's; its logs go there.
+    privileged : bool
+        Without a user namespace of its own.
 
     Raises
     ------
     PreflightError
-        This machine forbids user namespaces.
+        This machine forbids user namespaces; or for a privileged one, the others, or the caller is not root.
     ClusterError
         It did not start for another reason.
     """
+    if privileged:
+        require_root()
     namespaces(folder).mkdir(parents=True, exist_ok=True)
     status, started = folder / "sandbox.json", folder / "started"
     for stale in (status, started):
@@ -117,7 +147,8 @@ def start(folder: Path) -> OuterSandbox:
             # Bubblewrap tells its child's pid before the child has its mounts; the file tells that it has.
             *("sh", "-c", ': >"$0" && exec sleep infinity', str(started)),
         ]
-        process = _unshare(bubblewrap, status_file.fileno(), log.fileno())
+        run = _run_as_is if privileged else _unshare
+        process = run(bubblewrap, status_file.fileno(), log.fileno())
     deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         child = read_child_pid(status)
@@ -127,7 +158,7 @@ def start(folder: Path) -> OuterSandbox:
         time.sleep(0.005)
     process.kill()
     process.wait()
-    raise _refused(log_path.read_text(errors="replace").strip())
+    raise _refused(log_path.read_text(errors="replace").strip(), privileged=privileged)
 
 
 def find(folder: Path) -> OuterSandbox | None:
@@ -173,6 +204,19 @@ def read_child_pid(status: Path) -> int | None:
         return int(json.loads(first)["child-pid"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
+
+
+def _user_namespace(pid: str) -> Path | None:
+    """Return the name of a process's user namespace, None where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/ns/user").readlink()
+    except FileNotFoundError:
+        return None
+
+
+def _run_as_is(command: list[str], status_fd: int | None, log_fd: int) -> subprocess.Popen[bytes]:
+    """Run a command as the machine's root."""
+    return _popen(command, status_fd, log_fd, stdin=subprocess.DEVNULL)
 
 
 def _unshare(command: list[str], status_fd: int | None, log_fd: int) -> subprocess.Popen[bytes]:
@@ -261,7 +305,13 @@ def _no_new_privileges() -> bool:
     return "NoNewPrivs:\t1" in Path("/proc/self/status").read_text()
 
 
-def _refused(log: str) -> ClusterError | PreflightError:
+def _refused(log: str, *, privileged: bool) -> ClusterError | PreflightError:
+    if privileged and "Operation not permitted" in log:
+        return PreflightError(
+            "Root may not make namespaces here",
+            why=log,
+            fix="root of a container lacks CAP_SYS_ADMIN: start that with --privileged, or leave it out for the lab",
+        )
     if "Operation not permitted" in log or "No space left" in log or "Permission denied" in log:
         return PreflightError(
             "This machine does not let you make user namespaces", why=log, fix="run `labkit doctor`: it tells the cause"

@@ -37,7 +37,6 @@ _ROUND = 1.5  # seconds after which kube-proxy may begin its next round at once 
 _ALL_SECONDS = 300.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IN_ORDER = re.compile(rf'^-A KUBE-SERVICES -d ([0-9.]+)/32 .*--comment "{NAMESPACE}/', re.MULTILINE)
-_SERVER = re.compile(r"^(TCP|UDP|SCTP|  ->) +[0-9A-F]{8}:", re.MULTILINE)  # net/netfilter/ipvs/ip_vs_ctl.c
 #: proc(5), /proc/PID/stat: utime, stime, and those of the children that have ended; status: VmRSS.
 _USAGE = """
 for process in /proc/[0-9]*; do
@@ -210,10 +209,9 @@ class Bench:
 
     def _rules(self, mode: Mode, load: Load) -> tuple[int, int, str, str]:
         """Return how many rules and elements the node has, and which Services the rules have first and last."""
-        if mode == "ipvs":
-            servers = run(self._cluster.node_command(self._node, ["cat", "/proc/net/ip_vs"]), what="look at ipvs")
-            return 0, len(_SERVER.findall(servers)), load.addresses[0], load.addresses[-1]
         found = rules.tables(self._cluster, self._node)
+        if mode == "ipvs":
+            return found.count, len(found.ipvs.splitlines()), load.addresses[0], load.addresses[-1]
         if mode == "iptables":
             ordered = _IN_ORDER.findall(found.iptables)
             return len(re.findall(r"^-A ", found.iptables, re.MULTILINE)), 0, ordered[0], ordered[-1]

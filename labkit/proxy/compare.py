@@ -2,7 +2,8 @@
 
 What kube-proxy makes of Services and EndpointSlices: pkg/proxy/servicechangetracker.go and pkg/proxy/topology.go;
 endpoints that are ready, or where none is, those that still serve while they end (KEP-1669); with policy Local those of
-the node alone. Hints of topology-aware routing are not read: a lab has no zones.
+the node alone; where there are none, ipvs leads to all of them (pkg/proxy/ipvs/proxier.go, syncEndpoint).
+Hints of topology-aware routing are not read: a lab has no zones.
 """
 
 from __future__ import annotations
@@ -92,9 +93,7 @@ def compare(rules: NodeRules, services: Iterable[dict[str, Any]], slices: Iterab
     for each in slices:
         labels = each["metadata"].get("labels") or {}
         by_service[f"{each['metadata']['namespace']}/{labels.get('kubernetes.io/service-name')}"].append(each)
-    expected = {
-        port.key: port for service in services for port in _ports(service, by_service[_name(service)], rules.node)
-    }
+    expected = {port.key: port for service in services for port in _ports(service, by_service[_name(service)], rules)}
     found = {(port.cluster_ip, port.protocol, port.port): port for port in rules.ports}
     missing = [Difference(expected[key].name, "all of it") for key in expected.keys() - found.keys()]
     stale = [Difference(found[key].name, "all of it", found[key].rules) for key in found.keys() - expected.keys()]
@@ -119,8 +118,8 @@ def _name(service: dict[str, Any]) -> str:
     return f"{service['metadata']['namespace']}/{service['metadata']['name']}"
 
 
-def _ports(service: dict[str, Any], slices: list[dict[str, Any]], node: str) -> list[_Expected]:
-    """Return what a Service wants: nothing where it is headless, an ExternalName, or for IPv6 alone."""
+def _ports(service: dict[str, Any], slices: list[dict[str, Any]], rules: NodeRules) -> list[_Expected]:
+    """Return what a Service wants of a node in its mode: nothing where it is headless, an ExternalName, or IPv6."""
     spec = service["spec"]
     address = _cluster_ip(spec)
     if spec.get("type") == "ExternalName" or not address:
@@ -132,13 +131,14 @@ def _ports(service: dict[str, Any], slices: list[dict[str, Any]], node: str) -> 
     for port in spec["ports"]:
         ready, ending = _endpoints(slices, port.get("name", ""))
         name = f"{_name(service)}:{port['name']}" if port.get("name") else _name(service)
-        inside = _reached(ready, ending, spec.get("internalTrafficPolicy", "Cluster"), node)
-        has_outside = (
-            port.get("nodePort") or spec.get("externalIPs") or (service.get("status") or {}).get("loadBalancer")
-        )
-        outside = (
-            _reached(ready, ending, spec.get("externalTrafficPolicy", "Cluster"), node) if has_outside else frozenset()
-        )
+        load_balancer = (service.get("status") or {}).get("loadBalancer")
+        has_outside = bool(port.get("nodePort") or spec.get("externalIPs") or load_balancer)
+        internal: Policy = spec.get("internalTrafficPolicy", "Cluster")
+        # What proxy.CategorizeEndpoints gives as cluster endpoints: none to a Service that has no use for them.
+        falls_back = rules.mode == "ipvs" and (internal == "Cluster" or has_outside)
+        inside = _reached(ready, ending, internal, rules.node, falls_back=falls_back)
+        external: Policy = spec.get("externalTrafficPolicy", "Cluster")
+        outside = _reached(ready, ending, external, rules.node, falls_back=falls_back) if has_outside else frozenset()
         key = (address, port.get("protocol", "TCP").lower(), port["port"])
         found.append(_Expected(name, key, port.get("nodePort"), affinity, inside, outside))
     return found
@@ -165,13 +165,15 @@ def _endpoints(slices: list[dict[str, Any]], port_name: str) -> tuple[dict[Addre
     return ready, ending
 
 
-def _reached(ready: dict[Address, str], ending: dict[Address, str], policy: Policy, node: str) -> frozenset[Address]:
+def _reached(
+    ready: dict[Address, str], ending: dict[Address, str], policy: Policy, node: str, *, falls_back: bool
+) -> frozenset[Address]:
     """Return the endpoints that a policy leads to: ready ones, or where there are none, those that end."""
     for endpoints in (ready, ending):
         reached = frozenset(address for address, where in endpoints.items() if policy == "Cluster" or where == node)
         if reached:
             return reached
-    return frozenset()
+    return _reached(ready, ending, "Cluster", node, falls_back=False) if falls_back else frozenset()
 
 
 def _differences(expected: _Expected, found: ServicePort) -> tuple[list[Difference], list[Difference]]:

@@ -25,8 +25,18 @@ _DESTINATION = re.compile(r"(?P<ip>[0-9.]+):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    """A line ``-A CHAIN …`` of iptables-save."""
+class Rule:
+    """A line ``-A CHAIN …`` of iptables-save.
+
+    Attributes
+    ----------
+    table, chain : str
+        Where it stands.
+    words : tuple of str
+        What follows the chain, quotes taken away.
+    text : str
+        The line.
+    """
 
     table: str
     chain: str
@@ -46,10 +56,12 @@ class _Rule:
 
     @property
     def target(self) -> str:
+        """Where it leads: what follows ``-j``."""
         return self.get("-j")
 
     @property
     def port(self) -> int | None:
+        """The port that a packet must be for."""
         number = self.get("--dport")
         return int(number) if number.isdecimal() else None
 
@@ -57,16 +69,16 @@ class _Rule:
 class _Tables:
     """The rules by chain, and which of them are accounted for."""
 
-    def __init__(self, rules: Iterable[_Rule]) -> None:
-        self.chains: dict[tuple[str, str], list[_Rule]] = defaultdict(list)
-        self.known: set[_Rule] = set()
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.chains: dict[tuple[str, str], list[Rule]] = defaultdict(list)
+        self.known: set[Rule] = set()
         for rule in rules:
             self.chains[rule.table, rule.chain].append(rule)
 
-    def of(self, table: str, *names: str) -> list[_Rule]:
+    def of(self, table: str, *names: str) -> list[Rule]:
         return [rule for name in names for rule in self.chains.get((table, name), [])]
 
-    def account(self, rule: _Rule) -> str:
+    def account(self, rule: Rule) -> str:
         self.known.add(rule)
         return rule.text
 
@@ -81,7 +93,7 @@ def parse(text: str, node: str = "") -> NodeRules:
     node : str
         Whose.
     """
-    tables = _Tables(_read(text))
+    tables = _Tables(read(text))
     drafts: dict[str, Draft] = {}
     _read_addresses(tables, drafts)
     _read_node_ports(tables, drafts)
@@ -98,16 +110,16 @@ def parse(text: str, node: str = "") -> NodeRules:
 def leftovers(text: str) -> tuple[str, ...]:
     """Return the rules of kube-proxy's iptables mode that lead Services somewhere, out of ``iptables-save``.
 
+    Those that the ipvs mode writes, too, are not among them: its KUBE-SERVICES leads nowhere, and only marks.
     KUBE-FIREWALL and its rule against foreign packets to 127.0.0.0/8 are not among them: kube-proxy leaves that chain,
     which the kubelet may use, too, and it touches no Service (pkg/proxy/iptables/proxier.go, CleanupLeftovers).
     """
-    ours = re.compile(
-        r"KUBE-(SERVICES|NODEPORTS|EXTERNAL-SERVICES|MARK-MASQ|POSTROUTING|FORWARD|(SVC|SVL|EXT|SEP|FW)-\w+)"
-    )
-    return tuple(rule.text for rule in _read(text) if ours.fullmatch(rule.chain) or ours.fullmatch(rule.target))
+    ours = re.compile(r"KUBE-(NODEPORTS|EXTERNAL-SERVICES|(SVC|SVL|EXT|SEP|FW)-\w+)")
+    return tuple(rule.text for rule in read(text) if ours.fullmatch(rule.chain) or ours.fullmatch(rule.target))
 
 
-def _read(text: str) -> list[_Rule]:
+def read(text: str) -> list[Rule]:
+    """Return the rules in the output of ``iptables-save``, in its order."""
     rules, table = [], ""
     for line in text.splitlines():
         if line.startswith("*"):
@@ -115,7 +127,7 @@ def _read(text: str) -> list[_Rule]:
         elif line.startswith("-A "):
             words = _words(line)
             if len(words) > 1:
-                rules.append(_Rule(table, words[1], tuple(words[2:]), line))
+                rules.append(Rule(table, words[1], tuple(words[2:]), line))
     return rules
 
 
@@ -133,7 +145,7 @@ def _words(line: str) -> list[str]:
     return words
 
 
-def _is_fixture(rule: _Rule) -> bool:
+def _is_fixture(rule: Rule) -> bool:
     """Whether a rule is one of the few that kube-proxy needs whatever Services there are."""
     if rule.chain in _FIXED:
         return True

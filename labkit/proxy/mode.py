@@ -25,6 +25,8 @@ _EDIT = "labkit kubectl -- edit configmap kube-proxy --namespace kube-system"
 _LINE = re.compile(r"^mode:(?!\S)[^\n]*", re.MULTILINE)
 #: What kube-proxy's ipvs mode needs (pkg/proxy/ipvs/README.md).
 IPVS_MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "nf_conntrack")
+#: With the first kube-proxy keeps its sets, with the second labkit reads its virtual servers.
+IPVS_PROGRAMS = ("ipset", "ipvsadm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +130,27 @@ def require_ipvs(cluster: Cluster, node: str) -> None:
     ------
     PreflightError
         It does not: the kernel lacks ip_vs, or the node lives in a user namespace, where the kernel refuses ip_vs to
-        everyone (net/netfilter/ipvs/ip_vs_ctl.c asks for CAP_NET_ADMIN in the initial one).
+        everyone (net/netfilter/ipvs/ip_vs_ctl.c asks for CAP_NET_ADMIN in the initial one), or a program is missing.
     """
-    script = "cat /proc/self/uid_map; test -e /proc/net/ip_vs || test -d /sys/module/ip_vs && echo ip_vs"
-    printed = run(cluster.node_command(node, ["sh", "-c", f"{script}; true"]), what=f"look at the kernel of {node}")
-    lines = printed.splitlines()
-    lacking = []
-    if lines[-1] != "ip_vs":
-        lacking.append("the kernel has no ip_vs (no /proc/net/ip_vs, no /sys/module/ip_vs)")
-    if lines[0].split() != ["0", "0", "4294967295"]:
-        lacking.append(f"{node} lives in a user namespace, and the kernel gives ip_vs to the initial one alone")
+    programs = "".join(f"command -v {name} >/dev/null || echo {name}; " for name in IPVS_PROGRAMS)
+    script = f"cat /proc/self/uid_map; test -e /proc/net/ip_vs || test -d /sys/module/ip_vs || echo ip_vs; {programs}"
+    printed = run(cluster.node_command(node, ["sh", "-c", f"{script} true"]), what=f"look at the kernel of {node}")
+    identity, *missing = printed.splitlines()
+    lacking = {}
+    if identity.split() != ["0", "0", "4294967295"]:
+        why = f"{node} lives in a user namespace, and the kernel gives ip_vs to the initial one alone"
+        lacking[why] = "a lab that root makes: labkit up --privileged"
+    if "ip_vs" in missing:
+        modprobe = f"as root on the machine: modprobe --all {' '.join(IPVS_MODULES)}"
+        lacking["the kernel has no ip_vs (no /proc/net/ip_vs, no /sys/module/ip_vs)"] = modprobe
+    if programs_missing := [name for name in IPVS_PROGRAMS if name in missing]:
+        names = " ".join(programs_missing)
+        lacking[f"{node} lacks {names.replace(' ', ' and ')}"] = f"as root on the machine: apt-get install {names}"
     if lacking:
         raise PreflightError(
             "kube-proxy cannot use ipvs here; nothing was changed",
             why="; ".join(lacking),
-            fix=f"nftables does the same and is its successor. ipvs needs nodes outside of user namespaces, and, as "
-            f"root on the machine: modprobe --all {' '.join(IPVS_MODULES)}",
+            fix=f"nftables does the same and is its successor. For ipvs: {'; '.join(lacking.values())}",
         )
 
 

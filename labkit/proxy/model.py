@@ -128,7 +128,7 @@ class NodeRules(Table):
     ----------
     node : str
         Its name.
-    mode : {"iptables", "nftables"}
+    mode : {"iptables", "nftables", "ipvs"}
         Whose rules these are.
     ports : tuple of ServicePort
         By name.
@@ -196,7 +196,7 @@ class Spread:
 
 @dataclass(slots=True)
 class Draft:
-    """A `ServicePort` while its rules are read; both parsers fill it.
+    """A `ServicePort` while its rules are read; the parsers fill it.
 
     `inside` and `outside` say where connections to the cluster IP and to the node port lead, `local` which endpoints
     are known to be on this node.

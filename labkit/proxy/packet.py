@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 Outcome = Literal["delivered", "rejected", "dropped", "no answer"]
 Translation = Literal["", "DNAT", "SNAT", "masquerade"]
@@ -130,6 +131,16 @@ class PacketPath:
     status: int | None
     error: str
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Return a path that `dataclasses.asdict` and JSON turned into plain objects."""
+        asked = raw["request"]
+        request = Request(
+            asked["client"], asked["service"], Address(**asked["source"]), Address(**asked["destination"])
+        )
+        steps, endpoint = tuple(map(_step, raw["steps"])), _address(raw["endpoint"])
+        return cls(**{**raw, "request": request, "steps": steps, "endpoint": endpoint})
+
     @property
     def result(self) -> str:
         """What became of the packet: ``"delivered to 192.168.1.2:8080"``."""
@@ -139,6 +150,16 @@ class PacketPath:
     def answer(self) -> str:
         """What the client saw: ``"HTTP 200"``, ``"connection refused"``."""
         return self.error or ("connected, but no HTTP answer" if self.status is None else f"HTTP {self.status}")
+
+
+def _address(raw: Mapping[str, Any] | None) -> Address | None:
+    return Address(**raw) if raw else None
+
+
+def _step(raw: Mapping[str, Any]) -> Step:
+    packet = raw["packet"]
+    seen = Packet(Address(**packet["source"]), Address(**packet["destination"]), packet["mark"])
+    return Step(**{**raw, "packet": seen, "translated_to": _address(raw["translated_to"])})
 
 
 def outcome(steps: tuple[Step, ...], error: str) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import subprocess
 
 from labkit.cluster.protocol import Cluster
@@ -35,11 +34,11 @@ def lacking(cluster: Cluster, node: str, mode: Mode, address: str, port: int) ->
     try:
         found = rules.tables(cluster, node)
         others = [other for other in found.modes if other != mode]
-        if mode != "ipvs" and mode not in found.modes:
+        if mode not in found.modes:
             return f"{node} has no {mode} rules"
         if others:
             return f"{node} still has {others[0]} rules"
-        if not (_in_ipvs(cluster, node, address, port) if mode == "ipvs" else _leads(found, mode)):
+        if not _leads(found, mode):
             return f"{node}'s {mode} rules do not lead to Service kubernetes"
     except LabkitError as error:
         return f"{error.what}: {error.why}"
@@ -52,16 +51,7 @@ def _leads(found: rules.Tables, mode: Mode) -> bool:
     return any(port.endpoints for port in found.parse(mode).of(_SERVICE).ports)
 
 
-def _in_ipvs(cluster: Cluster, node: str, address: str, port: int) -> bool:
-    """Whether the kernel's list of virtual servers, in hexadecimal, has the Service (ip_vs_ctl.c, ip_vs_info)."""
-    server = f"TCP  {int(ipaddress.IPv4Address(address)):08X}:{port:04X}"
-    return _succeeds(cluster, node, ["grep", "--quiet", server, "/proc/net/ip_vs"])
-
-
 def _answers(cluster: Cluster, node: str, address: str, port: int) -> bool:
     connect = ["bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}"]  # bash(1), "Redirection"
-    return _succeeds(cluster, node, ["timeout", str(_CONNECT_SECONDS), *connect])
-
-
-def _succeeds(cluster: Cluster, node: str, argv: list[str]) -> bool:
-    return subprocess.run(cluster.node_command(node, argv), capture_output=True, check=False).returncode == 0
+    command = cluster.node_command(node, ["timeout", str(_CONNECT_SECONDS), *connect])
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -2,6 +2,8 @@
 
 Edit the ConfigMap, delete the pods, look at the new ones and at what their logs say: kube-proxy reads its configuration
 when it starts, and removes the rules of the other modes then (cmd/kube-proxy/app/server_linux.go, platformCleanup).
+With iptables and ipvs it takes each other's for its own, and only nftables removes both: so the way between them leads
+over nftables.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, LabkitError
 from labkit.progress import Phase, Progress
 from labkit.proxy import mode as modes
-from labkit.proxy import pods, serving
+from labkit.proxy import pods, rules, serving
 from labkit.proxy.model import Mode
 from labkit.proxy.table import Table
 
@@ -121,6 +123,11 @@ class Switch:
         self._timeout = timeout
         self._steps: list[Step] = []
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that were done so far."""
+        return tuple(self._steps)
+
     def run(self, after: Mode, *, force: bool = False) -> Switched:
         """Switch, and wait until every node serves in the new mode by its rules alone.
 
@@ -142,18 +149,25 @@ class Switch:
             for node in nodes:
                 modes.require_ipvs(self._cluster, node)
         try:
-            self._change(line, line if before == after else f"mode: {after}", nodes, after)
+            for mode in self._way(nodes, after):
+                self._change(line if mode == before == after else f"mode: {mode}", nodes, mode)
         except BaseException as error:
             self._put_back(line, before, after, error)
             raise
-        return Switched(before, after, tuple(self._steps))
+        return Switched(before, after, self.steps)
 
-    def _change(self, old_line: str, line: str, nodes: Iterable[str], mode: Mode) -> None:
+    def _way(self, nodes: Iterable[str], mode: Mode) -> tuple[Mode, ...]:
+        """Return the modes to go through so that only the last one's rules are left."""
+        other = {"iptables": "ipvs", "ipvs": "iptables"}.get(mode)
+        if any(other in rules.tables(self._cluster, node).modes for node in nodes):
+            return ("nftables", mode)
+        return (mode,)
+
+    def _change(self, line: str, nodes: Iterable[str], mode: Mode) -> None:
         """Do the steps."""
         with self._progress.phase("edit the ConfigMap") as phase:
             started = time.monotonic()
-            config = modes.read(self._api)
-            self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(config.with_line(line)))
+            old_line = self._edit(line)
             self._done(phase, f"{old_line} → {line}", started)
         with self._progress.phase("list the pods") as phase:
             started = time.monotonic()
@@ -178,6 +192,13 @@ class Switch:
     def _done(self, phase: Phase, detail: str, started: float) -> None:
         phase.advance(detail)
         self._steps.append(Step(phase.name, detail, time.monotonic() - started))
+
+    def _edit(self, line: str) -> str:
+        """Change the line of the mode; return the old one."""
+        config = modes.read(self._api)
+        if config.line != line:
+            self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(config.with_line(line)))
+        return config.line
 
     def _delete(self, old: Iterable[pods.ProxyPod]) -> None:
         names = [pod.name for pod in old]
@@ -283,13 +304,12 @@ class Switch:
         self._timeout = TIMEOUT
         with self._progress.phase(f"put {before} back") as phase:
             try:
-                config = modes.read(self._api)
-                if config.line != line:
-                    self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(config.with_line(line)))
-                old = pods.listed(self._api)
-                self._delete(old)
-                self._wait_for_pods(running, {pod.uid for pod in old}, phase)
-                self._wait_until_serving(running, before, phase)
+                for mode in self._way(running, before):
+                    self._edit(line if mode == before else f"mode: {mode}")
+                    old = pods.listed(self._api)
+                    self._delete(old)
+                    self._wait_for_pods(running, {pod.uid for pod in old}, phase)
+                    self._wait_until_serving(running, mode, phase)
             except LabkitError as second:
                 raise ClusterError(
                     f"kube-proxy could not be switched to {after}, and {before} could not be put back",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.lab.recorded import DEFAULT, shipped
+from labkit.lab.lessons import shipped
+from labkit.lab.recorded import DEFAULT
 from tests.cli.command import labkit
 
 FORBID = "echo 0 >/proc/sys/user/max_user_namespaces && exec "

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from labkit.evidence.recording import FORMAT_VERSION, load, save
-from labkit.lab.recorded import DEFAULT, shipped
+from labkit.lab.lessons import shipped
+from labkit.lab.recorded import DEFAULT
 from tests.cli.command import LABKIT, here, in_terminal, labkit, without_escapes
 
 MARKUP = "<script>alert(1)[bold red]\\u001b]0;owned\\u0007\\u001b[2J"  # as JSON writes it

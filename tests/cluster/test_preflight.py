@@ -234,7 +234,7 @@ def test_bubblewrap_versions(tmp_path: Path, version: str, status: str) -> None:
 
 def test_ipvs_is_required_only_for_ipvs(tmp_path: Path) -> None:
     index = "lib/modules/6.1.0-42-amd64/modules.dep"
-    path = programs(tmp_path / "bin", ipset="")
+    path = programs(tmp_path / "bin", ipset="", ipvsadm="")
     missing = look(tmp_path, PLAIN, path)["ip_vs modules"]
     assert "nftables" in missing.fix
     loadable = look(tmp_path, PLAIN | {index: "kernel/net/netfilter/ipvs/ip_vs.ko: kernel/lib/libcrc32c.ko"}, path)

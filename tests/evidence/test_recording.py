@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from labkit.errors import EvidenceError
 from labkit.evidence import recording
 from labkit.evidence.audit import from_json
-from labkit.evidence.model import ClusterFacts, Evidence, Loss, Revision, RuntimeCall, SchedulerLine, Span
+from labkit.evidence.model import ClusterFacts, Evidence, Loss, ProxyRecord, Revision, RuntimeCall, SchedulerLine, Span
 from labkit.evidence.recording import Mark, Recording, load, save
 from labkit.evidence.redaction import redacted
 
@@ -82,6 +82,9 @@ EVIDENCE = st.builds(
         st.builds(RuntimeCall, INTEGERS, TEXT, TIMES, st.floats(0, 100), *(TEXT,) * 7, fields=OBJECTS),
         max_size=2,
     ).map(tuple),
+    proxy=st.lists(
+        st.builds(ProxyRecord, st.sampled_from(["rules", "switch", "packet"]), TIMES, OBJECTS), max_size=2
+    ).map(tuple),
     losses=st.lists(st.builds(Loss, st.sampled_from(["audit", "span"]), TEXT, TEXT), max_size=2).map(tuple),
 )
 
@@ -97,6 +100,17 @@ def test_a_real_session_is_loaded_again(tmp_path: Path, sample: Evidence) -> Non
     again = load(save(sample, tmp_path / "a.labtrace")).evidence
     assert again == sample
     assert min(map(len, (again.audit, again.spans, again.revisions, again.scheduler, again.runtime))) > 10
+
+
+def test_what_older_labkits_do_not_know_is_there_only_where_it_says_something(tmp_path: Path, sample: Evidence) -> None:
+    assert sample.proxy == ()
+    plain = save(sample, tmp_path / "plain.labtrace")
+    record = ProxyRecord("rules", NOW, {"mode": "iptables", "text": "-A KUBE-SERVICES\n"})
+    full = save(dataclasses.replace(sample, proxy=(record,)), tmp_path / "full.labtrace")
+    with zipfile.ZipFile(plain) as before, zipfile.ZipFile(full) as after:
+        assert set(after.namelist()) - set(before.namelist()) == {"kube-proxy.jsonl"}
+        assert json.loads(after.read("manifest.json"))["version"] == 1
+    assert load(full).evidence.proxy == (record,)
 
 
 def test_a_recording_says_what_it_is(tmp_path: Path, sample: Evidence) -> None:

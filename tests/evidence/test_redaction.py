@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.evidence.audit import AuditEvent, from_json
-from labkit.evidence.model import ClusterFacts, Evidence, Loss, Revision, RuntimeCall, SchedulerLine, Span
+from labkit.evidence.model import ClusterFacts, Evidence, Loss, ProxyRecord, Revision, RuntimeCall, SchedulerLine, Span
 from labkit.evidence.recording import Mark, load, save
 from labkit.evidence.redaction import REDACTED, redacted, redacted_text
 
@@ -122,6 +122,10 @@ def planted() -> Evidence:
         ),
         scheduler=(SchedulerLine(1, NOW, f"Bearer {JWT}", {"headers": LOG, "note": BOOTSTRAP}),),
         runtime=(RuntimeCall(1, "master", NOW, 0.1, "CreateContainer", error=KEY, fields={"env": [KUBECONFIG]}),),
+        proxy=(
+            ProxyRecord("rules", NOW, {"tables": {"iptables": LOG, "nftables": json.dumps({"comment": SECRET})}}),
+            ProxyRecord("switch", NOW, {"error": KEY, "steps": [{"detail": KUBECONFIG}, {"detail": BOOTSTRAP}]}),
+        ),
         losses=(Loss("audit", f"lost {JWT}", LOG),),
     )
 

@@ -14,7 +14,8 @@ from labkit.errors import ClusterError, EvidenceError, UsageError
 from labkit.flow import tell, trace
 from labkit.flow.export import to_json
 from labkit.lab import Lab
-from labkit.lab.recorded import DEFAULT, replay, shipped
+from labkit.lab.lessons import shipped
+from labkit.lab.recorded import DEFAULT, replay
 from labkit.lab.recorder import Recorder
 
 STOPS = {"missing-image": 13, "crash-loop": 13, "unschedulable": 8, "no-scheduler": 8}  # at which step

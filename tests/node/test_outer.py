@@ -44,6 +44,34 @@ def test_it_is_found_again_by_its_folder_alone(sandbox: OuterSandbox, tmp_path: 
     assert outer.find(tmp_path / "other") is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a privileged one")
+def test_a_privileged_one_has_all_but_a_user_namespace_of_its_own(tmp_path: Path) -> None:
+    started = outer.start(tmp_path, privileged=True)
+    try:
+        found = outer.find(tmp_path)
+        assert found is not None
+        assert (started.privileged, found.privileged) == (True, True)
+        script = "readlink /proc/self/ns/user; ip -o link | wc -l; ps -e --no-headers | wc -l"
+        users, links, processes = run(found.command(["sh", "-c", script]), what="look").split()
+        assert users == str(Path("/proc/self/ns/user").readlink())
+        assert links == "1", "only its own loopback"
+        assert int(processes) < 8
+    finally:
+        started.kill()
+    assert outer.find(tmp_path) is None
+
+
+def test_only_root_can_have_a_privileged_one() -> None:
+    program = "import os; from labkit.node import outer; os.geteuid() or os.setuid(65534); outer.require_root()"
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert "PreflightError: A privileged lab can only be made by root" in done.stderr
+    assert "leave --privileged out" in done.stderr
+
+
+def test_a_usual_one_is_not_privileged(sandbox: OuterSandbox) -> None:
+    assert not sandbox.privileged
+
+
 def test_killing_it_ends_all_that_was_started_in_it(sandbox: OuterSandbox, tmp_path: Path) -> None:
     mark = f"271.{os.getpid()}"
     run(sandbox.command(["sh", "-c", f"setsid sleep {mark} >/dev/null 2>&1 &"]), what="start a sleeper")

@@ -9,6 +9,7 @@ from typing import Any
 
 from labkit.proxy import iptables, nftables
 from labkit.proxy.model import NodeRules, ServicePort
+from labkit.proxy.rules import Tables
 
 DATA = Path(__file__).with_name("data")
 NODES = ("master", "node-01")
@@ -19,7 +20,14 @@ def text(node: str, mode: str) -> str:
     return (DATA / f"{node}.{'iptables' if mode == 'iptables' else 'nft.json'}").read_text()
 
 
+def ipvs_tables(node: str) -> Tables:
+    """Return what `tests.vm.services` found on a node, with the same Services."""
+    return Tables(**json.loads((DATA / f"{node}.ipvs.json").read_text()))
+
+
 def rules(node: str, mode: str) -> NodeRules:
+    if mode == "ipvs":
+        return ipvs_tables(node).parse("ipvs")
     parse = iptables.parse if mode == "iptables" else nftables.parse
     return parse(text(node, mode), node)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -180,8 +181,9 @@ def test_ipvs_has_no_rules_to_follow(lab: Lab) -> None:
     config = lab.kubectl("get configmap kube-proxy --namespace kube-system -o yaml")
     replace = "replace --namespace kube-system -f -"
     fresh = "\n".join(line for line in config.splitlines() if not line.startswith("  resourceVersion:"))
-    assert '    mode: ""\n' in fresh
-    lab.kubectl(replace, stdin=fresh.replace('    mode: ""\n', "    mode: ipvs\n"))
+    changed = re.sub(r"(?m)^    mode:.*$", "    mode: ipvs", fresh)
+    assert changed != fresh
+    lab.kubectl(replace, stdin=changed)
     try:
         with pytest.raises(ClusterError, match="ipvs mode"):
             trace(lab.cluster, "svc/followed")

@@ -205,6 +205,7 @@ def test_ipvs_is_refused_and_nothing_changes(shop: Lab, api: ApiServer) -> None:
     with pytest.raises(PreflightError, match="cannot use ipvs here; nothing was changed") as caught:
         shop.proxy.switch("ipvs")
     assert "user namespace" in caught.value.why
+    assert "labkit up --privileged" in caught.value.fix
     assert "modprobe --all ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh nf_conntrack" in caught.value.fix
     assert modes.read(api).resource == before
     assert _pods(shop) == old
@@ -358,7 +359,7 @@ def test_pods_that_never_come_back(shop: Lab, api: ApiServer, monkeypatch: pytes
 @pytest.mark.parametrize("program", ["iptables-save", "nft"])
 def test_a_node_without_the_programs_that_tell_its_rules(shop: Lab, program: str) -> None:
     with pytest.raises(ClusterError, match="Could not read the rules of node-01") as caught:
-        rules.read(WithoutPrograms(shop, program), "node-01")  # type: ignore[arg-type]
+        rules.tables(WithoutPrograms(shop, program), "node-01")  # type: ignore[arg-type]
     assert caught.value.why == f"it has no {program}"
 
 

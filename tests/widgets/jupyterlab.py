@@ -9,21 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 TOKEN = "tests-of-labkit"  # noqa: S105 - of a server that lives as long as one test
 ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def jupyterlab(folder: Path) -> Iterator[str]:
-    """Start a JupyterLab with its files in a folder, yield its address, and end it and its kernels."""
+def jupyterlab(folder: Path, *more: str) -> Iterator[str]:
+    """Start a JupyterLab with its files in a folder and more options, yield its address, and end it and its kernels."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,7 +35,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     options += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     options += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"]
     with (folder / "server.log").open("wb") as log:
-        command = [sys.executable, "-m", "jupyterlab", *options]
+        command = [sys.executable, "-m", "jupyterlab", *options, *more]
         lab = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
         try:
             _wait(f"http://127.0.0.1:{port}/api?token={TOKEN}", lab, folder / "server.log")
@@ -57,12 +57,17 @@ def write(file: Path, source: str) -> None:
     file.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": [cell]}))
 
 
-def run(page: Page, server: str, name: str) -> None:
-    """Open a notebook and run its cell."""
-    page.goto(f"{server}/lab/tree/{name}?token={TOKEN}")
-    page.get_by_text("(ipykernel) | Idle").wait_for()  # what is run before is lost
-    page.locator(".jp-Notebook-cell .cm-content").click()
-    page.keyboard.press("Shift+Enter")
+def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
+    """Open a notebook, in JupyterLab or (``notebooks``) in Notebook 7, and run its cell."""
+    page.goto(f"{server}/{viewer}/{name}?token={TOKEN}")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # what is run before is lost
+    cell = page.locator(".jp-Notebook-cell").first
+    for _ in range(3):  # on a busy machine it may be lost nevertheless
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        with suppress(AssertionError):
+            expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[ ]:", timeout=3_000)
+            return
 
 
 def outputs(file: Path) -> list[dict[str, Any]]:

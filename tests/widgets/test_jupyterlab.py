@@ -1,4 +1,4 @@
-"""The panel in a real JupyterLab 4: run, stepped through by keyboard, saved, and opened again without its kernel."""
+"""The panel in a real JupyterLab 4 and Notebook 7: run, stepped through by keys, saved, opened again without kernel."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ live.start()
 live"""
 
 
-def test_a_panel_in_jupyterlab(tmp_path: Path) -> None:
+@pytest.mark.parametrize("viewer", ["lab/tree", "notebooks"], ids=["jupyterlab", "notebook"])
+def test_a_panel_in(viewer: str, tmp_path: Path) -> None:
     file = tmp_path / "flow.ipynb"
     write(file, SOURCE)
     with jupyterlab(tmp_path) as server, chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        run(page, server, file.name)
+        run(page, server, file.name, viewer)
         panel = page.locator(".labkit-player")
         expect(panel.locator(".count")).to_contain_text("of 12", timeout=30_000)  # also what came while it was made
         still = page.locator("div[id^=labkit-still]")
@@ -46,7 +47,7 @@ def test_a_panel_in_jupyterlab(tmp_path: Path) -> None:
         expect(panel.locator(".words")).to_contain_text("Step 2. Hop 2, +5.1 ms: API server → etcd")
         expect(panel.locator("[data-key=stage]")).to_be_focused()
         expect(panel.locator(".evidence")).to_contain_text("From Python")  # the kernel was asked and answered
-        page.screenshot(path=tmp_path / "jupyterlab.png")
+        page.screenshot(path=tmp_path / "panel.png")
 
         page.keyboard.press("Control+s")
         _until(lambda: len(outputs(file)) == 2)
@@ -57,7 +58,7 @@ def test_a_panel_in_jupyterlab(tmp_path: Path) -> None:
         _end_kernels(server)
         page.close()
         page = browser.new_page()
-        page.goto(f"{server}/lab/tree/{file.name}?token={TOKEN}&reset")
+        page.goto(f"{server}/{viewer}/{file.name}?token={TOKEN}&reset")
         expect(page.locator("div[id^=labkit-still] tbody tr").first).to_be_visible(timeout=20_000)
         page.screenshot(path=tmp_path / "no-kernel.png")
 

@@ -52,11 +52,6 @@ def _java(host: Host) -> Finding:
     return Finding("unmet", f"{found.found}, Java {major}", host.install("default-jre-headless", f"java {JAVA_NEEDED}"))
 
 
-def _ipvsadm(host: Host) -> Finding:
-    found = _program(host, name="ipvsadm", package="ipvsadm")
-    return found if found.status == "met" else Finding("not needed", "not found; only people use it", found.fix)
-
-
 def _need(name: str, package: str, level: Level, why: str) -> Need:
     return Need(name, level, why, functools.partial(_program, name=name, package=package))
 
@@ -76,5 +71,5 @@ NEEDS = (
     _need("nginx", "nginx-light", "only for images", "the image nginx is the machine's nginx"),
     _need("busybox", "busybox-static", "only for images", "the image busybox is the machine's busybox"),
     _need("ipset", "ipset", "only for ipvs", "kube-proxy's ipvs mode keeps its sets of addresses by it"),
-    Need("ipvsadm", "only for ipvs", "shows the virtual servers that kube-proxy made", _ipvsadm),
+    _need("ipvsadm", "ipvsadm", "only for ipvs", "labkit reads the virtual servers that kube-proxy made with it"),
 )

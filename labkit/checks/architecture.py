@@ -1,0 +1,149 @@
+"""The exercises of notebook 01: who speaks to whom, who is started by whom, who is known as what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from labkit.checks import experiment
+from labkit.checks.verdict import Verdict, unanswered
+from labkit.errors import UsageError
+from labkit.lab import Lab
+from labkit.lab.components import Component, Components
+
+_STATIC = "static pod"
+
+
+def speaks_to_etcd(lab: Lab, answer: str | None) -> Verdict:
+    """Check which component alone speaks to etcd.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    answer : str or None
+        A component's name.
+    """
+    if answer is None:
+        return unanswered('a component\'s name, for example "kubelet"')
+    components = lab.components()
+    named, verdict = _named(components, answer)
+    if verdict:
+        return verdict
+    if answer == "etcd":
+        return Verdict(False, "etcd is who is spoken to. Who calls it?", _sockets(named))
+    right = any(peer.name == "etcd" for component in named for peer in component.calls)
+    why = "Its connections lead to etcd." if right else f"No connection of {answer} leads to etcd."
+    return Verdict(right, why, _sockets(named))
+
+
+def static_pods(lab: Lab, answer: Iterable[str] | None) -> Verdict:
+    """Check which components the kubelet starts from files, with no API server.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    answer : iterable of str or None
+        Components' names.
+    """
+    if answer is None:
+        return unanswered('components\' names, for example {"kubelet", "kube-proxy"}')
+    given = {answer} if isinstance(answer, str) else set(answer)
+    components = lab.components()
+    started = {each.name: each.started_by for each in components.found}
+    for name in sorted(given):
+        _, verdict = _named(components, name)
+        if verdict:
+            return verdict
+    static = {name for name, by in started.items() if _STATIC in by}
+    wrong = tuple(f"{name}: started by {started[name]}" for name in sorted(given - static))
+    if wrong:
+        return Verdict(False, f"{len(wrong)} of your {len(given)} were not started from a file.", wrong)
+    if static - given:
+        files = lab.nodes[0].exec("ls /etc/kubernetes/manifests").splitlines()
+        return Verdict(
+            False,
+            f"Those are, and {len(static - given)} more. Look at the files that the kubelet reads.",
+            (f"master: /etc/kubernetes/manifests has {len(files)} files",),
+        )
+    return Verdict(True, "The kubelet starts these from files, before any API server answers.")
+
+
+def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
+    """Check as which user the API server knows a component.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    component : str
+        Its name.
+    answer : str or None
+        A user's name.
+    """
+    if answer is None:
+        return unanswered('a user\'s name, for example "kubernetes-admin"')
+    named = lab.components().named(component)
+    identities = {each.identity.partition(" (")[0] for each in named}
+    programs = Counter(
+        event.user_agent.partition("/")[0] for event in lab.evidence().audit if event.user == answer.strip()
+    )
+    requests = tuple(f"audit log: {count} requests of {answer} by {name}" for name, count in programs.most_common(3))
+    if answer.strip() in identities:
+        return Verdict(True, f"That is the name in {component}'s certificate, and in its requests.", requests)
+    if not requests:
+        return Verdict(False, "The API server has not had a request from a user of that name.")
+    return Verdict(False, f"The API server knows that user, and it is not {component}.", requests)
+
+
+def stopped(lab: Lab, component: str, predicted: Mapping[str, bool | None]) -> Verdict:
+    """Stop a component, ask for a deployment, and compare what happens with what was predicted.
+
+    The component goes on afterwards, and the deployment is removed.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to do it.
+    component : str
+        ``"kube-scheduler"``, ``"kube-controller-manager"``, ``"kubelet"``: all that `Lab.freeze` knows.
+    predicted : mapping of str to bool or None
+        Whether each of `experiment.HAPPENINGS` happens within six seconds.
+
+    Raises
+    ------
+    UsageError
+        A prediction is about something else, or there is no such component.
+    """
+    if unknown := set(predicted) - set(experiment.HAPPENINGS):
+        raise UsageError(
+            f"Nothing is known of {', '.join(sorted(unknown))!r}",
+            why=f"what may happen is: {'; '.join(experiment.HAPPENINGS)}",
+            fix="use these words",
+        )
+    missing = [each for each in experiment.HAPPENINGS if predicted.get(each) is None]
+    if missing:
+        return unanswered(f"True or False for: {'; '.join(missing)}")
+    seen = experiment.deploy_without(lab, component)
+    differing = [what for what in experiment.HAPPENINGS if predicted[what] != seen.happened[what]]
+    if not differing:
+        return Verdict(True, f"All of it came as you predicted while {component} was stopped.", seen.lines)
+    count = len(experiment.HAPPENINGS)
+    why = f"{len(differing)} of your {count} predictions did not come true while {component} was stopped."
+    return Verdict(False, why, seen.lines)
+
+
+def _named(components: Components, name: str) -> tuple[tuple[Component, ...], Verdict | None]:
+    """Return the components of a name, or why there are none."""
+    try:
+        return components.named(name), None
+    except UsageError as error:
+        return (), Verdict(False, f"No component is called {name!r}.", (error.why,))
+
+
+def _sockets(named: Iterable[Component]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.name} on {each.node}, process {each.pid}: connected to {', '.join(map(str, each.calls)) or 'nobody'}"
+        for each in named
+    )

@@ -1,0 +1,161 @@
+"""The exercises of notebook 02: what containers of a Pod share, how they reach each other, a Pod of one's own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from labkit.checks.verdict import Verdict, unanswered
+from labkit.errors import ClusterError
+from labkit.lab import Lab
+from labkit.lab.anatomy import KINDS
+
+_SECONDS = 20.0
+_WRITES_SECONDS = 4.0  # writer writes each second
+_POLL_SECONDS = 0.2
+#: Says what a server at an address greets with, in PHP: MySQL's protocol begins with the server's greeting.
+_GREETING = """
+[$host, $port] = explode(':', $argv[1]) + [1 => 0];
+$socket = @fsockopen($host, (int) $port, $code, $error, 2);
+if (!$socket) { fwrite(STDERR, $error ?: 'no such address'); exit(1); }
+stream_set_timeout($socket, 2);
+echo preg_replace('/[^ -~]+/', ' ', fread($socket, 64));
+"""
+
+
+def shared(lab: Lab, pod: str, answer: Iterable[str] | None) -> Verdict:
+    """Check which namespaces the containers of a Pod have in common.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    pod : str
+        Its name, in namespace default.
+    answer : iterable of str or None
+        Kinds of namespaces: of ``net``, ``ipc``, ``uts``, ``pid``, ``mnt``.
+    """
+    if answer is None:
+        return unanswered(f"a set of these: {', '.join(KINDS)}")
+    given = {answer} if isinstance(answer, str) else set(answer)
+    if unknown := given - set(KINDS):
+        return Verdict(False, f"There is no kind of namespace {sorted(unknown)[0]!r} here.", (", ".join(KINDS),))
+    anatomy = lab.anatomy(pod)
+    wrong = given - set(anatomy.shared())
+    if wrong:
+        evidence = tuple(
+            f"{kind}: {', '.join(f'{each.name} is in {each.namespaces[kind]}' for each in anatomy.inhabitants)}"
+            for kind in sorted(wrong)
+        )
+        return Verdict(False, f"{len(wrong)} of your {len(given)} differ from container to container.", evidence)
+    if missing := len(set(anatomy.shared()) - given):
+        return Verdict(False, f"These are shared, and {missing} more. Compare the numbers in the picture.")
+    return Verdict(True, "The containers of a Pod are neighbours in these, and have all else for themselves.")
+
+
+def reaches(lab: Lab, answer: str | None) -> Verdict:
+    """Check by which address the container ``php`` of the Pod ``blog`` reaches its neighbour's database.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to try.
+    answer : str or None
+        ``"HOST:PORT"``.
+    """
+    if answer is None:
+        return unanswered('"HOST:PORT"')
+    command = ["exec", "blog", "--container", "php", "--", "php", "-r", _GREETING, "--", answer]
+    try:
+        greeting = lab.kubectl(command)
+    except ClusterError as error:
+        return Verdict(False, f"From the container php, nothing answers at {answer}.", (error.why,))
+    evidence = (f"php connected to {answer}; the server's first words: {greeting.strip()}",)
+    if "MariaDB" not in greeting and "mysql" not in greeting.lower():
+        return Verdict(False, "Something answers there, and it is no database.", evidence)
+    return Verdict(True, "The database answers.", evidence)
+
+
+def shares_a_file(lab: Lab, manifest: str | None, path: str = "/data/now") -> Verdict:
+    """Check a Pod ``pair`` of two containers: what ``writer`` writes into a file, ``reader`` must be able to read.
+
+    The Pod is made from the manifest, and removed afterwards.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to try.
+    manifest : str or None
+        YAML.
+    path : str
+        The file, in both containers.
+    """
+    if manifest is None:
+        return unanswered("the manifest of a Pod, YAML")
+    try:
+        pod = yaml.safe_load(manifest)
+        names = [each["name"] for each in pod["spec"]["containers"]]
+    except yaml.YAMLError as error:
+        return Verdict(False, "That is no YAML.", tuple(str(error).splitlines()))
+    except (KeyError, TypeError):
+        return Verdict(False, "That is no Pod: a Pod has spec.containers, each with a name.")
+    if missing := {"writer", "reader"} - set(names):
+        return Verdict(False, f"The Pod has no container {sorted(missing)[0]}.", (f"it has: {', '.join(names)}",))
+    pod.setdefault("metadata", {})["name"] = "pair"
+    try:
+        lab.kubectl("apply --filename -", stdin=json.dumps(pod))
+    except ClusterError as error:
+        return Verdict(False, "The API server refused the manifest.", tuple(error.why.splitlines()))
+    try:
+        return _try(lab, path)
+    finally:
+        lab.kubectl("delete pod pair --grace-period=1 --ignore-not-found")
+
+
+def _try(lab: Lab, path: str) -> Verdict:
+    deadline = time.monotonic() + _SECONDS
+    while not _all_run(pod := json.loads(lab.kubectl("get pod pair --output json"))):
+        if time.monotonic() > deadline:
+            return Verdict(False, f"After {_SECONDS:.0f} s not all containers run.", _states(pod))
+        time.sleep(_POLL_SECONDS)
+    deadline = time.monotonic() + _WRITES_SECONDS
+    while True:
+        try:
+            text = lab.kubectl(["exec", "pair", "--container", "reader", "--", "cat", path])
+            return Verdict(True, "reader reads what writer wrote.", (f"{path} in reader: {text.strip()[:80]}",))
+        except ClusterError as error:
+            if time.monotonic() > deadline:
+                return Verdict(False, f"reader cannot read {path}.", (error.why.splitlines()[0], *_mounts(pod)))
+        time.sleep(_POLL_SECONDS)
+
+
+def _all_run(pod: dict[str, Any]) -> bool:
+    states = [each["state"] for each in pod["status"].get("containerStatuses") or ()]
+    return bool(states) and all("running" in state for state in states)
+
+
+def _states(pod: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        f"{each['name']}: {next(iter(each['state'].values())).get('reason', 'not running')}"
+        for each in pod["status"].get("containerStatuses") or ()
+    ) or (f"phase {pod['status'].get('phase')}",)
+
+
+def _mounts(pod: dict[str, Any]) -> tuple[str, ...]:
+    """Return which volumes each container sees where, without the token that every Pod has."""
+    return tuple(
+        f"{each['name']} sees: "
+        + (
+            ", ".join(
+                f"{mount['name']} at {mount['mountPath']}"
+                for mount in each.get("volumeMounts") or ()
+                if not mount["name"].startswith("kube-api-access-")
+            )
+            or "no volume"
+        )
+        for each in pod["spec"]["containers"]
+    )

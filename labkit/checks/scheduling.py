@@ -1,0 +1,102 @@
+"""The exercises of notebook 04: which plugin turned a node down, and pods sent to a node of one's choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labkit.checks.verdict import Verdict, unanswered
+from labkit.flow.attempts import SchedulingDecision
+from labkit.lab import Lab
+
+_HOSTNAME = "kubernetes.io/hostname"  # k8s.io/api/core/v1, LabelHostname
+
+
+def turned_down_by(decision: SchedulingDecision, node: str, answer: str | None) -> Verdict:
+    """Check which of the scheduler's plugins turned a node down.
+
+    Parameters
+    ----------
+    decision : SchedulingDecision
+        As `labkit.lab.Lab.why` gives it.
+    node : str
+        The node's name.
+    answer : str or None
+        The plugin's name.
+    """
+    if answer is None:
+        return unanswered('a plugin\'s name, for example "NodeName"')
+    verdicts = decision.attempts[-1].verdicts
+    evidence = tuple(f"{each.node}: {each.judgement}{_because(each.reason)}" for each in verdicts)
+    own = [each for each in verdicts if each.node == node]
+    if not own or own[0].judgement != "rejected":
+        return Verdict(None, f"{node} was not turned down in this decision.", evidence)
+    if answer.strip() == own[0].plugin:
+        return Verdict(True, f"It looked at {node}, and this is what it found.", (f"{node}: {own[0].reason}",))
+    others = {each.plugin for each in verdicts if each.plugin and each.node != node}
+    if answer.strip() in others:
+        return Verdict(False, f"{answer} turned another node down, not {node}.", evidence)
+    return Verdict(False, f"{answer} turned no node down. Read why {node} was rejected.", evidence)
+
+
+def sent_to(lab: Lab, deployment: str, node: str) -> Verdict:
+    """Check that a deployment's pods run on a node because they ask for it, and not by chance.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    deployment, node : str
+        Their names.
+    """
+    with lab.api_server() as api:
+        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+        listed = api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{deployment}")
+        labels = (api.get(f"/api/v1/nodes/{node}") or {"metadata": {"labels": {}}})["metadata"]["labels"]
+    if found is None:
+        return Verdict(None, f"There is no deployment {deployment} yet.")
+    spec = found["spec"]["template"]["spec"]
+    pods = [pod for pod in (listed or {"items": []})["items"] if "deletionTimestamp" not in pod["metadata"]]
+    evidence = (
+        f"the deployment asks for: {_asks(spec)}",
+        *(f"pod {pod['metadata']['name']}: node {pod['spec'].get('nodeName', 'none')}" for pod in pods),
+    )
+    selector = spec.get("nodeSelector") or {}
+    if why := _not_by_label(spec):
+        return Verdict(False, why, evidence)
+    if any(labels.get(key) != value for key, value in selector.items()):
+        return Verdict(
+            False, f"{node} does not have what the pods ask for.", (*evidence, f"{node} has: {_own(labels)}")
+        )
+    elsewhere = [pod for pod in pods if pod["spec"].get("nodeName") != node]
+    if not pods or elsewhere:
+        return Verdict(False, f"{len(elsewhere) or 'No'} pods run elsewhere than on {node}.", evidence)
+    return Verdict(True, f"The pods ask for a label, and {node} has it.", evidence)
+
+
+def _not_by_label(spec: dict[str, Any]) -> str:
+    """Return why a pod's node is not chosen by a label of one's own; empty where it is."""
+    selector = spec.get("nodeSelector") or {}
+    if spec.get("nodeName"):
+        return "nodeName passes the scheduler by: nobody has checked the node. Use a label."
+    if not selector and not (spec.get("affinity") or {}).get("nodeAffinity"):
+        return "The pods ask for no node: where they run is up to the scheduler."
+    if _HOSTNAME in selector:
+        return "That names the node itself. Give the node a label of yours, and ask for that."
+    return ""
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _asks(spec: dict[str, Any]) -> str:
+    if spec.get("nodeName"):
+        return f"nodeName {spec['nodeName']}"
+    asked = [f"{key}={value}" for key, value in (spec.get("nodeSelector") or {}).items()]
+    asked += ["node affinity"] * bool((spec.get("affinity") or {}).get("nodeAffinity"))
+    return ", ".join(asked) or "no node"
+
+
+def _own(labels: dict[str, str]) -> str:
+    """Return a node's labels but those that every node has."""
+    return ", ".join(f"{key}={value}" for key, value in labels.items() if "kubernetes.io/" not in key) or "no own label"

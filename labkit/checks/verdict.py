@@ -1,0 +1,53 @@
+"""What a check has to say."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+_WORDS = {True: ("✔", "Right"), False: ("✘", "Not yet"), None: ("…", "No answer yet")}
+_COLOURS = {True: "#11663f", False: "#a61b1b", None: "#52606d"}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Verdict:
+    """A check's answer to an answer.
+
+    Attributes
+    ----------
+    right : bool or None
+        None where there is no answer to check.
+    why : str
+        In a sentence.
+    evidence : tuple of str
+        What was looked at, a line each; it leads to the answer and does not name it.
+    """
+
+    right: bool | None
+    why: str
+    evidence: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the verdict as text."""
+        sign, word = _WORDS[self.right]
+        return "\n".join((f"{sign} {word}. {self.why}", *(f"    {line}" for line in self.evidence)))
+
+    def _repr_html_(self) -> str:
+        sign, word = _WORDS[self.right]
+        # The word says it too: colour never alone.
+        style = f"border-left:4px solid {_COLOURS[self.right]};padding:8px 16px;margin:4px 0"
+        lines = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in self.evidence)
+        evidence = f"<p>Evidence:</p><ul>{lines}</ul>" if lines else ""
+        said = html.escape(self.why)
+        return f'<div role="status" style="{style}"><p><strong>{sign} {word}.</strong> {said}</p>{evidence}</div>'
+
+
+def unanswered(what: str) -> Verdict:
+    """Return the verdict on an exercise that nobody has answered yet.
+
+    Parameters
+    ----------
+    what : str
+        What an answer looks like.
+    """
+    return Verdict(None, f"Put your answer in place of None: {what}")

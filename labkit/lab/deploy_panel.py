@@ -1,0 +1,89 @@
+"""What the deploy panel shows and drives: a lab's deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from labkit.cri.images import Catalogue
+from labkit.errors import LabkitError
+from labkit.views.pods_by_node import PodSeen
+from labkit.widgets.deploy import Deployment
+
+if TYPE_CHECKING:
+    from labkit.lab.lab import Lab
+
+#: Where the control plane's own images come from.
+_SYSTEM = "registry.k8s.io/"
+
+
+class LiveDeployments:
+    """The deployments of a lab, for the panel.
+
+    Parameters
+    ----------
+    lab : Lab
+        Whose.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.title = f"lab {lab.name!r}"
+        listing = Catalogue(lab.spec.kubernetes_version).listing()
+        self.images: Sequence[str] = [image for image in listing if not image.startswith(_SYSTEM)]
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        """The nodes' names."""
+        return self._lab.spec.node_names
+
+    def look(self, name: str) -> Deployment:
+        """Return how a deployment is; what cannot be seen is said, and no error."""
+        try:
+            with self._lab.api_server() as api:
+                found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{quote(name, safe='')}")
+                service = api.get(f"/api/v1/namespaces/default/services/{quote(name, safe='')}")
+                pods = api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{quote(name, safe='')}")
+        except LabkitError as error:
+            return Deployment(exists=False, trouble=str(error))
+        if pods is None:
+            return Deployment(exists=False, trouble="The API server does not answer.")
+        spec = (service or {}).get("spec", {})
+        return Deployment(
+            exists=found is not None,
+            wanted=(found or {"spec": {}})["spec"].get("replicas", 0),
+            service=f"{spec['clusterIP']}:{spec['ports'][0]['port']}" if spec.get("ports") else "",
+            pods=tuple(sorted(map(_pod, pods["items"]), key=lambda pod: pod.name)),
+        )
+
+    def kubectl(self, arguments: Sequence[str]) -> str:
+        """Run kubectl, and return what it printed."""
+        return self._lab.kubectl(arguments)
+
+    def open(self, name: str) -> str:
+        """Make a Service reachable from this machine, and return its URL."""
+        return self._lab.open(f"svc/{name}")
+
+
+def _pod(pod: Mapping[str, Any]) -> PodSeen:
+    status = pod["status"]
+    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
+    return PodSeen(
+        name=pod["metadata"]["name"],
+        node=pod["spec"].get("nodeName", ""),
+        state=_state(pod),
+        ready=conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"],
+        address=status.get("podIP", ""),
+    )
+
+
+def _state(pod: Mapping[str, Any]) -> str:
+    """Return a pod's state as ``kubectl get pods`` tells it."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return "Terminating"
+    for container in pod["status"].get("containerStatuses") or ():
+        details = container["state"].get("waiting") or container["state"].get("terminated") or {}
+        if details.get("reason"):
+            return str(details["reason"])
+    return str(pod["status"].get("phase", "Unknown"))

@@ -1,0 +1,57 @@
+"""Make notebooks/NAME.ipynb from notebooks/src/NAME.py (percent scripts) and run them; outputs are kept.
+
+    build_notebooks.py [NAME ...]     # all by default
+
+Each notebook is run on a lab of its own; where one fails, the notebook that was there stays.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from rich.console import Console
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+_CELL_SECONDS = 300
+_KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+
+
+def source(name: str) -> Any:
+    """Return a notebook as its percent script has it, without outputs; cells are named by their place."""
+    notebook = jupytext.read(FOLDER / "src" / f"{name}.py")
+    notebook.metadata = nbformat.from_dict({"kernelspec": _KERNEL})  # type: ignore[no-untyped-call]
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{name[:2]}-{number:02}"
+    return notebook
+
+
+def build(name: str) -> None:
+    """Run a notebook from top to bottom and store it."""
+    notebook = source(name)
+    # Panels leave a still of themselves in the outputs; their state on top of it would make files four times as large.
+    options = {"timeout": _CELL_SECONDS, "store_widget_state": False}
+    NotebookClient(notebook, **options, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times of day, which tell nothing and differ each time
+    nbformat.write(notebook, FOLDER / f"{name}.ipynb")  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Build the notebooks that are named, or all."""
+    console = Console(stderr=True)
+    known = sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
+    names = [Path(name).stem for name in sys.argv[1:]] or known
+    if unknown := set(names) - set(known):
+        sys.exit(f"There is no notebook {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    for number, name in enumerate(names, start=1):
+        console.print(f"[{number}/{len(names)}] {name} …", markup=False)
+        build(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The lesson kube-proxy-ipvs, as the program of the virtual machine: one Service in each of kube-proxy's modes.
+
+A whole kubeadm cluster of three nodes, made with ``--privileged``; its recording is ``/vm/kube-proxy-ipvs.labtrace``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import labkit
+from labkit.evidence.recording import SUFFIX
+from labkit.lab import Lab
+from labkit.progress import PhaseEvent, Progress
+
+NAME = "kube-proxy-ipvs"
+_FILE = Path("/vm") / f"{NAME}{SUFFIX}"
+_TITLE = "A Service in kube-proxy's three modes, ipvs too, in a virtual machine"
+_SECONDS = 240.0  # for what takes a minute at most on a machine that is not emulated
+_BEFORE = (
+    "create deployment web --image=nginx --replicas=3",
+    f"rollout status deployment/web --timeout={_SECONDS:.0f}s",
+)
+_EXPOSE = "expose deployment web --port=80 --type=NodePort"
+_MODES = ("nftables", "ipvs", "iptables")
+
+
+def _say(event: PhaseEvent) -> None:
+    if event.state in {"finished", "failed"}:
+        print(f"{event.phase}: {event.state} after {event.seconds:.1f} s {event.detail}", flush=True)
+
+
+def _wait_until_right(lab: Lab) -> None:
+    """Wait until the rules are what the API says."""
+    deadline = time.monotonic() + _SECONDS
+    while not (found := lab.proxy.check()).agrees:
+        if time.monotonic() > deadline:
+            sys.exit(repr(found))
+        time.sleep(2)
+    print(found, flush=True)
+
+
+def main() -> None:
+    """Record."""
+    with labkit.up("lab", privileged=True, progress=Progress(_say)) as lab:
+        for command in _BEFORE:
+            lab.kubectl(command)
+        with lab.record(_FILE, _TITLE) as recorder:
+            for command in _BEFORE:
+                recorder.mark(f"done before: kubectl {command}")
+            recorder.mark(f"kubectl {_EXPOSE}")
+            lab.kubectl(_EXPOSE)
+            _wait_until_right(lab)
+            for mode in _MODES:
+                recorder.mark(f"labkit proxy mode {mode}")
+                print(lab.proxy.switch(mode, timeout=_SECONDS, progress=Progress(_say)), flush=True)
+                _wait_until_right(lab)
+                for node in lab.nodes:
+                    lab.proxy.rules(node.name)  # what is read is kept in the recording
+
+
+if __name__ == "__main__":
+    main()

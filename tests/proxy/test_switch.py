@@ -350,9 +350,7 @@ def test_pods_that_never_come_back(shop: Lab, api: ApiServer, monkeypatch: pytes
         shop.kubectl([*patch, json.dumps(nowhere)])
         shop.kubectl([*patch, json.dumps({"spec": {"updateStrategy": spec["updateStrategy"]}})])
     assert modes.read(api).text == text, "the ConfigMap is as it was, all the same"
-    monkeypatch.undo()
-    shop.proxy.switch("nftables")
-    shop.proxy.switch("iptables")
+    traces.eventually(lambda: len(_pods(shop)) == len(shop.nodes), timeout=60)
     _agreeing(shop)
 
 

@@ -96,7 +96,8 @@ class Bench:
                 require_message(self._cluster, self._node, mode, size)
         machine = _machine(self._cluster)
         found: list[Run] = []
-        with self._progress.phase("measure") as phase, self._mode_kept(phase), self._loaded(phase) as load:
+        with self._progress.phase("measure") as phase, self._mode_kept(phase) as present, self._loaded(phase) as load:
+            chosen.sort(key=lambda mode: mode == present)  # to begin with a switch
             for size in sorted(set(sizes)):
                 with self._progress.phase(f"{size} Services") as making:
                     load.grow(size, lambda fraction: making.advance(fraction=fraction))
@@ -123,12 +124,12 @@ class Bench:
             yield load
 
     @contextmanager
-    def _mode_kept(self, phase: Phase) -> Iterator[None]:
-        """Bring back the mode after the block, and the very line that the ConfigMap had for it."""
+    def _mode_kept(self, phase: Phase) -> Iterator[Mode]:
+        """Give the mode; after the block bring it back, and the very line that the ConfigMap had for it."""
         with closing(ApiServer.from_kubeconfig(self._cluster.kubeconfig)) as api:
             line, mode = modes.read(api).line, modes.read(api).mode
             try:
-                yield
+                yield mode
             finally:
                 phase.advance(f"back to {mode}")
                 self._switch(api, mode)

@@ -29,7 +29,7 @@ _WMEM = Path("/proc/sys/net/core/wmem_default")
 #: Of a message by netlink, for a Service of one endpoint; measured, and rounded up.
 _BYTES = {"iptables": 4300, "nftables": 2200}
 _AT_ONCE = 4  # connections by which Services are made
-_GONE_SECONDS = 300.0
+_GONE_SECONDS = 1200.0  # the namespace controller deletes a Service after the other
 
 
 class Load:

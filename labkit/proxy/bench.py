@@ -126,23 +126,27 @@ class Bench:
     @contextmanager
     def _mode_kept(self, phase: Phase) -> Iterator[Mode]:
         """Give the mode; after the block bring it back, and the very line that the ConfigMap had for it."""
-        with closing(ApiServer.from_kubeconfig(self._cluster.kubeconfig)) as api:
-            line, mode = modes.read(api).line, modes.read(api).mode
-            try:
-                yield mode
-            finally:
-                phase.advance(f"back to {mode}")
-                self._switch(api, mode)
+        with self._api() as api:
+            config = modes.read(api)
+        try:
+            yield config.mode
+        finally:
+            phase.advance(f"back to {config.mode}")
+            with self._api() as api:  # the first one has been idle for too long
+                self._switch(api, config.mode)
                 now = modes.read(api)
-                if now.line != line:
-                    self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(now.with_line(line)))
+                if now.line != config.line:
+                    self._kubectl(["replace", "--filename", "-"], stdin=json.dumps(now.with_line(config.line)))
+
+    def _api(self) -> closing[ApiServer]:
+        return closing(ApiServer.from_kubeconfig(self._cluster.kubeconfig))
 
     def _switch(self, api: ApiServer, mode: Mode) -> float:
         switched = Switch(self._cluster, api, self._kubectl, Progress(), timeout=_ALL_SECONDS).run(mode)
         return switched.seconds
 
     def _measure(self, load: Load, mode: Mode, phase: Phase) -> Run:
-        with closing(ApiServer.from_kubeconfig(self._cluster.kubeconfig)) as api:
+        with self._api() as api:
             if modes.read(api).mode == mode:  # kube-proxy is to start with no rules
                 phase.advance("away from the mode")
                 self._switch(api, "nftables" if mode == "iptables" else "iptables")

@@ -299,6 +299,11 @@ def test_a_node_that_is_down_is_refused_before_anything_changes(shop: Lab) -> No
         assert caught.value.fix == "labkit node start node-02"
         with pytest.raises(ClusterError, match="rules of node-02 cannot be read"):
             shop.proxy.rules("node-02")
+        with (
+            pytest.raises(ClusterError, match="Not every node's rules can be followed"),
+            shop.proxy.follow("spread/web"),
+        ):
+            pass
         assert shop.proxy.mode == before
     finally:
         node.start()

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
 
 from labkit.errors import ClusterError, UsageError
 from labkit.evidence.audit import AuditEvent
@@ -72,7 +73,10 @@ class Follow:
         return f"{self._chain!r}\n\n{self.by_node!r}"
 
     def _repr_html_(self) -> str:
-        return f"{self.to_svg()}{self.by_node._repr_html_()}{self.chain._repr_html_()}"
+        from labkit.views import cause  # noqa: PLC0415 - most commands need no pictures
+
+        svg = cause.to_svg(self.chain, prefix=f"labkit-cause-{uuid4().hex[:8]}")  # a page may have several
+        return f"{svg}{self.by_node._repr_html_()}{self.chain._repr_html_()}"
 
     @property
     def chain(self) -> Chain:

@@ -19,6 +19,10 @@ def test_there_is_a_source_of_every_notebook() -> None:
     assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
 
 
+#: Of a measurement in a notebook: one number of Services, once.
+SMALL = {"LABKIT_BENCH_SERVICES": "5", "LABKIT_BENCH_REPEATS": "1"}
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_what_its_source_says(notebook: Path) -> None:
     stored = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
@@ -46,6 +50,6 @@ def test_cells_that_are_compared_exist_and_hold_output(notebook: Path) -> None:
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path) -> None:
     options = ["--nbval-lax", "--nbval-cell-timeout=90", "-p", "no:cacheprovider", "-W", "default"]
     command = [sys.executable, "-m", "pytest", *options, str(notebook)]
-    environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1"}
+    environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", **SMALL}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout[-4000:]

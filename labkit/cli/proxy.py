@@ -1,4 +1,4 @@
-"""Commands for kube-proxy: proxy mode, proxy rules, proxy trace."""
+"""Commands for kube-proxy: proxy mode, proxy rules, proxy trace, proxy follow, proxy bench."""
 
 from __future__ import annotations
 
@@ -136,3 +136,80 @@ def trace(
         from labkit.cli import flows  # noqa: PLC0415 - takes long to import, and few commands draw
 
         flows.write(svg, found.to_svg().encode())
+
+
+@_proxy.command(
+    epilog=example(
+        "labkit proxy follow svc/web -- expose deployment web --port 80",
+        "labkit proxy follow svc/web --svg cause.svg -- scale deployment web --replicas 3",
+    )
+)
+def follow(
+    service: Annotated[
+        str, typer.Argument(metavar="svc/NAME", help="The Service, which need not exist yet; [NAMESPACE/]NAME, too.")
+    ],
+    arguments: Annotated[list[str], typer.Argument(metavar="-- ARGUMENTS", help="What kubectl is to do.")],
+    *,
+    timeout: Annotated[float, typer.Option(help="Seconds in which something must change.", min=1)] = 20.0,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it into a file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; with the text of every rule.")] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Do something, and follow it to each node's rules.
+
+    kubectl does it; then the way is shown from the API server's audit log over the controllers to the rules that
+    came or went on each node, by the kernel's own word, and how long each node's kube-proxy took.
+    """
+    lab = find_lab(name)
+    with lab.proxy.follow(service, timeout=timeout) as cause:
+        printed = lab.kubectl(arguments)
+    if as_json:
+        console.print_json(cause.chain.to_json())
+    else:
+        console.say(str(printed))
+        for shown in (cause.chain, cause.by_node):
+            console.say()
+            console.say(shown.caption())
+            console.table([title.upper() for title in shown.TITLES], shown.rows())
+    if svg:
+        from labkit.cli import flows  # noqa: PLC0415 - takes long to import, and few commands draw
+
+        flows.write(svg, cause.to_svg().encode())
+
+
+@_proxy.command(
+    epilog=example(
+        "labkit proxy bench", "labkit proxy bench --services 10 --services 5000 --repeats 5 --plot scale.svg"
+    )
+)
+def bench(
+    *,
+    services: Annotated[
+        list[int] | None, typer.Option(help="How many Services; several times for several numbers.", min=1)
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="Which mode; by default all that the kernel has.", autocompletion=_complete_mode),
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="How often each.", min=1)] = 3,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot it into a file: .svg, .png or .pdf.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: every single value.")] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Measure kube-proxy's modes against the number of Services.
+
+    Services without pods are made, 5, 15 and 45 by default, and each mode is switched to: rules, time to program
+    all and one more, time to connect, processor time and memory. It takes minutes; in the end the Services are gone
+    and the mode is what it was. Thousands need a kernel that takes their rules at once: the error says how.
+    """
+    proxy = find_lab(name).proxy
+    with progress() as reporter:
+        found = proxy.bench(services or (5, 15, 45), mode or (), repeats=repeats, progress=reporter)
+    if as_json:
+        console.print_json(found.to_json())
+    else:
+        console.say(found.measurement.caption())
+        console.table([title.upper() for title in found.measurement.TITLES], found.measurement.rows())
+    if plot:
+        found.figure().savefig(plot)
+        console.say(f"Written: {plot}")

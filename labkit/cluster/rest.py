@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from labkit.errors import ClusterError
+
 _TIMEOUT = 5.0
 
 
@@ -85,6 +87,37 @@ class ApiServer:
             return None
         parsed: dict[str, Any] = json.loads(body)
         return parsed
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an object and return it as it was stored.
+
+        Parameters
+        ----------
+        path : str
+            Of the collection: ``"/api/v1/namespaces"``.
+        body : dict
+            The object.
+
+        Raises
+        ------
+        ClusterError
+            The server refuses it or does not answer.
+        """
+        what = f"{body.get('kind', 'An object')} {body['metadata']['name']} could not be made"
+        try:
+            self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            response = self._connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._connection.close()
+            raise ClusterError(what, why=f"the API server does not answer: {error}", fix="labkit status") from error
+        except BaseException:  # an interrupt, as in `get`
+            self._connection.close()
+            self._connection = self._connect()
+            raise
+        if response.status != http.HTTPStatus.CREATED:
+            raise ClusterError(what, why=str(answer.get("message", response.status)))
+        return answer
 
     def close(self) -> None:
         """Close the connection."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import ClusterError
 from labkit.evidence.proxy import kept
 from labkit.lab import modes_seen
-from labkit.lab.shown import ComparedModes, TracedPacket
-from labkit.proxy import mode as modes
+from labkit.lab.cause import TIMEOUT as FOLLOW_TIMEOUT
+from labkit.lab.cause import Follow
+from labkit.lab.shown import ComparedModes, Measured, TracedPacket
+from labkit.proxy import mode as mode_of
 from labkit.proxy import packet_trace, seen
+from labkit.proxy.bench import REPEATS, SIZES, Bench
 from labkit.proxy.compare import Check, compare
 from labkit.proxy.model import Mode, NodeRules
 from labkit.proxy.seen import Seen
@@ -51,7 +55,7 @@ class LabProxy:
     def mode(self) -> Mode:
         """The mode that the ConfigMap asks for: ``"iptables"``, ``"nftables"`` or ``"ipvs"``."""
         with self._lab.api_server() as api:
-            return modes.read(api).mode
+            return mode_of.read(api).mode
 
     def switch(
         self, mode: str, *, force: bool = False, timeout: float = TIMEOUT, progress: Progress | None = None
@@ -86,11 +90,11 @@ class LabProxy:
             A node is down or the ConfigMap is missing or broken, and nothing was changed; or a node could not serve in
             the new mode, and the old one was put back: the message has the tail of its pod's log.
         """
-        checked = modes.check(mode)
+        checked = mode_of.check(mode)
         lab = self._lab
         with watch(progress) as reporter, lab.cluster.folder.locked(), lab.api_server() as api:
             switch = Switch(lab.cluster, api, lab.kubectl, reporter, timeout=timeout)
-            with seen.watched(lab.cluster, switch, before=modes.read(api).mode, after=checked):
+            with seen.watched(lab.cluster, switch, before=mode_of.read(api).mode, after=checked):
                 return switch.run(checked, force=force)
 
     def rules(self, node: str | None = None) -> NodeRules:
@@ -159,6 +163,76 @@ class LabProxy:
     def seen(self) -> Seen:
         """What was seen of kube-proxy since the lab was made, by whichever command."""
         return Seen(kept(self._lab.cluster.proxy_folder))
+
+    def follow(self, service: str, *, timeout: float = FOLLOW_TIMEOUT) -> Follow:
+        """Follow what is done during a `with` block from the API to the changed rule of a Service on each node.
+
+        At the end of the block it waits until the rules have followed. It only listens: several may follow at once,
+        and nothing of it stays on the nodes.
+
+        Parameters
+        ----------
+        service : str
+            ``"shop/web"``, or ``"web"`` in namespace default; it need not exist yet.
+        timeout : float
+            Seconds in which something must change, after the end of the block.
+
+        Raises
+        ------
+        UsageError
+            That names no Service.
+        PreflightError
+            A node has no nft.
+        ClusterError
+            A node does not run, kube-proxy is in ipvs mode, or no node's rules changed in time.
+        EvidenceError
+            The kernel told more than could be read.
+        """
+        return Follow(self._lab, service, timeout=timeout)
+
+    def bench(
+        self,
+        services: Sequence[int] = SIZES,
+        modes: Sequence[str] = (),
+        *,
+        repeats: int = REPEATS,
+        progress: Progress | None = None,
+    ) -> Measured:
+        """Measure kube-proxy's modes against the number of Services; takes minutes.
+
+        Services are made in namespace ``labkit-bench``, with endpoints but without pods. In the end they are gone, and
+        the mode is what it was, whatever happened.
+
+        Parameters
+        ----------
+        services : sequence of int
+            How many Services, each number in turn.
+        modes : sequence of str
+            Which modes; without any, all that the kernel has.
+        repeats : int
+            How often each.
+        progress : Progress
+            Shows the runs; by default the notebook does.
+
+        Returns
+        -------
+        Measured
+            A table; `figure` plots it.
+
+        Raises
+        ------
+        UsageError
+            There is no such mode, a number does not fit the Service range, or another command is changing the lab.
+        PreflightError
+            ipvs is wanted, and the kernel cannot do it; or nodes in a user namespace cannot take the rules of so many
+            Services: the message says how many they can, and what makes it more.
+        ClusterError
+            A node is down, or kube-proxy came to no end.
+        """
+        lab = self._lab
+        with watch(progress) as reporter, lab.cluster.folder.locked(), lab.api_server():
+            measurement = Bench(lab.cluster, lab.kubectl, reporter).run(services, modes, repeats)
+        return Measured(measurement)
 
     def check(self) -> Check:
         """Compare the rules on every node that runs with the API's Services and EndpointSlices.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from labkit.proxy.measured import Measurement
 from labkit.proxy.packet import PacketPath
 from labkit.proxy.side_by_side import ModeComparison
 
 if TYPE_CHECKING:
     import networkx
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -79,3 +81,35 @@ class ComparedModes:
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Measured:
+    """What `LabProxy.bench` measured; a notebook shows it as a plot and a table.
+
+    Attributes
+    ----------
+    measurement : Measurement
+        The figures.
+    """
+
+    measurement: Measurement
+
+    def __repr__(self) -> str:
+        """Return the figures as text."""
+        return repr(self.measurement)
+
+    def _repr_html_(self) -> str:
+        from labkit.views import measured  # noqa: PLC0415 - takes long to import, and few plot
+
+        return measured.to_html(self.measurement)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain objects for `json.dumps`."""
+        return self.measurement.to_json()
+
+    def figure(self) -> Figure:
+        """Return a plot with error bars, as `labkit.views.measured.draw` tells."""
+        from labkit.views import measured  # noqa: PLC0415 - takes long to import, and few plot
+
+        return measured.draw(self.measurement)

@@ -119,10 +119,10 @@ def _name(service: dict[str, Any]) -> str:
 
 
 def _ports(service: dict[str, Any], slices: list[dict[str, Any]], rules: NodeRules) -> list[_Expected]:
-    """Return what a Service wants of a node in its mode: nothing where it is headless or an ExternalName."""
+    """Return what a Service wants of a node in its mode: nothing where it is headless, an ExternalName, or IPv6."""
     spec = service["spec"]
-    address = spec.get("clusterIP")
-    if spec.get("type") == "ExternalName" or address in {None, "", "None"}:
+    address = _cluster_ip(spec)
+    if spec.get("type") == "ExternalName" or not address:
         return []
     affinity = None
     if spec.get("sessionAffinity") == "ClientIP":
@@ -142,6 +142,12 @@ def _ports(service: dict[str, Any], slices: list[dict[str, Any]], rules: NodeRul
         key = (address, port.get("protocol", "TCP").lower(), port["port"])
         found.append(_Expected(name, key, port.get("nodePort"), affinity, inside, outside))
     return found
+
+
+def _cluster_ip(spec: dict[str, Any]) -> str:
+    """Return the IPv4 cluster IP, of a dual-stack Service the one of its two; empty where there is none."""
+    addresses = [spec.get("clusterIP") or "", *(spec.get("clusterIPs") or ())]
+    return next((address for address in addresses if "." in address), "")
 
 
 def _endpoints(slices: list[dict[str, Any]], port_name: str) -> tuple[dict[Address, str], dict[Address, str]]:

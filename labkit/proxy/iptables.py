@@ -45,7 +45,10 @@ class Rule:
 
     def get(self, option: str) -> str:
         """Return the word that follows an option, empty where the option is not there."""
-        return next((after for word, after in zip(self.words, self.words[1:], strict=False) if word == option), "")
+        try:
+            return self.words[self.words.index(option) + 1]
+        except (ValueError, IndexError):
+            return ""
 
     def negated(self, option: str) -> bool:
         """Whether an option is preceded by an exclamation mark."""
@@ -122,13 +125,24 @@ def read(text: str) -> list[Rule]:
         if line.startswith("*"):
             table = line[1:].strip()
         elif line.startswith("-A "):
-            try:
-                words = shlex.split(line)
-            except ValueError:  # a quote that is not closed: nothing that iptables-save prints for kube-proxy
-                words = line.split()
+            words = _words(line)
             if len(words) > 1:
                 rules.append(Rule(table, words[1], tuple(words[2:]), line))
     return rules
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a line; what is quoted is one. Thousands of lines: shlex only where it takes more."""
+    parts = line.split('"')
+    if "\\" in line or "'" in line or len(parts) % 2 == 0:
+        try:
+            return shlex.split(line)
+        except ValueError:  # a quote that is not closed: nothing that iptables-save prints for kube-proxy
+            return line.split()
+    words: list[str] = []
+    for index, part in enumerate(parts):
+        words += [part] if index % 2 else part.split()
+    return words
 
 
 def _is_fixture(rule: Rule) -> bool:

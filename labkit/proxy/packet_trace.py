@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
@@ -25,6 +25,7 @@ from labkit.cluster.spec import service_name
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node.process import run
 from labkit.proxy import ipvs_trace, nft_trace
+from labkit.proxy.attached import attached
 from labkit.proxy.ipvs import DEVICE
 from labkit.proxy.packet import Address, Mode, PacketPath, Request, Step, outcome
 from labkit.proxy.packet_goal import Goal, find_client, find_goal
@@ -227,7 +228,7 @@ def _requester(cluster: Cluster, goal: Goal) -> Iterator[subprocess.Popen[str]]:
     program = [sys.executable, "-I", "-m", "labkit.node.requester"]
     arguments = [goal.address.ip, str(goal.address.port), str(_PATIENCE), goal.client.pod_address]
     command = cluster.node_command(goal.client.node, [*program, *arguments])
-    with _process(command, stdout=subprocess.PIPE) as process:
+    with attached(command, stdout=subprocess.PIPE) as process:
         yield process
 
 
@@ -254,7 +255,7 @@ def _watch(cluster: Cluster, goal: Goal, source_port: int) -> Iterator[Path]:
     """Have the request's first packet traced during the block; give the file in which the trace grows."""
     match = _MATCH.format(ip=goal.address.ip, port=goal.address.port, source_port=source_port)
     command = cluster.node_command(goal.node, ["sh", "-c", _WATCH, "sh", _TABLE.replace("{match}", match)])
-    with tempfile.NamedTemporaryFile("w") as output, _process(command, stdout=output) as process:
+    with tempfile.NamedTemporaryFile("w") as output, attached(command, stdout=output) as process:
         log = Path(output.name)
         deadline = time.monotonic() + _READY
         while "listening" not in log.read_text():
@@ -272,23 +273,6 @@ def _not_watched(process: subprocess.Popen[str], node: str) -> Exception:
         return PreflightError(what, why="it has no nft, by which the kernel tells", fix="apt-get install nftables")
     assert process.stderr is not None  # noqa: S101 - PIPE was asked for
     return ClusterError(what, why=process.stderr.read().strip(), fix=f"labkit node exec {node} -- nft list tables")
-
-
-@contextmanager
-def _process(command: list[str], *, stdout: int | IO[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that ends when its standard input does; in a session of its own, which Ctrl-C does not reach."""
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.stdin is not None and not process.stdin.closed:
-                process.stdin.close()
-            try:
-                process.wait(5 * _PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 def _wait_until_quiet(log: Path) -> None:

@@ -16,6 +16,9 @@ from labkit.proxy.model import Mode, NodeRules
 _MARK = "=== labkit ==="
 # nft and ip fail where there is no such table or device, which is an answer, and ipvsadm would load the module.
 _SCRIPT = f"""
+for each in iptables-save nft; do
+    command -v $each >/dev/null || {{ echo "it has no $each" >&2; exit 127; }}
+done
 iptables-save || exit
 echo '{_MARK}'
 nft -j list table ip kube-proxy 2>/dev/null
@@ -121,7 +124,7 @@ def tables(cluster: Cluster, node: str) -> Tables:
     Raises
     ------
     ClusterError
-        The node does not run, or its tools fail.
+        The node does not run, has no iptables or nft, or these fail.
     """
     if not cluster.node_running(node):
         raise ClusterError(

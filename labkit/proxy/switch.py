@@ -30,6 +30,9 @@ _POLL_SECONDS = 0.2
 _TAIL = 8  # lines of a log in an error
 #: What kube-proxy says where it cannot watch its configuration file (inotify(7), EMFILE).
 _NO_INOTIFY = "too many open files"
+#: What it says where all its rules do not fit into one message to the kernel (`labkit.proxy.load.require_message`).
+_TOO_LONG = "Message too long"
+_SHORTER = "delete Services; or, as root, use labkit up --privileged, or sysctl -w net.core.wmem_default=67108864"
 _SYSTEM = ["--namespace", "kube-system"]
 
 
@@ -280,8 +283,11 @@ class Switch:
         if time.monotonic() > deadline:
             # A pod that does not run knows best why; else any that serves nothing.
             told = sorted(present, key=lambda pod: pod.running)[:1]
-            reasons = [f"after {self._timeout:.0f} s {why}", *map(self._tail, told)]
-            raise ClusterError("Not every node serves in the new mode", why="\n".join(reasons))
+            reasons = "\n".join((f"after {self._timeout:.0f} s {why}", *map(self._tail, told)))
+            fix = (
+                "delete Services, or as root: sysctl -w net.core.wmem_default=67108864" if _TOO_LONG in reasons else ""
+            )
+            raise ClusterError("Not every node serves in the new mode", why=reasons, fix=fix)
 
     def _log(self, pod: pods.ProxyPod, lines: int | None) -> str:
         try:

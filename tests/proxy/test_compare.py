@@ -101,3 +101,27 @@ def test_endpoints_come_and_go_altogether() -> None:
     found = _compare(api("services"), slices)
     assert ("shop/udp:talk", "refusal of connections") in {(each.port, each.what) for each in found.missing}
     assert ("shop/empty", "refusal of connections") in {(each.port, each.what) for each in found.stale}
+
+
+@pytest.mark.parametrize("order", [("IPv4", "IPv6"), ("IPv6", "IPv4")])
+def test_of_a_dual_stack_service_the_ipv4_half_counts(order: tuple[str, str]) -> None:
+    services, slices = api("services"), api("endpointslices")
+    spec = _service(services, "web")["spec"]
+    addresses = {"IPv4": spec["clusterIP"], "IPv6": "fd00:96::7"}
+    spec["ipFamilies"], spec["clusterIPs"] = [*order], [addresses[family] for family in order]
+    spec["clusterIP"] = spec["clusterIPs"][0]
+    other = {**_slice(slices, "web"), "addressType": "IPv6", "endpoints": [{"addresses": ["fd00:1::2"]}]}
+    found = _compare(services, [*slices, other])
+    assert found.agrees, (found.missing, found.stale)
+
+
+def test_a_service_for_ipv6_alone_has_no_rules_of_ipv4() -> None:
+    services, slices = api("services"), api("endpointslices")
+    spec = _service(services, "web")["spec"]
+    spec["clusterIP"], spec["clusterIPs"] = "fd00:96::7", ["fd00:96::7"]
+    found = _compare(services, slices)
+    assert {(each.port, each.what) for each in found.stale} == {
+        ("shop/web:alt", "all of it"),
+        ("shop/web:http", "all of it"),
+    }
+    assert found.missing == ()

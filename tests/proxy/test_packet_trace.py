@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +19,7 @@ from labkit.proxy.packet_trace import trace
 from labkit.views import packet as view
 from tests import traces
 from tests.pods.space import pod, service, workload
+from tests.proxy.hidden import WithoutPrograms
 
 pytestmark = pytest.mark.cluster
 
@@ -175,23 +176,9 @@ def test_what_cannot_be_traced_is_said(lab: Lab, target: str, options: dict[str,
     assert failure.value.fix
 
 
-class WithoutNft:
-    """The cluster, whose nodes' nft is hidden by a mount of its own for each command."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._cluster = lab.cluster
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._cluster, name)
-
-    def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
-        hide = 'mount --bind /dev/null "$(command -v nft)" && exec "$@"'
-        return self._cluster.node_command(node, ["unshare", "--mount", "sh", "-c", hide, "sh", *argv])
-
-
 def test_a_node_without_nft(lab: Lab) -> None:
     with pytest.raises(PreflightError, match="node-01") as failure:
-        trace(WithoutNft(lab), "svc/followed")  # type: ignore[arg-type]
+        trace(WithoutPrograms(lab, "nft"), "svc/followed")  # type: ignore[arg-type]
     assert failure.value.fix == "apt-get install nftables"
 
 

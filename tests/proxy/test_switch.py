@@ -19,11 +19,14 @@ from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.lab import Lab
 from labkit.progress import PhaseEvent, Progress
 from labkit.proxy import mode as modes
+from labkit.proxy import rules, switch
 from labkit.proxy.compare import Check
 from labkit.proxy.model import ServicePort
 from labkit.proxy.switch import Switched
+from tests import traces
 from tests.cli.command import LABKIT, labkit
 from tests.proxy.captured import meaning
+from tests.proxy.hidden import WithoutPrograms
 
 pytestmark = pytest.mark.cluster
 
@@ -296,6 +299,11 @@ def test_a_node_that_is_down_is_refused_before_anything_changes(shop: Lab) -> No
         assert caught.value.fix == "labkit node start node-02"
         with pytest.raises(ClusterError, match="rules of node-02 cannot be read"):
             shop.proxy.rules("node-02")
+        with (
+            pytest.raises(ClusterError, match="Not every node's rules can be followed"),
+            shop.proxy.follow("spread/web"),
+        ):
+            pass
         assert shop.proxy.mode == before
     finally:
         node.start()
@@ -304,6 +312,58 @@ def test_a_node_that_is_down_is_refused_before_anything_changes(shop: Lab) -> No
         assert time.monotonic() < deadline
         time.sleep(0.2)
     _agreeing(shop)
+
+
+def test_a_node_that_goes_down_during_the_switch(shop: Lab, api: ApiServer) -> None:
+    shop.proxy.switch("iptables")
+    node, text = shop.nodes["node-02"], modes.read(api).text
+
+    def pull_the_plug(event: PhaseEvent) -> None:
+        if event.phase == "list the new pods" and event.state == "started":
+            node.stop()
+
+    try:
+        with pytest.raises(ClusterError, match="could not be switched to nftables; iptables is back") as caught:
+            shop.proxy.switch("nftables", progress=Progress(pull_the_plug))
+        assert "node-02 was switched off meanwhile" in caught.value.why
+        assert caught.value.fix.startswith("labkit node start node-02")
+        assert modes.read(api).text == text
+    finally:
+        node.start()
+    traces.eventually(lambda: _has_rules(shop, "node-02"), timeout=60)
+    _agreeing(shop)
+
+
+def test_pods_that_never_come_back(shop: Lab, api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.proxy.switch("iptables")
+    text = modes.read(api).text
+    patch = ["patch", "daemonset", "kube-proxy", "-n", "kube-system", "--patch"]
+    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"of-no-node": "true"}}}}}
+    monkeypatch.setattr(switch, "TIMEOUT", 2.0)
+    strategy = {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}}
+    before = shop.kubectl("get daemonset kube-proxy -n kube-system -o json")
+    shop.kubectl([*patch, json.dumps(strategy)])
+    shop.kubectl([*patch, json.dumps(nowhere)])
+    try:
+        with pytest.raises(ClusterError, match="to nftables, and iptables could not be put back") as caught:
+            shop.proxy.switch("nftables", timeout=2)
+        assert "no new pod runs on" in caught.value.why
+        assert caught.value.fix.endswith("labkit proxy mode iptables")
+    finally:
+        spec = json.loads(str(before))["spec"]
+        nowhere["spec"]["template"]["spec"]["nodeSelector"] = {"of-no-node": None}  # type: ignore[dict-item]
+        shop.kubectl([*patch, json.dumps(nowhere)])
+        shop.kubectl([*patch, json.dumps({"spec": {"updateStrategy": spec["updateStrategy"]}})])
+    assert modes.read(api).text == text, "the ConfigMap is as it was, all the same"
+    traces.eventually(lambda: len(_pods(shop)) == len(shop.nodes), timeout=60)
+    _agreeing(shop)
+
+
+@pytest.mark.parametrize("program", ["iptables-save", "nft"])
+def test_a_node_without_the_programs_that_tell_its_rules(shop: Lab, program: str) -> None:
+    with pytest.raises(ClusterError, match="Could not read the rules of node-01") as caught:
+        rules.tables(WithoutPrograms(shop, program), "node-01")  # type: ignore[arg-type]
+    assert caught.value.why == f"it has no {program}"
 
 
 def test_the_commands(shop: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,11 @@ def test_counters_of_tcp_are_read() -> None:
     assert _counts("IP Virtual Server version 1.2.1 (size=4096)\n") == {}
 
 
+def test_counters_that_are_up_to_date() -> None:
+    assert ipvs_trace.grown(_counts(BEFORE), _counts(AFTER), SERVER)
+    assert not ipvs_trace.grown(_counts(BEFORE), _counts(BEFORE), SERVER)
+
+
 def test_who_was_chosen_and_what_was_rewritten() -> None:
     steps = ipvs_trace.steps(_counts(BEFORE), _counts(AFTER), CONNECTION, SOURCE, SERVER)
     assert [(step.table, step.chain, step.rule) for step in steps[:2]] == [

@@ -4,7 +4,7 @@
 BIN := .venv/bin
 
 help: ## list these words
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## install what labkit needs; a second run takes no time
 	@scripts/setup run

@@ -17,6 +17,8 @@ CONNECTION = (
     *("conntrack", "--dump", "--family", "ipv4", "--proto", "tcp", "--orig-port-src", "{source_port}"),
     *("--orig-dst", "{ip}", "--orig-port-dst", "{port}"),
 )
+#: Seconds after which at the latest the kernel has brought the counters up to date (net/netfilter/ipvs/ip_vs_est.c).
+LATE = 2.5
 _SERVER = re.compile(r"(?P<kind>TCP|->)\s+(?P<ip>[0-9.]+):(?P<port>\d+)\s+(?P<connections>\d+)\s+(?P<packets>\d+)\s")
 _TUPLE = re.compile(r"src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)")
 
@@ -92,6 +94,11 @@ def steps(before: Counts, after: Counts, connection: str, source: Address, serve
     if client != source:
         remembered = replace(remembered, translation="masquerade", translated_to=client)
     return scheduled, chosen, remembered
+
+
+def grown(before: Counts, after: Counts, server: Address) -> bool:
+    """Whether a virtual server has counted something."""
+    return before.get((server, None)) != after.get((server, None))
 
 
 def source(connection: str) -> str:

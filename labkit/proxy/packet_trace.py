@@ -150,6 +150,10 @@ def _counted_path(cluster: Cluster, goal: Goal) -> PacketPath:
         before = _counts(cluster, goal)
         answer = _send(requester)
     after = _counts(cluster, goal)
+    deadline = time.monotonic() + ipvs_trace.LATE
+    while not ipvs_trace.grown(before, after, goal.address) and time.monotonic() < deadline:
+        time.sleep(_QUIET)
+        after = _counts(cluster, goal)
     ask = [word.format(source_port=source_port, **asdict(goal.address)) for word in ipvs_trace.CONNECTION]
     connection = run(cluster.node_command(goal.node, ask), what="look the connection up")
     own = goal.client.pod_address or str(cluster.node_address(goal.client.node))

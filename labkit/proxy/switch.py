@@ -171,7 +171,7 @@ class Switch:
             self._done(phase, f"{old_line} → {line}", started)
         with self._progress.phase("list the pods") as phase:
             started = time.monotonic()
-            old = pods.listed(self._api)
+            old = self._listed()
             self._done(phase, _names(old), started)
         with self._progress.phase("delete the pods") as phase:
             started = time.monotonic()
@@ -205,10 +205,21 @@ class Switch:
         if names:  # kubectl refuses to delete nothing; just after a deletion there may be nothing
             self._kubectl(["delete", "pods", *_SYSTEM, "--wait=false", "--ignore-not-found", *names])
 
+    def _listed(self) -> tuple[pods.ProxyPod, ...]:
+        """Return the pods; an API server that is slow is asked again."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return pods.listed(self._api)
+            except ClusterError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+
     def _wait_for_pods(self, nodes: Iterable[str], old: set[str], phase: Phase) -> tuple[pods.ProxyPod, ...]:
         deadline = time.monotonic() + self._timeout
         while True:
-            new = tuple(pod for pod in pods.listed(self._api) if pod.uid not in old)
+            new = tuple(pod for pod in self._listed() if pod.uid not in old)
             self._refuse_crashes(new)
             missing = set(nodes) - {pod.node for pod in new if pod.running}
             if not missing:
@@ -223,7 +234,7 @@ class Switch:
             said = {pod.node: pods.proxier_line(self._log(pod, None)) for pod in new}
             if all(said.values()):
                 break
-            self._refuse_crashes(pods.listed(self._api))
+            self._refuse_crashes(self._listed())
             self._give_up(deadline, said, new, "a new pod's log does not say which mode it took")
             time.sleep(_POLL_SECONDS)
         wrong = {node: line for node, line in said.items() if line != f"Using {mode} Proxier"}
@@ -235,7 +246,7 @@ class Switch:
         deadline = time.monotonic() + self._timeout
         while lacking := self._lacking(nodes, mode):
             phase.advance("; ".join(lacking))
-            present = pods.listed(self._api)
+            present = self._listed()
             self._refuse_crashes(present)
             self._give_up(deadline, nodes, present, "; ".join(lacking))
             time.sleep(_POLL_SECONDS)
@@ -306,7 +317,7 @@ class Switch:
             try:
                 for mode in self._way(running, before):
                     self._edit(line if mode == before else f"mode: {mode}")
-                    old = pods.listed(self._api)
+                    old = self._listed()
                     self._delete(old)
                     self._wait_for_pods(running, {pod.uid for pod in old}, phase)
                     self._wait_until_serving(running, mode, phase)

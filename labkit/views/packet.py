@@ -38,7 +38,7 @@ _MOMENTS = {
     "input": "as the node takes it",
     "postrouting": "as it leaves",
 }
-_COUNTED = ": told by counters before and after, and by conntrack; ipvs has no rules that the kernel could trace"
+_COUNTED = ": told by counters before and after, and by conntrack; ipvs cannot be traced"
 _STOPS = {"reject": "the node refuses it at once", "drop": "it vanishes, and the client waits"}
 _MEANINGS = (
     (re.compile(r"statistic --mode random|numgen random"), "one of the endpoints, by chance"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ from typing import Any
 import pytest
 
 from labkit.components import ensure
+from labkit.proxy import ipvs_trace
 from labkit.proxy.compare import compare
 from labkit.proxy.model import ServicePort
+from labkit.proxy.packet import Address, Step
 from labkit.proxy.rules import Tables
 from tests.proxy import captured
 from tests.proxy.captured import NODES, meaning
 from tests.vm import machine
+from tests.vm.services import FROM_PORT, OUTSIDE, PODS, QUESTIONS
 from tests.vm.services import NODES as ADDRESSES
-from tests.vm.services import OUTSIDE, PODS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.vm, pytest.mark.timeout(600)]
 
@@ -113,3 +116,29 @@ def test_a_node_that_asks_is_masqueraded(seen: Path) -> None:
     answers = _answers(seen, "from a node")
     assert {answer.split()[0] for answer in answers} == {*ENDPOINTS}
     assert {answer.split()[1] for answer in answers} == {ADDRESSES["node-01"], "192.168.1.1"}
+
+
+def _way(seen: Path, name: str) -> tuple[Step, ...]:
+    found = _json(seen, "counters")[name]
+    before, after = (ipvs_trace.counts(found[moment]) for moment in ("before", "after"))
+    _, _, ip, port, _ = QUESTIONS[name]
+    source = Address(ipvs_trace.source(found["connection"]) or ADDRESSES["node-01"], FROM_PORT)
+    return ipvs_trace.steps(before, after, found["connection"], source, Address(ip, port))
+
+
+def test_the_way_of_a_request_is_told_by_counters_and_conntrack(seen: Path) -> None:
+    scheduled, chosen, remembered = _way(seen, "web")
+    counted = re.compile(r"connections (\d+) → (\d+), packets in \d+ → \d+$")
+    for step in (scheduled, chosen):
+        match = counted.search(step.rule)
+        assert match, step.rule
+        assert int(match[2]) - int(match[1]) == 1
+    assert chosen.translation == "DNAT"
+    assert chosen.translated_to is not None
+    assert chosen.translated_to.ip in ENDPOINTS
+    assert remembered.translation == "masquerade"
+
+
+def test_a_request_that_nobody_took_has_a_way_too(seen: Path) -> None:
+    (step,) = _way(seen, "empty")
+    assert step.verdict == "reject"

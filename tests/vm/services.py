@@ -162,9 +162,12 @@ def counted(name: str) -> dict[str, str]:
     """Ask a question of `QUESTIONS` once more, from a node, and return what `labkit.proxy.ipvs_trace` reads of it."""
     _, protocol, address, port, _ = QUESTIONS[name]
     find = [word.format(source_port=FROM_PORT, ip=address, port=port) for word in ipvs_trace.CONNECTION]
+    time.sleep(ipvs_trace.LATE)
     before = _printed(ipvs_trace.COUNTERS)
     ask(("node-01", protocol, address, port, 1), FROM_PORT)
-    return {"before": before, "after": _printed(ipvs_trace.COUNTERS), "connection": _printed(find)}
+    connection = _printed(find)
+    time.sleep(ipvs_trace.LATE)
+    return {"before": before, "after": _printed(ipvs_trace.COUNTERS), "connection": connection}
 
 
 def _printed(argv: Sequence[str]) -> str:

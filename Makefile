@@ -21,7 +21,7 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 test: lint ## all checks and tests
 	$(BIN)/pytest
 
-test-ipvs: setup-test ## kube-proxy's ipvs mode in a virtual machine whose kernel has it (about 80 s)
+test-ipvs: setup-test ## kube-proxy's ipvs mode in a virtual machine whose kernel has it (1 to 3 minutes)
 	$(BIN)/pytest -m vm
 
 lint: setup-test ## the checks that run nothing
@@ -44,7 +44,7 @@ lock: ## bring the lock files up to date with pyproject.toml (needs uv)
 recordings: setup-test ## record the lessons that come with labkit anew, on a lab made for it
 	$(BIN)/python scripts/record_lessons.py
 
-recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machine (about 10 minutes)
+recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machine (6 to 20 minutes)
 	$(BIN)/python -m tests.vm.record
 
 clean: ## remove what was made in this folder; the Kubernetes programs' cache stays

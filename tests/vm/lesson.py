@@ -23,7 +23,7 @@ _BEFORE = (
     f"rollout status deployment/web --timeout={_SECONDS:.0f}s",
 )
 _EXPOSE = "expose deployment web --port=80 --type=NodePort"
-_MODES = ("nftables", "ipvs")
+_MODES = ("nftables", "ipvs", "iptables")
 
 
 def _say(event: PhaseEvent) -> None:
@@ -43,7 +43,7 @@ def _wait_until_right(lab: Lab) -> None:
 
 def main() -> None:
     """Record."""
-    with labkit.up("lab", workers=0, privileged=True, progress=Progress(_say)) as lab:
+    with labkit.up("lab", privileged=True, progress=Progress(_say)) as lab:
         for command in _BEFORE:
             lab.kubectl(command)
         with lab.record(_FILE, _TITLE) as recorder:

@@ -1,6 +1,6 @@
 """Record the lesson kube-proxy-ipvs anew in the virtual machine: `make recording-ipvs`, best on an idle machine.
 
-It takes about 10 minutes of two cores.
+It takes minutes of two cores; on a busy machine, requests time out.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError
 from labkit.progress import Phase
 
-_TIMEOUT = 600.0  # on an emulated processor it takes minutes
+_TIMEOUT = 240.0
 _POLL_SECONDS = 0.1
 _COREDNS_REPLICAS = 2
 

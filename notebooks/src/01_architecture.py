@@ -65,7 +65,7 @@ print("\n    ".join(server.command))
 
 # %% tags=["nbval-check-output"]
 print("Services get their addresses from:", next(word for word in server.command if "service-cluster-ip-range" in word))
-print("components on a worker:", sorted(each.name for each in components.found if each.node == "node-02"))
+print("on every worker:", sorted({each.name for each in components.found if each.node == "node-02"} - {"coredns"}))
 
 # %% [markdown]
 # ## 3. Who starts the starters?

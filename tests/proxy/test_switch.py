@@ -374,6 +374,6 @@ def test_the_commands(shop: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert labkit("proxy", "mode").stdout == f"{mode}\n"
     shown = labkit("proxy", "rules", "spread/web", "--node", "node-01")
     assert "spread/web:http" in shown.stdout
-    assert "dnat to " in shown.stdout
+    assert {"iptables": "--to-destination ", "nftables": "dnat to "}[mode] in shown.stdout
     found = json.loads(labkit("proxy", "rules", "spread/web", "--json").stdout)
     assert [len(port["endpoints"]) for port in found["ports"]] == [3, 3]

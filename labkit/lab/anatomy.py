@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
 from labkit.lab.nodes import LabNodes
+from labkit.proxy.switch import Kubectl
 from labkit.proxy.table import Table
 
 #: The kinds of namespaces that matter here, and what each separates.
@@ -25,13 +26,6 @@ for p in /proc/[0-9]*; do
 done 2>/dev/null
 """
 _WRAPPER = "bwrap"  # the rootless runtime's own first process in each container
-
-
-class Kubectl(Protocol):
-    """The pinned kubectl: `labkit.lab.Lab.kubectl`."""
-
-    def __call__(self, arguments: Sequence[str], *, stdin: str = "") -> str:
-        """Run it; ClusterError where it fails."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from labkit.proxy import nft_listing
 from labkit.proxy.packet import Address, Mode, Packet, Step, Translation
 
 #: The table with which labkit has a packet traced; its rules are no part of a path.
@@ -30,7 +31,6 @@ _PACKET = re.compile(
 _MARK = re.compile(r"meta mark set (?:meta )?mark (?P<operator>or|xor|\||\^) (?P<bits>0x[0-9a-f]+)")
 _END = re.compile(rf" {TABLE} (?:input|postrouting) policy |\(verdict drop\)| policy drop\b")
 _COUNTER = re.compile(r"\bcounter packets \d+ bytes \d+\b")
-_HANDLE = re.compile(r" # handle (\d+)$")
 _TRANSLATIONS: tuple[tuple[str, Translation], ...] = (("dnat", "DNAT"), ("snat", "SNAT"), ("masquerade", "masquerade"))
 
 
@@ -184,18 +184,8 @@ def _marked(mark: int, rule: str) -> int:
 def _handles(listing: str) -> dict[tuple[str, str], list[int]]:
     """Return the handles of each chain's rules, in order, from nft's listing."""
     found: dict[tuple[str, str], list[int]] = {}
-    table = chain = ""
-    for line in listing.splitlines():
-        words = line.split()
-        if words[:1] == ["table"]:
-            table = words[2]
-        elif words[:1] == ["chain"]:
-            chain = words[1]
-            found[table, chain] = []
-        elif chain and words == ["}"]:
-            chain = ""
-        elif chain and (match := _HANDLE.search(line)):
-            found[table, chain].append(int(match[1]))
+    for table, chain, handle, _ in nft_listing.rules(listing):
+        found.setdefault((table, chain), []).append(handle)
     return found
 
 

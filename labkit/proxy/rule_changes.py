@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labkit.errors import EvidenceError
+from labkit.proxy import nft_listing
 from labkit.proxy.nft_trace import Rule, iptables_rules
 
 _LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<text>.*)")
@@ -27,7 +28,6 @@ _ELEMENT = re.compile(r"(?P<verb>add|delete) element ip (?P<table>\S+) (?P<set>\
 _DONE = re.compile(r"# new generation \d+ by process (?P<pid>\d+) \((?P<program>.*)\)")
 _LOST = re.compile(r"# ERROR|netlink.*(overrun|lost)", re.IGNORECASE)
 _COUNTER = re.compile(r"\bcounter packets \d+ bytes \d+\b")
-_HANDLE = re.compile(r" # handle (\d+)$")
 _JUMP = re.compile(r"(?:jump|goto) (\S+)")
 _TO_ENDPOINT = re.compile(r"KUBE-SEP-|\bendpoint-[0-9A-Z]{8}-")
 _DNAT = re.compile(r"(?:dnat to|--to-destination) ([0-9.]+):")
@@ -111,19 +111,7 @@ class Difference:
 
 def listed(listing: str) -> dict[Rule, str]:
     """Return the rules of ``nft --handle list ruleset ip``, by table, chain and handle."""
-    found: dict[Rule, str] = {}
-    table = chain = ""
-    for line in listing.splitlines():
-        words = line.split()
-        if words[:1] == ["table"]:
-            table = words[2]
-        elif words[:1] == ["chain"]:
-            chain = words[1]
-        elif chain and words == ["}"]:
-            chain = ""
-        elif chain and (match := _HANDLE.search(line)):
-            found[table, chain, int(match[1])] = _plain(line[: match.start()])
-    return found
+    return {(table, chain, handle): _plain(text) for table, chain, handle, text in nft_listing.rules(listing)}
 
 
 def parse(text: str, before: Mapping[Rule, str]) -> tuple[Commit, ...]:

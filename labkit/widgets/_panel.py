@@ -12,6 +12,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from importlib import resources
 from typing import Any
 from uuid import uuid4
 
@@ -19,11 +20,18 @@ import anywidget
 import traitlets
 
 from labkit.errors import LabkitError
+from labkit.views import player
 from labkit.widgets._painter import Painter
 
 _log = logging.getLogger(__name__)
 _CALM = 2.0  # seconds between two looks while nothing happens
 _BUSY = 0.3  # seconds between two looks while something does
+
+
+def page(name: str) -> str:
+    """Return the script of a panel's page: what all pages are built of, what panels have in common, and its own."""
+    folder = resources.files("labkit.widgets").joinpath("static")
+    return player.static("dom.js") + "".join(folder.joinpath(each).read_text("utf-8") for each in ("panel.js", name))
 
 
 class Panel(anywidget.AnyWidget):

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from labkit.progress import PhaseEvent, Progress
 from labkit.proxy.model import Mode
 from labkit.proxy.state import ProxyState
-from labkit.views import player, proxy_state
-from labkit.widgets._panel import Panel
+from labkit.views import proxy_state
+from labkit.widgets._panel import Panel, page
 
 _WAYS: dict[Mode, str] = {
     "iptables": "a list of rules, read one by one",
@@ -104,7 +104,7 @@ class ProxyPanel(Panel):
         ``switch``, the title of the steps; ``steps``, each ``{what, detail, seconds, state}``; ``trouble``.
     """
 
-    _esm = player.static("dom.js") + resources.files("labkit.widgets").joinpath("static/proxy.js").read_text("utf-8")
+    _esm = page("proxy.js")
     _css = resources.files("labkit.widgets").joinpath("static/proxy.css").read_text("utf-8")
 
     def __init__(self, source: ProxySource) -> None:

@@ -16,33 +16,16 @@ const BUTTONS = [
   ["delete", "Delete", ({ exists }) => exists],
 ];
 
-class Deploy {
+class Deploy extends ButtonPanel {
   constructor(model, root, name) {
-    Object.assign(this, { model, root, name, fields: {}, buttons: {} });
-    root.classList.add("labkit-panel");
-    root.setAttribute("role", "region");
-    this.title = make("h3", {});
+    super(model, root, name, "labkit-panel");
+    this.fields = {};
     this.form = make("form", { class: "fields", onsubmit: (event) => this.submit(event) });
     this.bar = make("div", { class: "buttons", role: "group", "aria-label": "What to do" });
-    this.said = make("p", { class: "said", role: "status", "aria-live": "polite" });
     this.link = make("p", { class: "link" });
-    this.trouble = make("p", { class: "trouble", role: "status", "aria-live": "polite" });
     this.summary = make("h4", { "aria-live": "polite" });
-    this.picture = make("div", { class: "picture" });
-    this.headings = make("tr", {});
-    this.rows = make("tbody", {});
-    const table = make("table", {}, make("thead", {}, this.headings), this.rows);
     this.addForm();
-    const twin = make("details", {}, make("summary", {}, "The same as a table"), table);
-    root.replaceChildren(this.title, this.form, this.bar, this.said, this.link, this.trouble, this.summary, this.picture, twin);
-    this.onKey = (event) => this.key(event);
-    window.addEventListener("keydown", this.onKey, true); // before JupyterLab, which would run or leave the cell
-    this.unwatchTheme = watchTheme((theme) => {
-      root.dataset.theme = theme;
-      this.paintPicture();
-    });
-    this.take();
-    model.send({ look: true });
+    this.begin(this.title, this.form, this.bar, this.said, this.link, this.trouble, this.summary, this.picture, this.twin);
   }
 
   addForm() {
@@ -76,22 +59,10 @@ class Deploy {
 
   take() {
     const state = this.model.get("state");
-    this.root.setAttribute("aria-label", state.title);
-    this.set(this.title, state.title);
+    this.takeCommon(state, state.title);
     for (const [key, , possible] of BUTTONS) this.enable(this.buttons[key], possible(state) && !state.working);
-    this.set(this.said, state.said);
-    this.said.classList.toggle("failed", state.failed);
-    this.set(this.trouble, state.trouble);
     this.set(this.summary, state.summary + (state.service ? ` · Service at ${state.service}` : ""));
     this.offer(state.url);
-    if (this.drawn !== state.picture) {
-      this.drawn = state.picture;
-      this.picture.replaceChildren(picture(state.picture) ?? "");
-      this.paintPicture();
-    }
-    this.headings.replaceChildren(...state.headings.map((text) => make("th", { scope: "col" }, text)));
-    this.rows.replaceChildren(...state.rows.map(([head, ...cells]) => make("tr", {}, make("th", { scope: "row" }, head), ...cells.map((cell) => make("td", {}, cell)))));
-    this.root.toggleAttribute("aria-busy", state.working);
   }
 
   /** A link to the application's page; nothing but this machine's own address can become one. */
@@ -100,12 +71,6 @@ class Deploy {
     this.offered = url;
     this.link.hidden = !/^http:\/\/127\.0\.0\.1:\d+$/.test(url);
     this.link.replaceChildren(this.link.hidden ? "" : make("a", { href: url, target: "_blank", rel: "noopener" }, `Open ${url}`));
-  }
-
-  /** A text that did not change is not set again: a screen reader would read it again. */
-  set(element, text) {
-    if (element.textContent !== text) element.textContent = text;
-    element.hidden = !text;
   }
 
   /** A button that is not to be pressed loses the focus; the field before it gets none, the next possible button does. */
@@ -121,37 +86,10 @@ class Deploy {
     }
   }
 
-  paintPicture() {
-    this.picture?.firstElementChild?.setAttribute("data-theme", this.root.dataset.theme);
-  }
-
-  /** A notebook would take these for its own commands. */
-  key(event) {
-    if (!this.root.contains(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!(event.shiftKey && event.key === "Enter")) event.stopPropagation();
+  /** The key does not come to the form, so Enter is answered here. */
+  typed(event) {
     if (event.key === "Enter" && event.target.tagName === "INPUT") this.submit(event);
   }
-
-  destroy() {
-    this.model.send({ look: false });
-    this.unwatchTheme();
-    window.removeEventListener("keydown", this.onKey, true);
-  }
 }
 
-function render({ model, el }) {
-  const root = make("div", {});
-  const name = model.get("still");
-  el.append(root);
-  const panel = new Deploy(model, root, name);
-  // While the panel is here, the still of the same, which is for when no kernel runs, is not shown.
-  el.append(make("style", {}, `#labkit-still-${name} { display: none; }`));
-  const changed = () => panel.take();
-  model.on("change:state", changed);
-  return () => {
-    model.off("change:state", changed);
-    panel.destroy();
-  };
-}
-
-export default { render };
+export default { render: shown(Deploy) };

@@ -53,12 +53,11 @@ class Panel(anywidget.AnyWidget):
         self._lock = threading.Lock()
         self._working = False
         self._said, self._failed = "", False
-        self._ended = 0.0  # when what a button did was over
+        self._stale = True  # something has happened since it was looked
+        self._looked = 0.0  # when it was looked last
         self._pages, self._watched = 0, True  # nobody looks on behalf of a page that was closed
         self._output: Any = None  # IPython's handle of the still
         super().__init__(still=uuid4().hex[:12])
-        self.look()
-        self._looked = time.monotonic()
         self.state = self._composed()
         self._painter = Painter(self.paint, self._settle, fail=self._stopped, end=lambda: None)
         self.on_msg(self._asked)
@@ -115,10 +114,7 @@ class Panel(anywidget.AnyWidget):
         if not self._watched and not self._working:
             return False
         if time.monotonic() - self._looked >= (_BUSY if self.busy else _CALM):
-            began = time.monotonic()
-            self.look()
-            with self._lock:  # what was seen may be older than the end of what a button did: then look again
-                self._looked = 0.0 if self._ended > began else time.monotonic()
+            self._stale = True
         state = self._composed()
         if state == self.state:
             return False
@@ -138,7 +134,7 @@ class Panel(anywidget.AnyWidget):
         self.done()
         with self._lock:
             self._said, self._failed, self._working = said, failed, False
-            self._looked, self._ended = 0.0, time.monotonic()
+            self._stale = True
 
     def begun(self, message: Mapping[str, Any]) -> None:
         """Take note that what a message asks for begins, under the lock."""
@@ -147,8 +143,14 @@ class Panel(anywidget.AnyWidget):
         """Take note that what a button asked for is over, before that is shown."""
 
     def _composed(self) -> dict[str, Any]:
-        with self._lock:
-            return {"working": self._working, "said": self._said, "failed": self._failed, **self.shown()}
+        """Look if need be, and return what the page is to show: never a button's end with what was seen before it."""
+        while True:
+            with self._lock:
+                if not self._stale:
+                    return {"working": self._working, "said": self._said, "failed": self._failed, **self.shown()}
+                self._stale = False
+            self.look()
+            self._looked = time.monotonic()
 
     def _asked(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
         """Answer the page; it may say anything.

@@ -131,7 +131,7 @@ class DeployPanel(Panel):
         """Return what a button stands for: ``{"do": COMMAND, "name": …, "image": …, "replicas": …, "port": …}``."""
         name = message.get("name")
         if isinstance(name, str):
-            self._name, self._looked = name.strip(), 0.0
+            self._name, self._stale = name.strip(), True
         commands = {
             "deploy": self._deploy,
             "scale": self._scale,

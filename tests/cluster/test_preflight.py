@@ -29,6 +29,7 @@ PLAIN: Files = {
     "proc/swaps": "Filename\tType\tSize\tUsed\tPriority",
     "proc/sys/fs/inotify/max_user_instances": "128",
     "proc/sys/fs/inotify/max_user_watches": "65536",
+    "proc/sys/net/core/wmem_default": "212992",
     "proc/sys/kernel/hostname": "classroom-7.example.org",
     "proc/sys/kernel/osrelease": "6.1.0-42-amd64",
     "proc/sys/kernel/ostype": "Linux",
@@ -56,7 +57,8 @@ def programs(folder: Path, **scripts: str) -> str:
 
 def test_a_plain_machine_meets_what_it_can(tmp_path: Path) -> None:
     found = look(tmp_path, PLAIN)
-    for name in ("Linux", "memory", "disk", "processors", "inotify limits", "swap", "IPv6", "host name", "clock"):
+    met = ("Linux", "memory", "disk", "processors", "inotify limits", "netlink messages", "swap", "host name", "clock")
+    for name in (*met, "IPv6"):
         assert found[name].status == "met", found[name]
     assert found["processors"].found == "3 processors"
     assert found["subordinate ids"].status == "met"
@@ -110,6 +112,13 @@ def test_this_machine_is_checked_quickly_and_without_doubt() -> None:
             "unmet",
             "max_user_instances 64",
             "sudo sysctl -w fs.inotify.max_user_instances=512",
+        ),
+        (
+            {"proc/sys/net/core/wmem_default": "65536"},
+            "netlink messages",
+            "unmet",
+            "the rules of about 15 Services (iptables), 29 Services (nftables)",
+            "sudo sysctl -w net.core.wmem_default=212992",
         ),
         ({"proc/swaps": "Filename\n/dev/sda2 partition 1 0 -2"}, "swap", "not needed", "/dev/sda2", ""),
         ({"sys/fs/selinux/enforce": "1"}, "SELinux and AppArmor", "not needed", "SELinux is enforcing", ""),

@@ -154,7 +154,7 @@ def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, 
     with progress.phase("preflight"):
         if spec.privileged:
             outer.require_root()
-        preflight.require(preflight.checks())
+        preflight.require(preflight.checks(), privileged=spec.privileged)
         if api_port:
             forward.listen(api_port).close()
         rootless.remove(folder)

@@ -241,7 +241,7 @@ def test_bubblewrap_versions(tmp_path: Path, version: str, status: str) -> None:
     assert look(tmp_path, PLAIN, programs(tmp_path / "bin", bwrap=f"echo {version}"))["bwrap"].status == status
 
 
-def test_ipvs_is_required_only_for_ipvs(tmp_path: Path) -> None:
+def test_ipvs_is_not_required_of_every_lab(tmp_path: Path) -> None:
     index = "lib/modules/6.1.0-42-amd64/modules.dep"
     path = programs(tmp_path / "bin", ipset="", ipvsadm="")
     missing = look(tmp_path, PLAIN, path)["ip_vs modules"]
@@ -249,10 +249,19 @@ def test_ipvs_is_required_only_for_ipvs(tmp_path: Path) -> None:
     loadable = look(tmp_path, PLAIN | {index: "kernel/net/netfilter/ipvs/ip_vs.ko: kernel/lib/libcrc32c.ko"}, path)
     assert loadable["ip_vs modules"].fix == "sudo modprobe -a ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh"
     require([missing])
-    with pytest.raises(PreflightError, match="ip_vs modules"):
-        require([missing], ipvs=True)
     loaded = look(tmp_path, PLAIN | {"proc/net/ip_vs": "IP Virtual Server version 1.2.1"}, path)
-    require([loaded["ip_vs modules"], loaded["ipset"], loaded["ipvsadm"]], ipvs=True)
+    assert [loaded[name].status for name in ("ip_vs modules", "ipset", "ipvsadm")] == ["met"] * 3
+
+
+def test_user_namespaces_are_not_required_of_a_privileged_lab(tmp_path: Path) -> None:
+    found = look(tmp_path, PLAIN | {"proc/sys/user/max_user_namespaces": "0"})
+    forbidden = Check("user namespaces", "unmet", "required", "max_user_namespaces is 0", "", "")
+    others = [check for check in found.values() if check.name != forbidden.name and check.status != "unmet"]
+    with pytest.raises(PreflightError, match="user namespaces"):
+        require([*others, forbidden])
+    require([*others, forbidden], privileged=True)
+    with pytest.raises(PreflightError, match="bwrap"):
+        require([*others, forbidden, Check("bwrap", "unmet", "required", "missing", "", "")], privileged=True)
 
 
 def test_a_state_folder_that_cannot_be_used(tmp_path: Path) -> None:

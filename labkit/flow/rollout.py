@@ -70,9 +70,9 @@ class PodLife:
     version : Version
         Its replica set.
     stretches : tuple of Stretch
-        Without gaps, in order of time.
+        In order of time.
     gone : bool
-        Whether it was removed in the end.
+        Whether it was removed in the end, or taken out of the replica set.
     """
 
     name: str
@@ -131,7 +131,9 @@ class Rollout:
     def counts(self) -> tuple[Count, ...]:
         """Return how many pods there were, for each moment at which that changed."""
         found: list[Count] = []
-        for at in sorted({each.start for life in self.lives for each in life.stretches} | {0.0}):
+        begins = {each.start for life in self.lives for each in life.stretches}
+        ends = {life.stretches[-1].end for life in self.lives if life.gone and life.stretches[-1].end < self.end}
+        for at in sorted({0.0} | begins | ends):
             phases = [life.phase(at) for life in self.lives]
             count = Count(at, phases.count("ready") + phases.count("not ready"), phases.count("ready"))
             if not found or (found[-1].alive, found[-1].ready) != (count.alive, count.ready):
@@ -164,10 +166,15 @@ def rollout(flow: Flow, evidence: Evidence) -> Rollout:
     began = flow.hops[0].start
     end = max(_milliseconds(hop.end - began) for hop in flow.hops)
     changes: dict[str, list[tuple[AuditEvent, Phase | None]]] = {}
+    owners: dict[str, Version] = {}
     for event in writes:
-        if text(event.response, "kind") == "Pod" and _owner(event.response) in versions:
-            changes.setdefault(text(event.response, "metadata", "uid"), []).append((event, _phase(event)))
-    lives = [_life(each, versions[_owner(each[-1][0].response)], began, end) for each in changes.values()]
+        if text(event.response, "kind") == "Pod":
+            uid, owner = text(event.response, "metadata", "uid"), versions.get(_owner(event.response))
+            if owner:
+                owners[uid] = owner
+            if uid in owners:
+                changes.setdefault(uid, []).append((event, _phase(event) if owner else None))
+    lives = [_life(each, owners[uid], began, end) for uid, each in changes.items()]
     shown = [life for life in lives if life.stretches]
     if not shown:
         raise EvidenceError(

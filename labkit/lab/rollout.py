@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from labkit.flow.rollout import Rollout
 from labkit.proxy.table import Table
+from labkit.views.rollout import HEADINGS
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -23,7 +24,7 @@ class PodsOverTime(Table):
 
     rollout: Rollout
 
-    TITLES: ClassVar[Sequence[str]] = ("pod", "revision", "what became of it")
+    TITLES: ClassVar[Sequence[str]] = HEADINGS
 
     def caption(self) -> str:
         """Return what it is, and the fewest and the most pods there were."""
@@ -47,4 +48,5 @@ class PodsOverTime(Table):
         return rollout.to_svg(self.rollout, prefix=f"labkit-rollout-{uuid4().hex[:8]}")  # a page may have several
 
     def _repr_html_(self) -> str:
-        return f"{self.to_svg()}{Table._repr_html_(self)}"
+        table = Table._repr_html_(self)
+        return f"{self.to_svg()}<details><summary>The same as a table</summary>{table}</details>"

@@ -1,6 +1,6 @@
-"""Who owns whom: a column of owners, of what they own and of pods; an arrow leads from the owned to its owner.
+"""Who owns whom, in columns: owners, replica sets and jobs, pods.
 
-An arrow is an entry of the owned object's ``metadata.ownerReferences``: owners have no list of what they own.
+An arrow leads from the owned to its owner. It is an entry of the owned object's ``metadata.ownerReferences``: owners have no list of what they own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BOX, _BETWEEN, _MARGIN = 296.0, 48.0, 16.0
 _HEAD, _HIGH, _PITCH, _GAP = 40.0, 48.0, 56.0, 16.0
 _ARROW = 8.0
 _MOST = 10  # of what one owner owns; more are counted
-_HEADINGS = ("", "what it owns", "pods")
+_HEADINGS = ("replica sets and jobs", "pods")
 _COLUMNS = {"ReplicaSet": 1, "Job": 1, "Pod": 2}  # any other kind is in the first
 _PAINTS = {"Deployment": "deployment", "ReplicaSet": "replicaset", "Pod": "scheduler"}
 
@@ -84,7 +84,7 @@ def _left(column: int) -> float:
 
 
 def _headings(title: str) -> Iterator[Group]:
-    for column, heading in enumerate((title, *_HEADINGS[1:])):
+    for column, heading in enumerate((title, *_HEADINGS)):
         text = Text("quiet", _left(column) + 2, _MARGIN + 20, fit(heading, _BOX, SMALL), SMALL)
         yield Group("caption", (text,))
 

@@ -108,13 +108,17 @@ def read(api: ApiServer, namespace: str) -> Owners:
     Raises
     ------
     ClusterError
-        The API server does not answer.
+        The API server does not answer, or no namespace can have that name.
     """
     bodies: list[tuple[str, Json]] = []
     for kind, path in _KINDS.items():
         listed = api.get("/" + path.format(quote(namespace, safe="")))
         if listed is None:
-            raise ClusterError(f"The {kind} objects of namespace {namespace!r} cannot be read", fix="labkit status")
+            raise ClusterError(
+                f"The {kind} objects of namespace {namespace!r} cannot be read",
+                why="the API server does not answer, or no namespace can have that name",
+                fix="labkit status",
+            )
         bodies += [(kind, body) for body in listed["items"]]
     bodies.sort(key=_place)
     known = {body["metadata"]["uid"] for _, body in bodies}

@@ -1,6 +1,6 @@
-"""Who owns whom, in columns: owners, replica sets and jobs, pods.
+"""Who owns whom, in columns: owners, replica sets and jobs, pods. An arrow leads from the owned to its owner.
 
-An arrow leads from the owned to its owner. It is an entry of the owned object's ``metadata.ownerReferences``: owners have no list of what they own.
+It is an entry of the owned object's ``metadata.ownerReferences``: owners have no list of what they own.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labkit.errors import ClusterError
 from labkit.lab import Lab
 
 pytestmark = pytest.mark.cluster
@@ -23,4 +24,6 @@ def test_the_owners_of_the_clusters_own_pods(lab: Lab) -> None:
 
 
 def test_a_namespace_that_is_not_there_is_empty(lab: Lab) -> None:
-    assert lab.owners("no/such").objects == ()
+    assert lab.owners("nowhere").objects == ()
+    with pytest.raises(ClusterError, match="no namespace can have that name"):
+        lab.owners("no/where")

@@ -21,11 +21,12 @@ from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
 from labkit.flow import Action, ObjectName, actions
 from labkit.flow.relevance import may_matter
-from labkit.lab import anatomy, deploy, kubectl, services, status
+from labkit.lab import anatomy, deploy, kubectl, owners, services, status
 from labkit.lab.anatomy import Anatomy
 from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
+from labkit.lab.owners import Owners
 from labkit.lab.panels import Panels
 from labkit.lab.proxy import LabProxy
 from labkit.lab.recorder import Recorder
@@ -130,6 +131,17 @@ class Lab(Happenings, Panels):
         """
         with self.api_server() as api:
             return anatomy.read(api, self.nodes, self.kubectl, pod, namespace)
+
+    def owners(self, namespace: str = "default") -> Owners:
+        """Return who owns whom in a namespace: deployments and others, their replica sets, their pods.
+
+        Raises
+        ------
+        ClusterError
+            The API server does not answer.
+        """
+        with self.api_server() as api:
+            return owners.read(api, namespace)
 
     def status(self) -> status.LabStatus:
         """Return how the lab is: nodes, and the components on each."""

@@ -43,7 +43,6 @@ def name(lab: Lab) -> Iterator[str]:
         ("kind: [", "yaml"),
         ("spec: {}", "kind"),
         ("{apiVersion: v1, kind: Pod, metadata: {name: typo}, spec: {contaners: []}}", "contaners"),
-        ("{apiVersion: v1, kind: Tomcat, metadata: {name: typo}}", "Tomcat"),
     ],
 )
 def test_a_broken_manifest_is_refused_and_says_where(lab: Lab, manifest: str, words: str) -> None:

@@ -175,6 +175,7 @@ def test_a_machine_restart_is_recognised_and_up_brings_the_lab_back(second: Lab)
     assert labkit.attach(second.name).status().state == "stopped"
     with pytest.raises(ClusterError, match="does not run"):
         labkit.attach(second.name).nodes[0].exec("true")
+    traces.eventually(lambda: not second.cluster.running)  # its first process ends last
     open_panel.press({"do": "scale", "name": "nobody", "replicas": "1"})
     traces.eventually(lambda: open_panel.paint() and open_panel.state["failed"])
     assert "labkit up --name second" in open_panel.state["said"]

@@ -11,15 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labkit.checks import experiment
-from labkit.checks.outage import ABILITIES, ANSWERS, Outage
+from labkit.checks.outage import ANSWERS, LETTERS, Outage
 from labkit.checks.verdict import Verdict, unanswered
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
 from labkit.lab.components import RUNTIME
 
-_LETTERS = dict(zip("ABCDEFGH", ABILITIES, strict=True))
 #: What a drill tries, for people: a letter each.
-TRIED = "\n".join(f"{letter}: {ability}" for letter, ability in _LETTERS.items())
+TRIED = "\n".join(f"{letter}: {ability}" for ability, letter in LETTERS.items())
 
 _POLL_SECONDS = 0.1
 _AGAIN_SECONDS = 60.0
@@ -57,17 +56,19 @@ def drill(lab: Lab, component: str, prediction: str | None, *, service: str) -> 
     if prediction is None:
         return experiment.without(lab, component, service=service)
     given = {letter for letter in prediction.upper() if letter.isalnum()}
-    if unknown := given - set(_LETTERS):
+    if unknown := given - set(LETTERS.values()):
         raise UsageError(
-            f"There is no {min(unknown)!r} in a drill", why=f"it tries {', '.join(_LETTERS)}", fix="use these letters"
+            f"There is no {min(unknown)!r} in a drill",
+            why=f"it tries {', '.join(LETTERS.values())}",
+            fix="use these letters",
         )
-    predicted = {ability: letter in given for letter, ability in _LETTERS.items()}
+    predicted = {ability: letter in given for ability, letter in LETTERS.items()}
     return experiment.without(lab, component, predicted, service=service)
 
 
 def worked(outage: Outage) -> str:
     """Return the letters of `TRIED` that worked."""
-    return "".join(letter for letter, ability in _LETTERS.items() if outage.worked.get(ability))
+    return "".join(letter for ability, letter in LETTERS.items() if outage.worked.get(ability))
 
 
 def needed(outages: Iterable[Outage], answer: Iterable[str] | None) -> Verdict:

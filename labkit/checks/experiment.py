@@ -16,7 +16,7 @@ from labkit.proxy.connections import Counts, asking
 
 #: Seconds for which a component stands still: what works has happened long since.
 SECONDS = 6.0
-_PATIENCE = 2  # seconds that kubectl waits for an answer
+_PATIENCE = 3  # seconds that kubectl waits for an answer
 _READY_SECONDS = 60
 _SETTLE_SECONDS = 60.0
 _POLL_SECONDS = 0.1

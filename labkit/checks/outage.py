@@ -27,6 +27,8 @@ RESTARTED = "a container that ends is started again"
 HAPPENINGS = (STORED, REPLICA_SET, POD, NODE, RUNS)
 #: All that is tried.
 ABILITIES = (ANSWERS, RESTARTED, KUBECTL, *HAPPENINGS)
+#: What each is called in short, in predictions and in pictures.
+LETTERS = dict(zip(ABILITIES, "ABCDEFGH", strict=True))
 
 #: What is created, as the audit log has it: resource and subresource.
 _CREATED = {
@@ -110,14 +112,14 @@ class Outage(Table):
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text for each of what was tried."""
         return [
-            (ability, outages.word(self.predicted.get(ability)), outages.word(finding.worked), finding.observed)
+            (_named(ability), outages.word(self.predicted.get(ability)), outages.word(finding.worked), finding.observed)
             for ability, finding in self.findings.items()
         ]
 
     def row(self) -> Row:
         """Return it as a row of the picture."""
         cells = (
-            Cell(ability, self.predicted.get(ability), finding.worked, finding.note)
+            Cell(_named(ability), self.predicted.get(ability), finding.worked, finding.note)
             for ability, finding in self.findings.items()
         )
         return Row(self.component, _PAINTS[self.component.partition("/")[0]], tuple(cells))
@@ -163,7 +165,8 @@ class Outages(Table):
 def answered(counts: Counts) -> Finding:
     """Return whether a Service answered."""
     got = counts.asked - counts.failed
-    observed = f"{got} of {counts.asked} requests were answered; the longest gap was {counts.longest:.1f} s"
+    gap = f"; the longest gap was {counts.longest:.1f} s" if counts.failed else ""
+    observed = f"{got} of {counts.asked} requests were answered{gap}"
     return Finding(got >= _ENOUGH * counts.asked > 0, observed, f"{got} of {counts.asked}")
 
 
@@ -226,6 +229,10 @@ def _finding(deed: tuple[datetime, str] | None, times: Times) -> Finding:
         return Finding(True, f"after {passed}, by {who}", f"after {passed}")
     passed = words.duration((when - times.went_on).total_seconds() * 1000)
     return Finding(False, f"not in {still:.0f} s; {passed} after it went on, by {who}", f"{passed} later")
+
+
+def _named(ability: str) -> str:
+    return f"{LETTERS[ability]}: {ability}"
 
 
 def _prefix(several: Sequence[Outage]) -> str:

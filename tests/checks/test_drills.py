@@ -48,8 +48,8 @@ def test_what_a_request_needs() -> None:
 def test_a_drill_says_what_was_predicted_and_what_was_seen() -> None:
     one = Outage("etcd", {outage.ANSWERS: False}, {outage.ANSWERS: WORKED, outage.KUBECTL: outage.replied("<timeout>")})
     assert one.caption() == "While etcd stood still; 0 of 1 predictions came true"
-    assert one.rows()[0] == (outage.ANSWERS, "stops", "works", WORKED.observed)
-    assert one.rows()[1] == (outage.KUBECTL, "", "stops", "<timeout>")
+    assert one.rows()[0] == (f"A: {outage.ANSWERS}", "stops", "works", WORKED.observed)
+    assert one.rows()[1] == (f"C: {outage.KUBECTL}", "", "stops", "<timeout>")
     assert "you: stops ≠" in one.to_svg()
     assert drills.worked(one) == "A"
     together = Outages([one])

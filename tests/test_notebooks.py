@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def test_there_is_a_source_of_every_notebook() -> None:
@@ -43,6 +45,20 @@ def test_cells_that_are_compared_exist_and_hold_output(notebook: Path) -> None:
     assert all(cell.outputs for cell in compared)
     assert all(cell.execution_count for cell in cells), "it is stored without having been run"
     assert not [out for cell in cells for out in cell.outputs if out.output_type == "error"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_opened_without_a_kernel_every_panel_has_a_still(notebook: Path) -> None:
+    """What a reader sees whom no kernel serves: HTML that needs no script and fetches nothing."""
+    stored = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    for cell in (cell for cell in stored.cells if cell.cell_type == "code"):
+        shown = [output.get("data", {}) for output in cell.outputs]
+        stills = [data["text/html"] for data in shown if "text/html" in data]
+        if any(WIDGET in data for data in shown):
+            assert any(re.search("<svg|src=.data:image", still) and "<table" in still for still in stills), cell.source
+        for still in stills:
+            assert "<script" not in still
+            assert not re.search(r"""(src|href)=["']?(https?:)?//""", still)
 
 
 @pytest.mark.cluster

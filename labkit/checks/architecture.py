@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from labkit.checks import experiment
+from labkit.checks import experiment, outage
 from labkit.checks.verdict import Verdict, unanswered
 from labkit.errors import UsageError
 from labkit.lab import Lab
@@ -109,29 +109,25 @@ def stopped(lab: Lab, component: str, predicted: Mapping[str, bool | None]) -> V
     component : str
         ``"kube-scheduler"``, ``"kube-controller-manager"``, ``"kubelet"``: all that `Lab.freeze` knows.
     predicted : mapping of str to bool or None
-        Whether each of `experiment.HAPPENINGS` happens within six seconds.
+        Whether each of `outage.HAPPENINGS` happens within six seconds.
 
     Raises
     ------
     UsageError
         A prediction is about something else, or there is no such component.
     """
-    if unknown := set(predicted) - set(experiment.HAPPENINGS):
-        raise UsageError(
-            f"Nothing is known of {', '.join(sorted(unknown))!r}",
-            why=f"what may happen is: {'; '.join(experiment.HAPPENINGS)}",
-            fix="use these words",
-        )
-    missing = [each for each in experiment.HAPPENINGS if predicted.get(each) is None]
+    experiment.refuse_unknown(predicted)
+    missing = [each for each in outage.HAPPENINGS if predicted.get(each) is None]
     if missing:
         return unanswered(f"True or False for: {'; '.join(missing)}")
-    seen = experiment.deploy_without(lab, component)
-    differing = [what for what in experiment.HAPPENINGS if predicted[what] != seen.happened[what]]
+    seen = experiment.without(lab, component).findings
+    evidence = tuple(f"{what}: {seen[what].observed}" for what in outage.HAPPENINGS)
+    differing = [what for what in outage.HAPPENINGS if predicted[what] != seen[what].worked]
     if not differing:
-        return Verdict(True, f"All of it came as you predicted while {component} was stopped.", seen.lines)
-    count = len(experiment.HAPPENINGS)
+        return Verdict(True, f"All of it came as you predicted while {component} was stopped.", evidence)
+    count = len(outage.HAPPENINGS)
     why = f"{len(differing)} of your {count} predictions did not come true while {component} was stopped."
-    return Verdict(False, why, seen.lines)
+    return Verdict(False, why, evidence)
 
 
 def _named(components: Components, name: str) -> tuple[tuple[Component, ...], Verdict | None]:

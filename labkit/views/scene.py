@@ -131,8 +131,8 @@ class Scene:
 
     Attributes
     ----------
-    view : {"anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy"}
-        Which one.
+    view : str
+        Which one: ``"pods"``.
     title, description : str
         For those who do not see it.
     width, height : float
@@ -143,7 +143,9 @@ class Scene:
         The number of the present hop; None for an overview.
     """
 
-    view: Literal["anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy"]
+    view: Literal[
+        "anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy", "revisions"
+    ]
     title: str
     description: str
     width: float

@@ -23,6 +23,7 @@ from labkit.flow import Action, ObjectName, actions
 from labkit.flow.relevance import may_matter
 from labkit.lab import anatomy, deploy, kubectl, owners, services, status
 from labkit.lab.anatomy import Anatomy
+from labkit.lab.etcd import LabEtcd
 from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
@@ -101,6 +102,11 @@ class Lab(Happenings, Panels):
     def proxy(self) -> LabProxy:
         """kube-proxy: its mode, the switch to another, and the rules that it gave to each node's kernel."""
         return LabProxy(self)
+
+    @property
+    def etcd(self) -> LabEtcd:
+        """etcd: its keys, their values and histories, and what is written."""
+        return LabEtcd(self)
 
     def components(self) -> Components:
         """Return the components that run, with what their processes, sockets and certificates tell.

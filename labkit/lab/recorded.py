@@ -79,6 +79,7 @@ class Replay(Happenings):
             "slow_motion",
             "record",
             "add_node",
+            "etcd",
         }:
             raise ClusterError(
                 f"A recording has no {name!r}",

@@ -50,6 +50,7 @@ View = Literal[
     "packet",
     "pods",
     "proxy",
+    "revisions",
     "rollout",
 ]
 _MOMENTARY = frozenset({"cross", "label", "object", "over", "overnumber"})

@@ -131,7 +131,7 @@ class Scene:
 
     Attributes
     ----------
-    view : {"anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy"}
+    view : {"anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy", "score"}
         Which one.
     title, description : str
         For those who do not see it.
@@ -143,7 +143,9 @@ class Scene:
         The number of the present hop; None for an overview.
     """
 
-    view: Literal["anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy"]
+    view: Literal[
+        "anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy", "score"
+    ]
     title: str
     description: str
     width: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
@@ -37,11 +38,28 @@ TESTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("test_scheduling", "test_who_turned_down_a_node_without_the_label"),
         ("test_scheduling", "test_pods_sent_to_a_node"),
     ),
+    "05_controllers": (
+        ("test_controllers", "test_who_heals"),
+        ("test_controllers", "test_a_pod_is_taken_out"),
+        ("test_controllers", "test_an_update_within_limits"),
+        ("test_controllers", "test_pods_with_a_new_owner"),
+    ),
     "06_kube_proxy": (
         ("test_kube_proxy", "test_the_share_of_a_rule"),
         ("test_kube_proxy", "test_which_pod_a_packet_reached"),
         ("test_kube_proxy", "test_whose_rules_they_are"),
         ("test_kube_proxy", "test_why_a_service_refuses"),
+    ),
+    "08_drills": (
+        ("test_drills", "test_what_a_request_needs"),
+        ("test_drills", "test_who_starts_a_killed_component_again"),
+        ("test_drills", "test_a_component_that_is_broken_is_found"),
+    ),
+    "09_inside_etcd": (
+        ("test_etcd", "test_where_an_object_is_kept"),
+        ("test_etcd", "test_which_revision_set_a_field"),
+        ("test_etcd", "test_what_was_removed_is_brought_back"),
+        ("test_etcd", "test_how_far_back_etcd_tells"),
     ),
     "10_exam": (
         ("test_exam", "test_the_shop_is_repaired"),
@@ -80,17 +98,19 @@ def notebooks() -> list[str]:
     return [name for name in names if not name.startswith("00_") and not name.endswith("_measured")]
 
 
-def exercises(notebook: str) -> list[Exercise]:
+@functools.cache
+def exercises(notebook: str) -> tuple[Exercise, ...]:
+    """Return a notebook's exercises, in its order."""
     cells = jupytext.read(FOLDER / "src" / f"{notebook}.py").cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     names = dict(_modules("\n".join(cell.source for cell in code)))
     tagged = [cell.source for cell in code if "exercise" in cell.metadata.get("tags", [])]
-    return [Exercise(notebook, number, _called(source, names)) for number, source in enumerate(tagged, 1)]
+    return tuple(Exercise(notebook, number, _called(source, names)) for number, source in enumerate(tagged, 1))
 
 
 def of_test(file: str, name: str) -> list[Exercise]:
     """Return the exercises for which a test answers."""
-    return [each for notebook in TESTS for each in exercises(notebook) if each.test == (file, name)]
+    return [each for notebook in notebooks() for each in exercises(notebook) if each.test == (file, name)]
 
 
 def function(check: tuple[str, str]) -> Callable[..., object] | None:

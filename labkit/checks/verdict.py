@@ -27,10 +27,15 @@ class Verdict:
     why: str
     evidence: tuple[str, ...] = ()
 
+    @property
+    def said(self) -> str:
+        """The verdict in a line: ``"✘ Not yet. …"``."""
+        sign, word = _WORDS[self.right]
+        return f"{sign} {word}. {self.why}"
+
     def __repr__(self) -> str:
         """Return the verdict as text."""
-        sign, word = _WORDS[self.right]
-        return "\n".join((f"{sign} {word}. {self.why}", *(f"    {line}" for line in self.evidence)))
+        return "\n".join((self.said, *(f"    {line}" for line in self.evidence)))
 
     def _repr_html_(self) -> str:
         sign, word = _WORDS[self.right]

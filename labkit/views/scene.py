@@ -52,6 +52,7 @@ View = Literal[
     "proxy",
     "revisions",
     "rollout",
+    "score",
 ]
 _MOMENTARY = frozenset({"cross", "label", "object", "over", "overnumber"})
 State = Literal["", "past", "now"]

@@ -131,7 +131,8 @@ class Scene:
 
     Attributes
     ----------
-    view : {"anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy"}
+    view : {"anatomy", "architecture", "cause", "connections", "lanes", "lookup", "nodes", "packet", "pods",
+        "proxy"}
         Which one.
     title, description : str
         For those who do not see it.
@@ -143,7 +144,9 @@ class Scene:
         The number of the present hop; None for an overview.
     """
 
-    view: Literal["anatomy", "architecture", "cause", "connections", "lanes", "lookup", "packet", "pods", "proxy"]
+    view: Literal[
+        "anatomy", "architecture", "cause", "connections", "lanes", "lookup", "nodes", "packet", "pods", "proxy"
+    ]
     title: str
     description: str
     width: float

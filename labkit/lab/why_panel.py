@@ -16,7 +16,7 @@ from labkit.widgets.why import Decisions
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
 
-_PODS = 12  # of late; what is older is forgotten
+_PODS = 8  # of late; what is older is forgotten
 _SECONDS = 1.0  # for a look; the rest of a long log is for the next one
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from labkit.views import svg
-from labkit.views.metrics import fit
+from labkit.views.metrics import fit, width
 from labkit.views.palette import COMPONENTS
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Rect, Scene, Shape, Text
 
@@ -26,7 +26,8 @@ _INSET = 12.0
 _STRIPE = 6.0
 _BUTTON = (72.0, 24.0)
 _LOOPBACK = ("127.", "[::1]")
-_ROOM = _COLUMN - 2 * _INSET - _STRIPE - 2 * 8
+_ROOM = _COLUMN - 2 * _INSET - _STRIPE - 2 * 8  # for a component's name
+_LINE = _ROOM - _BUTTON[0] + 8 - 4  # for what is left of its button
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,12 @@ def to_svg(nodes: Sequence[NodeSeen], *, prefix: str) -> str:
 
 def scene(nodes: Sequence[NodeSeen]) -> Scene:
     """Return the picture as shapes; the parameter is that of `to_svg`."""
-    width, height = size(nodes)
-    groups = [Group("page", (Rect("paper", 0, 0, width, height, 0),))]
+    wide, high = size(nodes)
+    groups = [Group("page", (Rect("paper", 0, 0, wide, high, 0),))]
     for node, (x, y) in zip(nodes, _corners(nodes), strict=True):
         groups += _node(node, x, y)
     words = "\n".join(f"{node.name}: {node.told}. {_listed(node)}." for node in nodes)
-    return Scene("nodes", "Components on their nodes", words, width, height, tuple(groups))
+    return Scene("nodes", "Components on their nodes", words, wide, high, tuple(groups))
 
 
 def size(nodes: Sequence[NodeSeen]) -> tuple[float, float]:
@@ -179,7 +180,7 @@ def _component(component: ComponentSeen, node: str, x: float, y: float) -> Group
     box: Shape = Rect("box", x, y, wide, _BOX) if runs else _outline(x, y, wide, _BOX)
     left = x + _STRIPE + 8
     name = fit(component.name, _ROOM, SMALL, bold=True)
-    below = fit(_process(component), _ROOM - _BUTTON[0] - 8, SMALL)
+    below = fit(_process(component), _LINE, SMALL)
     shapes = (
         box,
         Rect("bar", x, y, _STRIPE, _BOX, 2),
@@ -202,11 +203,15 @@ def _process(component: ComponentSeen) -> str:
         return "off"
     if component.state != "runs":
         return component.told
-    # Those that other machines can reach come first.
+    # Ports that other machines can reach come first; what there is no room for is in the table.
     reachable = sorted(component.listens, key=lambda address: address.startswith(_LOOPBACK))
-    ports = dict.fromkeys(address.rpartition(":")[2] for address in reachable if not address.startswith("/"))
-    shown = " ".join(f":{port}" for port in ports)
-    return " · ".join(filter(None, (f"pid {component.pid}", shown, component.note)))
+    told = f"pid {component.pid}"
+    for port in dict.fromkeys(address.rpartition(":")[2] for address in reachable if not address.startswith("/")):
+        longer = f"{told}{' ·' if ':' not in told else ''} :{port}"
+        if width(longer, SMALL) > _LINE:
+            break
+        told = longer
+    return told
 
 
 def _listed(node: NodeSeen) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labkit.flow.attempts import FILTERS, WEIGHTS, Attempt, SchedulingDecision
+from labkit.flow.attempts import FILTERS, WEIGHTS, Attempt, SchedulingDecision, Verdict
 from labkit.views import grid
 
 _MOST = 100  # what a plugin can give a node, before its weight (pkg/scheduler/framework/interface.go, MaxNodeScore)
@@ -46,11 +46,11 @@ def to_html(decision: SchedulingDecision) -> str:
 
 def scores(attempt: Attempt) -> list[Line]:
     """Return a line per plugin with a cell per node, best node first: the verdict, every score, the sum."""
-    _, verdicts, *plugins, sums = zip(*attempt.rows(), strict=True)
+    _, (filters, *_verdicts), *plugins, sums = zip(*attempt.rows(), strict=True)
     given = {(score.plugin, score.node): score for score in attempt.scores}
     names = list(dict.fromkeys(score.plugin for score in attempt.scores))
     nodes = [verdict.node for verdict in attempt.ranked]
-    lines = [_line(verdicts, [None] * len(nodes))]
+    lines: list[Line] = [(filters, tuple(Cell(_judged(verdict)) for verdict in attempt.ranked))]
     for plugin, texts in zip(names, plugins, strict=True):
         found = [given.get((plugin, node)) for node in nodes]
         lines.append(_line(texts, [None if each is None else each.weighted / (_MOST * each.weight) for each in found]))
@@ -60,10 +60,19 @@ def scores(attempt: Attempt) -> list[Line]:
     return lines
 
 
+def reasons(attempt: Attempt) -> list[str]:
+    """Return why nodes were rejected or not asked, best node first, as far as that is known."""
+    return [f"{verdict.node}: {verdict.reason}" for verdict in attempt.ranked if verdict.reason]
+
+
 def filters(attempt: Attempt) -> list[Line]:
     """Return a line per filter with a cell per node, best node first."""
     parts = [verdict.filters for verdict in attempt.ranked]
     return [(name, tuple(Cell(part[name]) for part in parts)) for name in FILTERS]
+
+
+def _judged(verdict: Verdict) -> str:
+    return f"rejected by {verdict.plugin}" if verdict.plugin else verdict.judgement
 
 
 def _line(texts: Sequence[str], parts: Sequence[float | None]) -> Line:

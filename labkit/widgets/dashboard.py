@@ -9,6 +9,8 @@ import ipywidgets
 from labkit.widgets._panel import Panel
 from labkit.widgets.flow import FlowPanel, LiveFlow
 
+_APART = {"grid_gap": "16px"}
+
 
 class Dashboard:
     """Panels as tabs; what one tab has stands below each other.
@@ -28,7 +30,10 @@ class Dashboard:
 
     def __init__(self, tabs: Mapping[str, Sequence[Panel | LiveFlow]]) -> None:
         self.panels = tabs
-        boxes = [ipywidgets.VBox([_widget(panel) for panel in panels]) for panels in tabs.values()]
+        boxes = [
+            ipywidgets.VBox([_widget(panel) for panel in panels], layout={"grid_gap": "16px"})
+            for panels in tabs.values()
+        ]
         self.tabs = ipywidgets.Tab(boxes, titles=tuple(tabs))
 
     def start(self) -> None:

@@ -57,7 +57,8 @@ class WhyPanel(Panel):
         What the page shows, beside what every panel does: ``title``; ``pods``, each ``{pod, node, shown}``, the newest
         first; ``newest``, whether the newest is followed; ``caption`` and ``why`` of the one that is shown;
         ``nodes``, each ``{name, chosen}``; ``scores`` and ``filters``, each a list of ``{name, cells}`` with a cell
-        ``{text, part}`` per node; ``trouble``.
+        ``{text, part}`` per node; ``reasons``, why nodes were
+        rejected; ``trouble``.
     """
 
     _esm = page("why.js")
@@ -105,6 +106,7 @@ class WhyPanel(Panel):
             if attempt
             else [],
             "scores": _plain(why.scores(attempt)) if attempt else [],
+            "reasons": why.reasons(attempt) if attempt else [],
             "filters": _plain(why.filters(attempt)) if attempt else [],
             "trouble": self._seen.trouble,
         }

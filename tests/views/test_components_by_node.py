@@ -55,7 +55,7 @@ def test_states_are_told_in_words() -> None:
     drawn = components_by_node.to_svg(NODES, prefix="n")
     words = svgs.words(drawn)
     assert "frozen, 8 min left" in words
-    assert "pid 12 · :10250…" in words
+    assert "pid 12 · :10250" in words
     assert "pid 6" in words
     assert "<b>" not in drawn
     rows = components_by_node.rows(NODES)

@@ -44,11 +44,8 @@ def test_a_table_for_each_attempt_best_node_first_and_a_sentence() -> None:
 def test_a_column_per_node_best_first_with_the_part_of_the_most() -> None:
     verdict, taints, total = why.scores(ATTEMPT)
     assert verdict[0] == "filters"
-    assert [cell.text for cell in verdict[1]] == [
-        "feasible",
-        "feasible",
-        "rejected by TaintToleration: untolerated taint <b>",
-    ]
+    assert [cell.text for cell in verdict[1]] == ["feasible", "feasible", "rejected by TaintToleration"]
+    assert why.reasons(ATTEMPT) == ["master: untolerated taint <b>"]
     assert taints[0] == "TaintToleration x3"
     assert [(cell.text, cell.part) for cell in taints[1]] == [("300 = 100 x 3", 1), ("240 = 80 x 3", 0.8), ("", None)]
     assert (total[0], [cell.part for cell in total[1]]) == ("sum", [1, 0.8, None])

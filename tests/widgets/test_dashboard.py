@@ -16,6 +16,7 @@ from labkit.widgets.deploy import DeployPanel
 from labkit.widgets.flow import LiveFlow
 from labkit.widgets.why import WhyPanel
 from tests.chromium import chromium, needs_chromium
+from tests.widgets import vscode
 from tests.widgets.axe import violations
 from tests.widgets.jupyterlab import jupyterlab, run, write
 
@@ -23,6 +24,7 @@ SOURCE = """\
 import labkit
 lab = labkit.attach("test")
 lab.dashboard("shown", image="nginx")"""
+_CHANGE_THEME = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
 
 
 def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -68,7 +70,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
     (tmp_path / "files").mkdir()
     write(tmp_path / "files" / "board.ipynb", SOURCE)
     problems: list[str] = []
-    with jupyterlab(tmp_path / "files") as server, chromium() as browser:
+    with jupyterlab(tmp_path / "files", vscode.OPTION) as server, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme="light")
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
@@ -80,6 +82,15 @@ def page(tmp_path: Path) -> Iterator[Page]:
 
 def _stays(url: str, server: str) -> bool:
     return url.startswith((server, server.replace("http", "ws", 1), "data:", "blob:"))
+
+
+@needs_chromium
+def test_what_cannot_be_read_is_found() -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.set_content("<main><button></button><p style='color: #ccc; background: #fff'>pale</p></main>")
+        found = violations(page, "main")
+    assert [rule.partition(":")[0] for rule in found] == ["button-name", "color-contrast"]
 
 
 @needs_chromium
@@ -103,6 +114,7 @@ def test_in_jupyterlab_by_keyboard_for_everybody(lab: Lab, page: Page, tmp_path:
         page.keyboard.press("Enter")
         expect(decisions.locator("h4")).to_contain_text(name)
         expect(older).to_be_focused()
+        decisions.locator("summary").click()
         _look(page, "scheduler", tmp_path, ".labkit-scheduler")
 
         page.get_by_role("tab", name="Nodes").click()
@@ -128,8 +140,8 @@ def test_in_jupyterlab_by_keyboard_for_everybody(lab: Lab, page: Page, tmp_path:
 
 def _look(page: Page, name: str, folder: Path, *panels: str) -> None:
     """Look at panels in light and dark: all can be read and reached by everybody, and nothing is cut off."""
-    for theme, light in (("dark", "false"), ("light", "true")):
-        page.evaluate(f"document.body.dataset.jpThemeLight = '{light}'")
+    for theme in ("dark", "light"):
+        page.evaluate(_CHANGE_THEME, f"JupyterLab {theme.capitalize()}")
         for panel in panels:
             expect(page.locator(panel)).to_have_attribute("data-theme", theme)
             assert violations(page, panel) == []

@@ -11,9 +11,10 @@ class Why extends ButtonPanel {
     this.caption = make("h4", {});
     this.why = make("p", { class: "why", role: "status", "aria-live": "polite" });
     this.scores = make("table", {});
+    this.reasons = make("ul", {});
     this.filters = make("table", {});
     this.more = make("details", {}, make("summary", {}, "What each filter said"), make("div", { class: "window" }, this.filters));
-    const table = make("div", { class: "table" }, this.caption, this.why, make("div", { class: "window" }, this.scores), this.more);
+    const table = make("div", { class: "table" }, this.caption, this.why, make("div", { class: "window" }, this.scores), this.reasons, this.more);
     this.begin(this.title, this.trouble, make("div", { class: "both" }, this.pods, table));
   }
 
@@ -24,6 +25,7 @@ class Why extends ButtonPanel {
     this.set(this.caption, state.caption);
     this.set(this.why, state.why);
     this.fill(this.scores, state.nodes, state.scores, "Filters, then scores times their weight, and the sum");
+    this.reasons.replaceChildren(...state.reasons.map((reason) => make("li", {}, reason)));
     this.fill(this.filters, state.nodes, state.filters.map(filterWords), "Every filter, in order");
     this.more.hidden = state.filters.length === 0;
   }
@@ -42,8 +44,8 @@ class Why extends ButtonPanel {
 
   fill(table, nodes, lines, caption) {
     table.hidden = lines.length === 0;
-    const heads = nodes.map(({ name, chosen }) => make("th", { scope: "col", "data-chosen": String(chosen) }, name, chosen && make("span", { class: "mark" }, "✓ chosen")));
-    const body = lines.map(({ name, cells }) => make("tr", { "data-sum": String(name === "sum") }, rowHead(name), ...cells.map((cell, at) => score(cell, nodes[at].chosen))));
+    const heads = nodes.map(({ name, chosen }) => make("th", { scope: "col", "data-chosen": String(chosen) }, name, chosen ? make("span", { class: "mark" }, "✓ chosen") : null));
+    const body = lines.map(({ name, cells }) => make("tr", { "data-sum": String(name === "sum") }, make("th", { scope: "row" }, ...humps(name)), ...cells.map((cell, at) => score(cell, nodes[at].chosen))));
     table.replaceChildren(
       make("caption", { class: "unseen" }, caption),
       make("thead", {}, make("tr", {}, make("td", {}), ...heads)),
@@ -52,11 +54,14 @@ class Why extends ButtonPanel {
   }
 }
 
+/** A plugin's name may break before a capital letter. */
+const humps = (name) => name.split(/(?=[A-Z])/).flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
+
 const filterWords = ({ name, cells }) => ({ name, cells: cells.map(({ text }) => ({ text: PARTS[text] ?? text, part: null })) });
 
 /** A score has a bar below its text: how much it is of the most that it can be. */
 function score({ text, part }, chosen) {
-  const cell = make("td", { "data-chosen": String(chosen) }, text);
+  const cell = make("td", { "data-chosen": String(chosen), "data-score": part !== null }, text);
   if (part !== null) cell.append(make("span", { class: "bar", "aria-hidden": "true", style: `--part: ${(100 * part).toFixed(1)}%` }));
   return cell;
 }

@@ -17,6 +17,7 @@ from labkit.lab import Lab
 from labkit.lab.slow_motion import PARTS
 from labkit.widgets.slow_motion import SlowMotionPanel
 from tests.chromium import chromium, needs_chromium
+from tests.widgets.axe import violations
 from tests.widgets.jupyterlab import jupyterlab, run, write
 from tests.widgets.parts import Relay, panel, refusal
 
@@ -169,6 +170,9 @@ def test_by_keyboard_in_jupyterlab(tmp_path: Path) -> None:
         page.keyboard.press("Space")
         expect(forward).to_have_text("Let kube-scheduler go on")
         expect(page.locator(".labkit-player .count")).to_have_text("4 of 4")  # the flow came with it
+        for light in ("false", "true"):
+            page.evaluate(f"document.body.dataset.jpThemeLight = '{light}'")
+            assert violations(page, ".labkit-slow-motion") == []
         page.screenshot(path=tmp_path / "slow.png")
         expect(shown.locator(".held")).to_have_text("Nothing is held still.", timeout=10_000)
 

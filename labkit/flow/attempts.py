@@ -127,12 +127,17 @@ class Attempt:
     why: str
     evidence: tuple[EvidenceId, ...]
 
+    @property
+    def ranked(self) -> list[Verdict]:
+        """The nodes, best first: by their sum, then by name."""
+        return sorted(self.verdicts, key=lambda verdict: (-self.sums.get(verdict.node, -1), verdict.node))
+
     def rows(self) -> list[list[str]]:
         """Return the table of nodes x plugins: a row of headings, then one for each node, best first."""
         plugins = list(dict.fromkeys(score.plugin for score in self.scores))
         by_place = {(score.node, score.plugin): score for score in self.scores}
         table = [["node", "filters", *(f"{name} x{WEIGHTS.get(name, 1)}" for name in plugins), "sum"]]
-        for verdict in sorted(self.verdicts, key=lambda verdict: (-self.sums.get(verdict.node, -1), verdict.node)):
+        for verdict in self.ranked:
             cells = [_cell(by_place.get((verdict.node, name))) for name in plugins]
             total = str(self.sums.get(verdict.node, ""))
             table.append(

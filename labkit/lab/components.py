@@ -180,7 +180,7 @@ def read(nodes: Iterable[LabNode], pods: Sequence[dict[str, Any]], services: Seq
         (node, name, process)
         for node in running
         for process in processes[node.name].values()
-        if (name := _name(process.command))
+        if (name := name_of(process.command))
     ]
     listeners = _listeners(named, services)
     found = []
@@ -202,7 +202,7 @@ def read(nodes: Iterable[LabNode], pods: Sequence[dict[str, Any]], services: Seq
     return Components(tuple(found))
 
 
-def _name(command: Sequence[str]) -> str:
+def name_of(command: Sequence[str]) -> str:
     """Return which component a command line is of; empty where of none."""
     program = command[0].rpartition("/")[2] if command else ""
     if program in _PROGRAMS:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from labkit.widgets.dashboard import Dashboard
     from labkit.widgets.deploy import DeployPanel
     from labkit.widgets.flow import LiveFlow
+    from labkit.widgets.nodes import NodesPanel
+    from labkit.widgets.why import WhyPanel
 
 
 class Panels(ABC):
@@ -22,19 +24,23 @@ class Panels(ABC):
     def _require_running(self) -> None: ...
 
     def dashboard(self, name: str = "tomcat", *, image: str = "tomcat8") -> Dashboard:
-        """Return the panels in one: a deployment by buttons, what it causes as it happens, and kube-proxy.
+        """Return the panels in one, as tabs: a deployment by buttons with what it causes, and what runs the cluster.
 
         Parameters
         ----------
         name, image : str
             The deployment that is followed, and its image.
         """
-        from labkit.lab.proxy_panel import LiveProxy  # noqa: PLC0415
         from labkit.widgets.dashboard import Dashboard  # noqa: PLC0415
-        from labkit.widgets.proxy import ProxyPanel  # noqa: PLC0415
 
-        deploy = self.deploy_panel(name, image=image)
-        return Dashboard(deploy, self.watch(name), ProxyPanel(LiveProxy(cast("Lab", self))))
+        return Dashboard(
+            {
+                "Deploy and watch": (self.deploy_panel(name, image=image), self.watch(name)),
+                "Scheduler": (self.why_panel(),),
+                "Nodes": (self.nodes_panel(),),
+                "kube-proxy": (cast("Lab", self).proxy.panel(),),
+            }
+        )
 
     def deploy_panel(self, name: str = "tomcat", *, image: str = "tomcat8") -> DeployPanel:
         """Return a panel that deploys, scales, exposes and deletes by buttons, and shows the pods on their nodes.
@@ -49,6 +55,20 @@ class Panels(ABC):
 
         self._require_running()
         return DeployPanel(LiveDeployments(cast("Lab", self)), name=name, image=image)
+
+    def nodes_panel(self) -> NodesPanel:
+        """Return a panel of the nodes and their components, with buttons that stop a node or hold a component still."""
+        from labkit.lab.nodes_panel import LiveNodes  # noqa: PLC0415
+        from labkit.widgets.nodes import NodesPanel  # noqa: PLC0415
+
+        return NodesPanel(LiveNodes(cast("Lab", self)))
+
+    def why_panel(self) -> WhyPanel:
+        """Return a panel of the pods that the scheduler placed last: what each plugin said of each node."""
+        from labkit.lab.why_panel import LiveDecisions  # noqa: PLC0415
+        from labkit.widgets.why import WhyPanel  # noqa: PLC0415
+
+        return WhyPanel(LiveDecisions(cast("Lab", self)))
 
     def watch(self, subject: str, namespace: str = "default") -> LiveFlow:
         """Return a panel that shows what is done to an object while it happens.

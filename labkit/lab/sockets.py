@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 _MARK = "=== labkit ==="
 #: CoreDNS has its pod's network; all other components have the node's.
 SCRIPT = f"""
-ps -ww -eo pid=,args=; echo '{_MARK}'
+ps -ww -eo pid=,stat=,args=; echo '{_MARK}'
 ss -Hltnp; ss -Htnp state established; ss -Hxp state established
 for pid in $(ps -eo pid=,comm= | awk '$2 == "coredns" {{ print $1 }}'); do
   nsenter --target "$pid" --net sh -c 'ss -Hltnp; ss -Htnp state established'
@@ -30,6 +30,8 @@ class Process:
         As the node numbers it.
     command : tuple of str
         Its command line.
+    state : str
+        As ps(1) has it: ``"Sl"``; what begins with ``T`` is held still.
     listens : set of str
         ``"172.30.0.10:2379"``; ``"*:6443"`` for all addresses; ``"/run/labkit/cri.sock"``, where somebody called.
     connections : set of tuple of str
@@ -39,6 +41,7 @@ class Process:
 
     pid: int
     command: tuple[str, ...]
+    state: str = ""
     listens: set[str] = field(default_factory=set)
     connections: set[tuple[str, str]] = field(default_factory=set)
 
@@ -56,8 +59,8 @@ def parse(text: str) -> dict[int, Process]:
     processes, table = text.split(f"{_MARK}\n")
     found = {}
     for line in processes.splitlines():
-        number, *command = line.split()
-        found[int(number)] = Process(int(number), tuple(command))
+        number, state, *command = line.split()
+        found[int(number)] = Process(int(number), tuple(command), state)
     lines = table.splitlines()
     _unix([line for line in lines if line.startswith(_UNIX)], found)
     for line in lines:

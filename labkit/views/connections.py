@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from labkit.views import svg
 from labkit.views.metrics import fit
+from labkit.views.palette import COMPONENTS
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Rect, Scene, Text
 
 SERVER = "kube-apiserver"
@@ -20,15 +21,6 @@ RUNTIME = "container runtime"
 #: The Service in front of the API server, by which pods call it.
 SERVICE = "Service kubernetes"
 
-_PAINTS = {
-    SERVER: "ink",
-    STORE: "etcd",
-    "kube-scheduler": "scheduler",
-    "kube-controller-manager": "controller",
-    KUBELET: "kubelet",
-    "kube-proxy": "proxy",
-    RUNTIME: "runtime",
-}
 #: Who stands above whom; a node's other components come after these.
 _ORDER = ("kube-scheduler", "kube-controller-manager", KUBELET, RUNTIME, "kube-proxy")
 _NOTES = (
@@ -148,7 +140,7 @@ def _box(member: Member, x: float, y: float, width: float, height: float) -> Gro
     name = fit(member.label, width - 8, MEDIUM, bold=True)
     text = Text("name", x + width / 2, y + height / 2 + BASELINE * MEDIUM, name, MEDIUM, "middle", bold=True)
     data = {"node": member.node, "name": member.name}
-    paint = _PAINTS.get(member.name, "controller")
+    paint = COMPONENTS.get(member.name, "controller")
     return Group(
         "component", (Rect("box", x, y, width, height), text), paint, data, title=f"{member.name}, {member.node}"
     )
@@ -162,7 +154,7 @@ def _arrow(member: Member, start: tuple[float, float], end: tuple[float, float],
     else:
         head, stop = ((x, y), (x - 4, y - back), (x + 4, y - back)), (x, y - back)
     shapes = (Path("line", ((start, stop),), dashed=dashed), Path("head", (head,), closed=True))
-    return Group("hop", shapes, _PAINTS.get(member.name, "controller"), {"from": member.name, "node": member.node})
+    return Group("hop", shapes, COMPONENTS.get(member.name, "controller"), {"from": member.name, "node": member.node})
 
 
 def _words(members: Sequence[Member]) -> str:

@@ -47,6 +47,16 @@ DARK = {
 ACTORS = (
     *("ink", "client", "deployment", "replicaset", "controller", "scheduler", "etcd", "kubelet", "runtime", "proxy"),
 )
+#: By the name of a component's program.
+COMPONENTS = {
+    "kube-apiserver": "ink",
+    "etcd": "etcd",
+    "kube-scheduler": "scheduler",
+    "kube-controller-manager": "controller",
+    "kubelet": "kubelet",
+    "kube-proxy": "proxy",
+    "container runtime": "runtime",
+}
 
 _BY_KIND = {
     "client": "client",

@@ -12,7 +12,7 @@ from labkit.views.scene import BASELINE, SMALL, Group, Rect, Scene, Shape, Text
 HEADINGS = ("pod", "node", "state", "address")
 NOWHERE = "no node yet"
 
-_NODE, _GAP, _MARGIN = 304.0, 16.0, 8.0
+_NODE, _GAP, _MARGIN = 256.0, 16.0, 8.0
 _HEAD, _POD, _PITCH = 40.0, 44.0, 52.0
 _LEAST = 2  # rows, so that the picture does not jump with the first pods
 _MOST = 12  # rows; more are counted
@@ -89,7 +89,9 @@ def _pod(pod: PodSeen, x: float, y: float) -> Group:
         Text("name", x + 12, y + 14 + BASELINE * SMALL, fit(pod.name, room - 24, SMALL, bold=True), SMALL, bold=True),
         Text("quiet", x + 12, y + 31 + BASELINE * SMALL, fit(_told(pod), room - 24, SMALL), SMALL),
     )
-    return Group("component" if pod.ready else "pod", shapes, "scheduler" if pod.ready else "quiet", {"pod": pod.name})
+    paint = "scheduler" if pod.ready else "quiet"
+    title = f"{pod.name}: {_told(pod)}"
+    return Group("component" if pod.ready else "pod", shapes, paint, {"pod": pod.name}, title=title)
 
 
 def _told(pod: PodSeen) -> str:

@@ -45,6 +45,7 @@ View = Literal[
     "connections",
     "lanes",
     "lookup",
+    "nodes",
     "outages",
     "owners",
     "packet",

@@ -34,6 +34,12 @@ def page(name: str) -> str:
     return player.static("dom.js") + "".join(folder.joinpath(each).read_text("utf-8") for each in ("panel.js", name))
 
 
+def style(*names: str) -> str:
+    """Return the style sheet of a panel's page: what panels have in common, and its own."""
+    folder = resources.files("labkit.widgets").joinpath("static")
+    return "".join(folder.joinpath(each).read_text("utf-8") for each in ("panel.css", *names))
+
+
 class Panel(anywidget.AnyWidget):
     """A panel with buttons; a class of it says what is to be seen, and what a message of the page asks for.
 
@@ -194,7 +200,7 @@ class Panel(anywidget.AnyWidget):
 
     def _closed(self, change: Mapping[str, Any]) -> None:
         if change["new"] is None:
-            self._painter.stop()
+            self.stop()
 
 
 class _Still:

@@ -2,54 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import ipywidgets
 
-from labkit.widgets.deploy import DeployPanel
-from labkit.widgets.flow import LiveFlow
-from labkit.widgets.proxy import ProxyPanel
+from labkit.widgets._panel import Panel
+from labkit.widgets.flow import FlowPanel, LiveFlow
+
+_APART = {"grid_gap": "16px"}
 
 
 class Dashboard:
-    """A deployment by buttons with its flow below it, and kube-proxy, as tabs.
+    """Panels as tabs; what one tab has stands below each other.
 
     Parameters
     ----------
-    deploy : DeployPanel
-        Whose buttons deploy.
-    flow : LiveFlow
-        Follows what comes of it.
-    proxy : ProxyPanel
-        Whose buttons switch kube-proxy's mode.
+    tabs : mapping of str to sequence of Panel or LiveFlow
+        The panels of each tab, by its title.
 
     Attributes
     ----------
+    panels : mapping of str to sequence of Panel or LiveFlow
+        The same.
     tabs : ipywidgets.Tab
         What shows them.
     """
 
-    def __init__(self, deploy: DeployPanel, flow: LiveFlow, proxy: ProxyPanel) -> None:
-        self.deploy, self.flow, self.proxy = deploy, flow, proxy
-        first = ipywidgets.VBox([deploy, flow.panel])
-        self.tabs = ipywidgets.Tab([first, proxy], titles=("Deploy and watch", "kube-proxy"))
+    def __init__(self, tabs: Mapping[str, Sequence[Panel | LiveFlow]]) -> None:
+        self.panels = tabs
+        boxes = [
+            ipywidgets.VBox([_widget(panel) for panel in panels], layout={"grid_gap": "16px"})
+            for panels in tabs.values()
+        ]
+        self.tabs = ipywidgets.Tab(boxes, titles=tuple(tabs))
 
     def start(self) -> None:
         """Show what changes from now on."""
-        self.deploy.start()
-        self.flow.start()
-        self.proxy.start()
+        for panel in self._all:
+            panel.start()
 
     def stop(self) -> None:
         """Show what is new once more and follow no longer; the panels stay."""
-        self.deploy.stop()
-        self.flow.stop()
-        self.proxy.stop()
+        for panel in self._all:
+            panel.stop()
+
+    @property
+    def _all(self) -> list[Panel | LiveFlow]:
+        return [panel for panels in self.panels.values() for panel in panels]
 
     def _ipython_display_(self) -> None:
         from IPython.display import publish_display_data  # noqa: PLC0415 - only a notebook has it at hand
 
-        for panel in (self.deploy, self.flow.panel, self.proxy):
-            panel.display_still()
+        for panel in self._all:
+            _widget(panel).display_still()
         data = ipywidgets.Widget._repr_mimebundle_(self.tabs)
         data["text/plain"] = "The same as live panels: they show where a kernel runs."
         publish_display_data(data)  # type: ignore[no-untyped-call]
         self.start()
+
+
+def _widget(panel: Panel | LiveFlow) -> Panel | FlowPanel:
+    return panel.panel if isinstance(panel, LiveFlow) else panel

@@ -6,13 +6,12 @@ import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Protocol
 
 from labkit.errors import UsageError
 from labkit.views import grid, pods_by_node
 from labkit.views.pods_by_node import PodSeen
-from labkit.widgets._panel import Panel, page
+from labkit.widgets._panel import Panel, page, style
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, a label
 _MOST_PODS = 100
@@ -88,7 +87,7 @@ class DeployPanel(Panel):
     """
 
     _esm = page("deploy.js")
-    _css = resources.files("labkit.widgets").joinpath("static/panel.css").read_text("utf-8")
+    _css = style("deploy.css")
 
     def __init__(self, source: DeploySource, *, name: str = "tomcat", image: str = "tomcat8") -> None:
         self._source = source

@@ -6,14 +6,13 @@ import html
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Protocol
 
 from labkit.progress import PhaseEvent, Progress
 from labkit.proxy.model import Mode
 from labkit.proxy.state import ProxyState
 from labkit.views import proxy_state
-from labkit.widgets._panel import Panel, page
+from labkit.widgets._panel import Panel, page, style
 
 _WAYS: dict[Mode, str] = {
     "iptables": "a list of rules, read one by one",
@@ -105,7 +104,7 @@ class ProxyPanel(Panel):
     """
 
     _esm = page("proxy.js")
-    _css = resources.files("labkit.widgets").joinpath("static/proxy.css").read_text("utf-8")
+    _css = style("proxy.css")
 
     def __init__(self, source: ProxySource) -> None:
         self._source = source

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from typing import Any, Protocol
 
-import anywidget
-import traitlets
-
-from labkit.errors import LabkitError
-from labkit.views import player
+from labkit.views import grid
+from labkit.widgets._panel import Panel, page, style
 from labkit.widgets.flow import LiveFlow
 
-_log = logging.getLogger(__name__)
+_HEADINGS = ("who", "what", "textbook's steps", "state")
 
 
 class Part(Protocol):
@@ -64,15 +58,8 @@ class Steps(Protocol):
         """Let everything go on."""
 
 
-def _static(name: str) -> str:
-    return resources.files("labkit.widgets").joinpath("static", name).read_text(encoding="utf-8")
-
-
-class SlowMotionPanel(anywidget.AnyWidget):
+class SlowMotionPanel(Panel):
     """The parts of a deployment, who is held still and for how long yet, and two buttons; below it the flow.
-
-    What a button asks for is done by a thread of its own, so that the notebook can be used meanwhile; until it is done,
-    the buttons do nothing.
 
     Parameters
     ----------
@@ -84,64 +71,51 @@ class SlowMotionPanel(anywidget.AnyWidget):
     Attributes
     ----------
     state : dict
-        What the page shows: ``name``; ``parts``, each ``{steps, actor, title, state}`` with a state of ``"done"``,
-        ``"next"`` or ``"later"``; ``held``, each ``{name, left}`` with the seconds until it goes on by itself;
-        ``working``; ``said``, the last result or error; ``failed``, whether that is an error.
+        What the page shows, beside what every panel does: ``title``; ``parts``, each ``{steps, actor, title, state}``
+        with a state of ``"done"``, ``"next"`` or ``"later"``; ``held``, each ``{name, left}`` with the seconds until
+        it goes on by itself.
     """
 
-    _esm = player.static("dom.js") + resources.files("labkit.widgets").joinpath("static/slow_motion.js").read_text(
-        "utf-8"
-    )
-    _css = resources.files("labkit.widgets").joinpath("static/slow_motion.css").read_text("utf-8")
-    state = traitlets.Dict().tag(sync=True)
+    _esm = page("slow_motion.js")
+    _css = style("slow_motion.css")
 
     def __init__(self, steps: Steps, live: LiveFlow) -> None:
         self.live = live
         self._steps = steps
-        self._lock = threading.Lock()
-        self._working = False
-        self._said, self._failed = "Nothing has happened yet.", False
-        super().__init__(state=self._look())
-        self.on_msg(self._asked)
+        super().__init__()
 
-    def press(self, button: str) -> None:
-        """Do what a button stands for.
+    def look(self) -> None:
+        """Take note of whose turn it is, and of who is held still."""
+        done, upcoming, left = self._steps.done, self._steps.upcoming, self._steps.left
+        with self._lock:
+            self._done, self._upcoming, self._left = done, upcoming, left
 
-        Parameters
-        ----------
-        button : {"next", "all"}
-            Let the next component go on until its part is done, or everything for good.
+    def shown(self) -> dict[str, Any]:
+        """Return what the page shows."""
+        parts = self._steps.parts
+        states = ["done" if part in self._done else "next" if part == self._upcoming else "later" for part in parts]
+        return {
+            "said": self._said or "Nothing has happened yet.",
+            "title": f"Deployment {self._steps.name} in slow motion",
+            "parts": [
+                {"steps": part.steps, "actor": part.actor, "title": part.title, "state": state}
+                for part, state in zip(parts, states, strict=True)
+            ],
+            "held": [{"name": name, "left": left} for name, left in self._left.items()],
+        }
+
+    def job(self, message: Mapping[str, Any]) -> tuple[str, Callable[[], str]] | None:
+        """Return what a button stands for.
+
+        ``{"press": "next"}`` lets the next component go on until its part is done, ``{"press": "all"}`` everything for
+        good.
         """
         upcoming = self._steps.upcoming
-        if button == "next" and upcoming is not None:
-            self._begin(self._next, f"{upcoming.actor} goes on until its part is done …")
-        elif button == "all":
-            self._begin(self._all, "Everything is let go on …")
-
-    def refresh(self) -> None:
-        """Show who is held still by now."""
-        self.state = self._look()
-
-    def _begin(self, work: Callable[[], str], said: str) -> None:
-        with self._lock:
-            if self._working:
-                return
-            self._working = True
-            self._said, self._failed = said, False
-        self.refresh()
-        threading.Thread(target=self._work, args=(work,), name="labkit-slow-motion", daemon=True).start()
-
-    def _work(self, work: Callable[[], str]) -> None:
-        try:
-            self._said = work()
-        except LabkitError as error:
-            self._said, self._failed = str(error), True
-        except Exception as error:
-            _log.warning("slow motion failed", exc_info=True)
-            self._said, self._failed = f"{type(error).__name__}: {error}", True
-        finally:
-            self._working = False
-            self.refresh()
+        if message.get("press") == "next" and upcoming is not None:
+            return f"{upcoming.actor} goes on until its part is done …", self._next
+        if message.get("press") == "all":
+            return "Everything is let go on …", self._all
+        return None
 
     def _next(self) -> str:
         part = self._steps.next()
@@ -151,37 +125,18 @@ class SlowMotionPanel(anywidget.AnyWidget):
         self._steps.close()
         return "Everything goes on."
 
-    def _look(self) -> dict[str, Any]:
-        done, upcoming = self._steps.done, self._steps.upcoming
-        states = ["done" if part in done else "next" if part == upcoming else "later" for part in self._steps.parts]
-        return {
-            "name": self._steps.name,
-            "parts": [
-                {"steps": part.steps, "actor": part.actor, "title": part.title, "state": state}
-                for part, state in zip(self._steps.parts, states, strict=True)
-            ],
-            "held": [{"name": name, "left": left} for name, left in self._steps.left.items()],
-            "working": self._working,
-            "said": self._said,
-            "failed": self._failed,
-        }
+    def still_html(self) -> str:
+        """Return the parts as a table, and what was said."""
+        rows = self._rows()
+        return f"{grid.table(_HEADINGS, rows, caption=self.state['title'])}<p>{grid.escape(self.state['said'])}</p>"
 
-    def _asked(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        """Answer the page's ``{"press": BUTTON}`` and ``{"look": true}``; what the page says may be anything.
+    def still_text(self) -> str:
+        """Return the same as text."""
+        return f"{self.state['title']}\n{grid.text(_HEADINGS, self._rows())}"
 
-        JupyterLab drops what comes between the message that makes a widget and the widget's being made, so a page asks
-        when it begins, and it is answered though nothing is new.
-        """
-        if "press" in message:
-            self.press(message["press"])
-        elif "look" in message:
-            self.refresh()
-            self.send_state(["state"])
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [(part["actor"], part["title"], part["steps"], part["state"]) for part in self.state["parts"]]
 
     def _ipython_display_(self) -> None:
-        from IPython.display import publish_display_data  # noqa: PLC0415 - only a notebook has it at hand
-
-        data, metadata = self._repr_mimebundle_() or ({}, {})
-        data["text/plain"] = f"Deployment {self._steps.name} in slow motion: buttons that show where a kernel runs."
-        publish_display_data(data, metadata)  # type: ignore[no-untyped-call]
+        super()._ipython_display_()
         self.live._ipython_display_()

@@ -8,10 +8,10 @@ from labkit.errors import UsageError
 from labkit.lab import Lab, sockets
 
 SS = """\
-    1 bwrap --unshare-pid
-    6 python -I -m labkit.cri
-   75 kube-apiserver --etcd-certfile=/etc/kubernetes/pki/apiserver-etcd-client.crt --secure-port=6443
-   86 etcd
+    1 Ss   bwrap --unshare-pid
+    6 Sl   python -I -m labkit.cri
+   75 Tl   kube-apiserver --etcd-certfile=/etc/kubernetes/pki/apiserver-etcd-client.crt --secure-port=6443
+   86 Sl   etcd
 === labkit ===
 LISTEN 0      4096   127.0.0.1:2379  0.0.0.0:* users:(("etcd",pid=86,fd=6))
 LISTEN 1      4096             *:6443        *:* users:(("kube-apiserver",pid=75,fd=3))
@@ -37,6 +37,7 @@ def test_sockets_are_given_to_their_processes() -> None:
     assert found[86].connections == {("127.0.0.1:2379", "127.0.0.1:35112"), ("*", "/run/labkit/cri.sock")}
     assert found[6].listens == {"/run/labkit/cri.sock"}
     assert not found[6].connections
+    assert (found[75].state, found[86].state) == ("Tl", "Sl")
     assert found[75].flag("secure-port") == "6443"
     assert not found[75].flag("secure")
 

@@ -17,6 +17,7 @@ from labkit.lab import Lab
 from labkit.lab.slow_motion import PARTS
 from labkit.widgets.slow_motion import SlowMotionPanel
 from tests.chromium import chromium, needs_chromium
+from tests.widgets.axe import violations
 from tests.widgets.jupyterlab import jupyterlab, run, write
 from tests.widgets.parts import Relay, panel, refusal
 
@@ -30,6 +31,7 @@ shown"""
 
 def press(shown: SlowMotionPanel, button: object) -> None:
     shown._handle_custom_msg({"press": button}, [])
+    shown.paint()
 
 
 def until(condition: Callable[[], bool], seconds: float = 5) -> None:
@@ -40,6 +42,7 @@ def until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 
 def rested(shown: SlowMotionPanel) -> bool:
+    shown.paint()
     return not shown.state["working"]
 
 
@@ -90,7 +93,8 @@ def test_who_is_held_and_for_how_long_yet() -> None:
     assert held["name"] == "kube-scheduler"
     assert 0 < held["left"] <= 0.3
     time.sleep(0.3)
-    shown._handle_custom_msg({"look": True}, [])
+    shown._looked = 0
+    shown.paint()
     assert shown.state["held"] == []
 
 
@@ -118,7 +122,7 @@ def test_an_error_is_told(error: Exception, caplog: pytest.LogCaptureFixture) ->
     until(lambda: rested(shown))
     assert shown.state["failed"]
     assert str(error) in shown.state["said"]
-    assert ("slow motion failed" in caplog.text) == isinstance(error, OSError)
+    assert ("a panel's button failed" in caplog.text) == isinstance(error, OSError)
 
 
 def test_whatever_a_page_says() -> None:
@@ -136,9 +140,11 @@ def test_it_is_shown_above_its_flow() -> None:
     with capture_output() as captured:
         shown._ipython_display_()
     shown.live.stop()
-    controls, *_flow = (output.data for output in captured.outputs)
+    shown.stop()
+    still, controls, *_flow = (output.data for output in captured.outputs)
+    assert still["text/plain"].startswith("Deployment tomcat in slow motion\n")
+    assert "Nothing has happened yet." in still["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in controls
-    assert controls["text/plain"].startswith("Deployment tomcat in slow motion")
     assert len(_flow) == 2
 
 
@@ -158,12 +164,15 @@ def test_by_keyboard_in_jupyterlab(tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         expect(forward).to_have_text("Let kube-controller-manager go on")
         expect(forward).to_be_focused()
-        expect(shown.locator("[aria-live=polite]")).to_contain_text("Done: kubectl asks the API server")
+        expect(shown.locator(".said")).to_contain_text("Done: kubectl asks the API server")
         expect(shown.locator("tr[aria-current=step]")).to_contain_text("▸ next4 to 7kube-controller-manager")
         expect(shown.locator(".held")).to_contain_text("Held still: kube-scheduler (goes on by itself in 0:0")
         page.keyboard.press("Space")
         expect(forward).to_have_text("Let kube-scheduler go on")
         expect(page.locator(".labkit-player .count")).to_have_text("4 of 4")  # the flow came with it
+        for light in ("false", "true"):
+            page.evaluate(f"document.body.dataset.jpThemeLight = '{light}'")
+            assert violations(page, ".labkit-slow-motion") == []
         page.screenshot(path=tmp_path / "slow.png")
         expect(shown.locator(".held")).to_have_text("Nothing is held still.", timeout=10_000)
 

@@ -7,19 +7,13 @@ JupyterLab lends the connection to its kernel; nothing else on the page is Jupyt
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
 import sys
-import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page
 
-from labkit.paths import cache_dir
 from tests.widgets.jupyterlab import TOKEN
+from tests.widgets.npm import Package
 
 OPTION = "--LabApp.expose_app_in_browser=True"
 _ANYWIDGET = Path(sys.prefix, "share/jupyter/nbextensions/anywidget/index.js")
@@ -68,32 +62,6 @@ async ({manager, anywidget}) => {
   };
 }
 """
-
-
-@dataclass(frozen=True)
-class Package:
-    """A published package, and the file of it that is wanted."""
-
-    name: str
-    version: str
-    sha256: str
-    file: str
-
-    def text(self) -> str:
-        """Return the file; the test is skipped where the package can be had neither from the cache nor from npm."""
-        folder = cache_dir() / "tests"
-        archive = folder / f"{self.name.strip('@').replace('/', '-')}-{self.version}.tgz"
-        if not archive.exists():
-            npm = shutil.which("npm") or pytest.skip("VS Code's widget manager is a package of npm, which is not here")
-            folder.mkdir(parents=True, exist_ok=True)
-            command = [npm, "pack", "--pack-destination", str(folder), f"{self.name}@{self.version}"]
-            if subprocess.run(command, capture_output=True, check=False, timeout=120).returncode:
-                pytest.skip(f"npm cannot fetch {self.name}")
-        assert hashlib.sha256(archive.read_bytes()).hexdigest() == self.sha256, f"remove {archive}"
-        with tarfile.open(archive) as opened:
-            member = opened.extractfile(f"package/{self.file}")
-            assert member is not None
-            return member.read().decode()
 
 
 MANAGER = Package(

@@ -18,7 +18,7 @@ const BUTTONS = [
 
 class Deploy extends ButtonPanel {
   constructor(model, root, name) {
-    super(model, root, name, "labkit-panel");
+    super(model, root, name, "labkit-deploy");
     this.fields = {};
     this.form = make("form", { class: "fields", onsubmit: (event) => this.submit(event) });
     this.bar = make("div", { class: "buttons", role: "group", "aria-label": "What to do" });

@@ -6,7 +6,7 @@
 class ButtonPanel {
   constructor(model, root, name, style) {
     Object.assign(this, { model, root, name, buttons: {} });
-    root.classList.add(style);
+    root.classList.add("labkit-panel", style);
     root.setAttribute("role", "region");
     this.title = make("h3", {});
     this.said = make("p", { class: "said", role: "status", "aria-live": "polite" });
@@ -28,16 +28,34 @@ class ButtonPanel {
       this.paintPicture();
     });
     this.take();
+    this.inSight = true;
     this.model.send({ look: true });
+    this.sight = new IntersectionObserver((entries) => this.lookIf(entries.at(-1).isIntersecting));
+    this.sight.observe(this.root);
+  }
+
+  /** Nobody looks at a cluster for a page that is scrolled away or in a tab behind. */
+  lookIf(inSight) {
+    if (inSight !== this.inSight) this.model.send({ look: inSight });
+    this.inSight = inSight;
   }
 
   /** Show what every panel has of its state. */
   takeCommon(state, title) {
+    this.takeWords(state, title);
+    this.takePicture(state);
+  }
+
+  takeWords(state, title) {
     this.root.setAttribute("aria-label", title);
     this.set(this.title, title);
     this.set(this.said, state.said);
     this.said.classList.toggle("failed", state.failed);
     this.set(this.trouble, state.trouble);
+    this.root.setAttribute("aria-busy", String(state.working));
+  }
+
+  takePicture(state) {
     if (this.drawn !== state.picture) {
       this.drawn = state.picture;
       this.picture.replaceChildren(picture(state.picture) ?? "");
@@ -45,13 +63,21 @@ class ButtonPanel {
     }
     this.headings.replaceChildren(...state.headings.map(columnHead));
     this.rows.replaceChildren(...state.rows.map(([head, ...cells]) => make("tr", {}, rowHead(head), ...cells.map((cell) => make("td", {}, cell)))));
-    this.root.toggleAttribute("aria-busy", state.working);
   }
 
   /** A text that did not change is not set again: a screen reader would read it again. */
   set(element, text) {
     if (element.textContent !== text) element.textContent = text;
     element.hidden = !text;
+  }
+
+  /** A button that is not to be pressed loses the focus; it gets it back unless the reader has gone elsewhere. */
+  enable(button, enabled) {
+    if (!enabled && document.activeElement === button) this.left = button.dataset.key;
+    button.disabled = !enabled;
+    if (!enabled || this.left !== button.dataset.key) return;
+    if ([document.body, null, button].includes(document.activeElement)) button.focus({ preventScroll: true });
+    this.left = undefined;
   }
 
   paintPicture() {
@@ -69,6 +95,8 @@ class ButtonPanel {
   typed() {}
 
   destroy() {
+    this.sight.disconnect();
+    this.lookIf(false);
     this.unwatchTheme();
     window.removeEventListener("keydown", this.onKey, true);
   }
@@ -91,7 +119,6 @@ function shown(Kind) {
     return () => {
       model.off("change:state", changed);
       panel.destroy();
-      model.send({ look: false });
     };
   };
 }

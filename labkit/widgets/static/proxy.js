@@ -74,15 +74,6 @@ class KubeProxy extends ButtonPanel {
     if (recorded) return make("details", {}, make("summary", {}, `Why not ${name}?`), why);
     return make("details", {}, make("summary", {}, `Why not ${name}, and what to do`), why, force, make("small", {}, "to see what happens; the present mode is put back"));
   }
-
-  /** A button that is not to be pressed loses the focus; it gets it back unless the reader has gone elsewhere. */
-  enable(button, enabled) {
-    if (!enabled && document.activeElement === button) this.left = button.dataset.key;
-    button.disabled = !enabled;
-    if (!enabled || this.left !== button.dataset.key) return;
-    if ([document.body, null, button].includes(document.activeElement)) button.focus({ preventScroll: true });
-    this.left = undefined;
-  }
 }
 
 function stepRow({ what, detail, seconds, state }) {

@@ -4,80 +4,43 @@
 
 const STATES = { done: "✓ done", next: "▸ next", later: "" };
 
-class SlowMotion {
-  constructor(model, root) {
-    Object.assign(this, { model, root });
-    root.classList.add("labkit-slow-motion");
-    root.setAttribute("role", "region");
-    this.title = make("h3", {});
+class SlowMotion extends ButtonPanel {
+  constructor(model, root, name) {
+    super(model, root, name, "labkit-slow-motion");
     this.parts = make("tbody", {});
     this.held = make("p", { class: "held" });
-    this.said = make("p", { class: "said", role: "status", "aria-live": "polite" });
-    const button = (which) => make("button", { type: "button", "data-key": which, onclick: () => model.send({ press: which }) });
-    this.buttons = { next: button("next"), all: button("all") };
+    for (const key of ["next", "all"]) this.buttons[key] = make("button", { type: "button", "data-key": key, onclick: () => model.send({ press: key }) });
     this.buttons.all.textContent = "Let everything go on";
-    const head = ["", "Textbook's steps", "Who", "What"].map((cell) => make("th", { scope: "col" }, cell || make("span", { "aria-label": "State" })));
-    root.replaceChildren(
-      this.title,
-      make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.parts),
-      make("div", { class: "buttons", role: "group", "aria-label": "Slow motion" }, this.buttons.next, this.buttons.all),
-      this.said,
-      this.held,
-    );
-    this.onKey = (event) => this.key(event);
-    window.addEventListener("keydown", this.onKey, true); // before JupyterLab, which would run or leave the cell
-    this.unwatchTheme = watchTheme((theme) => (root.dataset.theme = theme));
-    this.take();
+    const head = [make("span", { class: "unseen" }, "State"), "Textbook's steps", "Who", "What"].map(columnHead);
+    const table = make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.parts);
+    const bar = make("div", { class: "buttons", role: "group", "aria-label": "Slow motion" }, this.buttons.next, this.buttons.all);
+    this.begin(this.title, table, bar, this.said, this.trouble, this.held);
     this.timer = setInterval(() => this.count(), 1000);
-    model.send({ look: true });
   }
 
   take() {
     const state = this.model.get("state");
+    this.takeWords(state, state.title);
     const now = performance.now() / 1000;
     this.ends = state.held.map(({ name, left }) => [name, now + left]);
-    this.root.setAttribute("aria-label", `Slow motion of ${state.name}`);
-    this.title.textContent = `Deployment ${state.name} in slow motion`;
     this.parts.replaceChildren(...state.parts.map(partRow));
-    this.said.textContent = state.said;
-    this.said.classList.toggle("failed", state.failed);
     const upcoming = state.parts.find((part) => part.state === "next");
-    this.buttons.next.textContent = upcoming ? `Let ${upcoming.actor} go on` : "All has gone on";
-    this.enable("next", !state.working && Boolean(upcoming));
-    this.enable("all", !state.working && state.held.length > 0);
-    this.root.toggleAttribute("aria-busy", state.working);
+    this.set(this.buttons.next, upcoming ? `Let ${upcoming.actor} go on` : "All has gone on");
+    this.enable(this.buttons.next, !state.working && Boolean(upcoming));
+    this.enable(this.buttons.all, !state.working && state.held.length > 0);
     this.count();
   }
 
-  /** A button that is not to be pressed loses the focus; it gets it back unless the reader has gone elsewhere. */
-  enable(which, enabled) {
-    const button = this.buttons[which];
-    if (!enabled && document.activeElement === button) this.left = which;
-    button.disabled = !enabled;
-    if (enabled && this.left === which && [document.body, null, button].includes(document.activeElement)) button.focus({ preventScroll: true });
-    if (enabled && this.left === which) this.left = undefined;
-  }
-
-  /** Count down; ask what is true when a time is over. */
+  /** Count down; what is true is told again every few seconds. */
   count() {
     const now = performance.now() / 1000;
-    const held = this.ends.map(([name, end]) => `${name} (goes on by itself in ${clock(end - now)})`);
+    const held = this.ends.filter(([, end]) => end > now).map(([name, end]) => `${name} (goes on by itself in ${clock(end - now)})`);
     this.held.textContent = held.length ? `Held still: ${held.join(", ")}` : "Nothing is held still.";
-    if (!this.ends.some(([, end]) => end <= now)) return;
-    this.ends = this.ends.filter(([, end]) => end > now);
-    this.model.send({ look: true });
-  }
-
-  /** A notebook would take these for its own commands. */
-  key(event) {
-    if (!this.root.contains(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!(event.shiftKey && event.key === "Enter")) event.stopPropagation();
   }
 
   destroy() {
     clearInterval(this.timer);
-    this.unwatchTheme();
-    window.removeEventListener("keydown", this.onKey, true);
+    super.destroy();
   }
 }
 
@@ -93,16 +56,4 @@ function clock(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-function render({ model, el }) {
-  const root = make("div", {});
-  el.append(root);
-  const panel = new SlowMotion(model, root);
-  const changed = () => panel.take();
-  model.on("change:state", changed);
-  return () => {
-    model.off("change:state", changed);
-    panel.destroy();
-  };
-}
-
-export default { render };
+export default { render: shown(SlowMotion) };

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from labkit.checks import experiment
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import UsageError
 from labkit.lab import Lab
 from labkit.lab.components import Component, Components
@@ -14,6 +14,7 @@ from labkit.lab.components import Component, Components
 _STATIC = "static pod"
 
 
+@looks
 def speaks_to_etcd(lab: Lab, answer: str | None) -> Verdict:
     """Check which component alone speaks to etcd.
 
@@ -37,6 +38,7 @@ def speaks_to_etcd(lab: Lab, answer: str | None) -> Verdict:
     return Verdict(right, why, _sockets(named))
 
 
+@looks
 def static_pods(lab: Lab, answer: Iterable[str] | None) -> Verdict:
     """Check which components the kubelet starts from files, with no API server.
 
@@ -70,6 +72,7 @@ def static_pods(lab: Lab, answer: Iterable[str] | None) -> Verdict:
     return Verdict(True, "The kubelet starts these from files, before any API server answers.")
 
 
+@looks
 def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
     """Check as which user the API server knows a component.
 
@@ -97,6 +100,7 @@ def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
     return Verdict(False, f"The API server knows that user, and it is not {component}.", requests)
 
 
+@looks
 def stopped(lab: Lab, component: str, predicted: Mapping[str, bool | None]) -> Verdict:
     """Stop a component, ask for a deployment, and compare what happens with what was predicted.
 

@@ -77,8 +77,7 @@ class Replayed:
 
     @property
     def _said(self) -> str:
-        about = self._session.about
-        return f"Shown as it was on {about.recorded:%Y-%m-%d}; it does not change, and its buttons are not here."
+        return f"This is as it was on {self._session.about.recorded:%Y-%m-%d}. It does not change, and has no buttons."
 
     def _call(self, call: str, *arguments: Any, **options: Any) -> Any:
         return self._answer(calls.called(call, arguments, options))
@@ -133,10 +132,6 @@ class ReplayedLab(Replayed):
             f"(Kubernetes {about.kubernetes_version}, {about.provider}). Nothing runs here: what was asked then is "
             f"answered as it was then, and what was not asked has no answer"
         )
-
-    @property
-    def _said(self) -> str:
-        return self.banner
 
     def down(self) -> None:
         """Do nothing: there is nothing to take down."""

@@ -69,6 +69,7 @@ class Tape:
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
         self._files: values.Files = {}
+        self._named: set[tuple[str, str]] = set()
         self._late: dict[str, Callable[[], Any]] = {}
         self._lock = threading.Lock()
         self._began = time.monotonic()
@@ -87,7 +88,9 @@ class Tape:
     def keep_object(self, call: str, name: str) -> None:
         """Take down that a call gave something that is no value, and as what: questions to it begin with that name."""
         with self._lock:
-            self._add(call, {"object": name})
+            if (call, name) not in self._named:  # it is the same each time
+                self._named.add((call, name))
+                self._add(call, {"object": name})
 
     def keep_error(self, call: str, error: LabkitError) -> None:
         """Take down how a call failed."""
@@ -119,7 +122,7 @@ class Tape:
             "labkit": version("labkit"),
             **{field: getattr(about, field) for field in ("notebook", "recorded", "kubernetes_version", "provider")},
         }
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(_MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
             archive.writestr(_CALLS, lines)
             for name, content in files.items():

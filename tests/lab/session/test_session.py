@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from labkit.errors import ClusterError, EvidenceError, LabkitError, NotRecordedError, UsageError
-from labkit.lab import replay
+from labkit.lab import Lab, replay
 from labkit.lab.session import web
 from labkit.lab.session.calls import kubectl
 from labkit.lab.session.recording import RecordedLab
@@ -56,34 +56,34 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Path]:
 
 
 @pytest.fixture
-def lab(asked: tuple[list[Any], Path]) -> ReplayedLab:
+def replayed(asked: tuple[list[Any], Path]) -> ReplayedLab:
     return ReplayedLab(load(asked[1]))
 
 
-def test_the_same_questions_get_the_same_answers(asked: tuple[list[Any], Path], lab: ReplayedLab) -> None:
-    assert _ask(lab) == asked[0]
-    assert _ask(lab) == asked[0], "asked again, the last answers are given again"
+def test_the_same_questions_get_the_same_answers(asked: tuple[list[Any], Path], replayed: ReplayedLab) -> None:
+    assert _ask(replayed) == asked[0]
+    assert _ask(replayed) == asked[0], "asked again, the last answers are given again"
 
 
-def test_what_is_shown_says_that_it_is_recorded(lab: ReplayedLab) -> None:
-    assert "notebook 06_some as it ran on 2026-01-02" in repr(lab)
-    assert "Nothing runs here" in lab.banner
-    assert "recorded on 2026-01-02" in lab.explain("service/tomcat").to_svg()
+def test_what_is_shown_says_that_it_is_recorded(replayed: ReplayedLab) -> None:
+    assert "notebook 06_some as it ran on 2026-01-02" in repr(replayed)
+    assert "Nothing runs here" in replayed.banner
+    assert "recorded on 2026-01-02" in replayed.explain("service/tomcat").to_svg()
 
 
-def test_what_nobody_asked_has_no_answer(lab: ReplayedLab) -> None:
+def test_what_nobody_asked_has_no_answer(replayed: ReplayedLab) -> None:
     with pytest.raises(NotRecordedError, match=r"no answer to: proxy\.rules\('node-7'\)") as raised:
-        lab.proxy.rules("node-7")
+        replayed.proxy.rules("node-7")
     assert "proxy.rules('node-9')" in raised.value.why
     assert "a lab that runs answers everything" in raised.value.fix
     with pytest.raises(NotRecordedError, match="kubectl get nodes"):
-        lab.kubectl("get nodes")
+        replayed.kubectl("get nodes")
     with pytest.raises(NotRecordedError, match="no answer to: freeze"):
-        lab.freeze("etcd")
+        replayed.freeze("etcd")
     with pytest.raises(AttributeError, match="nonsense"):
-        lab.nonsense  # noqa: B018
+        replayed.nonsense  # noqa: B018
     with pytest.raises(ClusterError):
-        lab.kubectl(["kubectl", "get", "pods"])
+        replayed.kubectl(["kubectl", "get", "pods"])
 
 
 def test_answers_come_in_order_and_each_question_has_its_own() -> None:
@@ -186,3 +186,26 @@ def test_a_file_that_is_no_session_is_refused(tmp_path: Path, asked: tuple[list[
 def test_outside_of_a_notebook_nobody_tells_which_one_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JPY_SESSION_NAME", "/x/00_start_here.ipynb")
     assert running_notebook() is None
+
+
+def _look_into(lab: Any) -> list[Any]:
+    nodes = [(node.name, node.address, node.exec("hostname")) for node in lab.nodes]
+    with lab.api_server() as api:
+        found = api.get("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy")["metadata"]["uid"]
+    with lab.freeze("kube-scheduler"):
+        frozen = lab.frozen
+    named = lab.nodes["node-01"].exec("hostname")
+    said = lab.kubectl("config view --raw --output jsonpath={.users[*].user.client-key-data}") and "a key"
+    return [nodes, found, frozen, lab.frozen, named, lab.status(), lab.kubectl("get nodes --output name"), said]
+
+
+@pytest.mark.cluster
+def test_a_real_lab_and_its_session_answer_alike(lab: Lab, tmp_path: Path) -> None:
+    recorded = RecordedLab(lab, ABOUT)
+    asked = _look_into(recorded)
+    recorded.save(tmp_path / "x")
+    assert _look_into(ReplayedLab(load(tmp_path / "x"))) == asked
+    assert asked[2] == ("kube-scheduler",)
+    key = lab.kubectl("config view --raw --output jsonpath={.users[*].user.client-key-data}")
+    with zipfile.ZipFile(tmp_path / "x") as archive:
+        assert str(key).encode() not in archive.read("calls.jsonl")

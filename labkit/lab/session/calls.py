@@ -8,6 +8,9 @@ from typing import Any
 
 from labkit.errors import UsageError
 
+#: In place of an attribute's name: what a notebook showed of something.
+SHOWN = "shown"
+
 
 def attribute(of: str, name: str) -> str:
     """Return how an attribute of something is written; of the lab itself by its name alone."""

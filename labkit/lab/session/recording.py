@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,16 +12,16 @@ from labkit.errors import LabkitError
 from labkit.lab.session import calls, web
 from labkit.lab.session.tape import About, Tape
 from labkit.lab.session.values import NoValueError
+from labkit.widgets.flow import LiveFlow
+from labkit.widgets.slow_motion import SlowMotionPanel
 
 if TYPE_CHECKING:
     from labkit.flow import Flow
     from labkit.flow.actions import ActionKind
     from labkit.lab.happenings import Explanation, Happenings
 
-SHOWN = "shown"
 #: What stays of a display in a recording: what a page shows with no kernel.
 _KEPT = ("text/plain", "text/html", "image/svg+xml", "image/png")
-_LIVE = "application/vnd.jupyter.widget-view+json"
 
 
 class Recorded:
@@ -84,19 +84,15 @@ class Recorded:
         from IPython.display import display  # noqa: PLC0415 - only a notebook has it at hand
         from IPython.utils.capture import capture_output  # noqa: PLC0415 - as above
 
+        panel = getattr(self._target, "panel", None)
+        shown = panel() if callable(panel) else self._target
         with capture_output(stdout=False, stderr=False) as captured:
-            display(self._target)  # type: ignore[no-untyped-call]
-        outputs = [output.data for output in captured.outputs]
-        kept = [
-            {kind: data[kind] for kind in _KEPT if kind in data}
-            for data in outputs
-            if _LIVE not in data or "text/html" in data
-        ]
-        call, panel = calls.attribute(self._name, SHOWN), self._target
-        if hasattr(panel, "still_html"):
-            self._tape.keep_late(call, lambda: [{"text/plain": panel.still_text(), "text/html": panel.still_html()}])
+            display(shown)  # type: ignore[no-untyped-call]
+        call, still = calls.attribute(self._name, calls.SHOWN), _still(shown)
+        if still:
+            self._tape.keep_late(call, still)
         else:
-            self._tape.keep(call, kept)
+            self._tape.keep(call, [_kept(output.data) for output in captured.outputs])
         captured.show()  # type: ignore[no-untyped-call]
 
     def _call(self, function: Callable[..., Any], call: str, *arguments: Any, **options: Any) -> Any:
@@ -120,6 +116,22 @@ class Recorded:
         except LabkitError as error:
             self._tape.keep_error(call, error)
             raise
+
+
+def _kept(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stays of an output in a recording."""
+    return {kind: data[kind] for kind in _KEPT if kind in data}
+
+
+def _still(shown: Any) -> Callable[[], list[dict[str, Any]]] | None:
+    """Return what gives a panel's still as it is by then; None for what does not change once it is shown."""
+    if hasattr(shown, "still_html"):
+        return lambda: [{"text/plain": shown.still_text(), "text/html": shown.still_html()}]
+    if isinstance(shown, LiveFlow):
+        return lambda: [_kept(shown.panel._repr_mimebundle_()[0])]
+    if isinstance(shown, SlowMotionPanel):
+        return lambda: [_kept(shown.live.panel._repr_mimebundle_()[0])]
+    return None
 
 
 class RecordedLab(Recorded):

@@ -6,6 +6,7 @@ import functools
 import html
 import os
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,13 +18,14 @@ from labkit.evidence.model import Evidence
 from labkit.lab.happenings import Explanation, Happenings
 from labkit.lab.lessons import sessions
 from labkit.lab.session import calls, web
-from labkit.lab.session.recording import SHOWN
 from labkit.lab.session.tape import Name, Session, load
 
 if TYPE_CHECKING:
     from labkit.flow import Flow
     from labkit.flow.actions import ActionKind
     from labkit.lab.lab import Lab
+
+_COLUMNS = 100
 
 
 class Replayed:
@@ -72,7 +74,7 @@ class Replayed:
         from IPython.display import display  # noqa: PLC0415 - only a notebook has it at hand
 
         display({"text/plain": self._said, "text/html": _marked(self._said)}, raw=True)  # type: ignore[no-untyped-call]
-        for shown in self._answer(calls.attribute(self._name, SHOWN)):
+        for shown in self._answer(calls.attribute(self._name, calls.SHOWN)):
             display(shown, raw=True)  # type: ignore[no-untyped-call]
 
     @property
@@ -230,7 +232,7 @@ def instead(notebook: str | None, *, why: LabkitError | None = None) -> Lab:
     lab = replayed(notebook)
     if why:
         print(f"No lab can run on this machine.\n{why}\n")
-    print(f"Recorded: {lab.banner}.")
+    print(textwrap.fill(f"Recorded: {lab.banner}.", _COLUMNS))
     return cast("Lab", lab)  # it has no class of a lab, and answers as one
 
 

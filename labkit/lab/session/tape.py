@@ -104,7 +104,8 @@ class Tape:
 
     def end(self) -> None:
         """Take down what was left for the end; the lab still runs."""
-        for call, answer in self._late.items():
+        late, self._late = self._late, {}
+        for call, answer in late.items():
             self.keep(call, answer())
 
     def _add(self, call: str, outcome: dict[str, Any]) -> None:
@@ -113,6 +114,7 @@ class Tape:
 
     def save(self, path: Path, about: About) -> None:
         """Write the file."""
+        self.end()
         with self._lock:
             lines = b"".join(orjson.dumps(call, option=orjson.OPT_APPEND_NEWLINE) for call in self._calls)
             files = dict(self._files)

@@ -51,7 +51,10 @@ class Recorded:
         return self._answer(call, value)
 
     def __enter__(self) -> Any:
-        return Recorded(self._target.__enter__(), self._name, self._tape)
+        call = calls.attribute(self._name, "__enter__()")
+        with self._failing(call):
+            entered = self._target.__enter__()
+        return self._answer(call, entered, named=self._name)
 
     def __exit__(self, *error: object) -> None:
         call = calls.attribute(self._name, "__exit__()")
@@ -101,12 +104,13 @@ class Recorded:
             value = function(*arguments, **options)
         return self._answer(said, value)
 
-    def _answer(self, call: str, value: Any) -> Any:
+    def _answer(self, call: str, value: Any, *, named: str = "") -> Any:
+        """Take a value down and return it; stand for what is none, by the call or by a name of its own."""
         try:
             self._tape.keep(call, value)
         except NoValueError:
-            self._tape.keep_object(call, call)
-            return Recorded(value, call, self._tape)
+            self._tape.keep_object(call, named or call)
+            return Recorded(value, named or call, self._tape)
         return value
 
     @contextmanager

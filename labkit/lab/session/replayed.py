@@ -51,7 +51,7 @@ class Replayed:
         return self._answer(call)
 
     def __enter__(self) -> Any:
-        return Replayed(self._session, self._name)
+        return self._answer(calls.attribute(self._name, "__enter__()"))
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
         if kind is None:

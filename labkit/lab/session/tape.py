@@ -1,21 +1,23 @@
 """The file of a session: every call that was made of a lab, in order, with its answer.
 
-A ZIP archive: ``manifest.json`` says what it is, ``calls.jsonl`` has a line per call (what was asked, and the answer or
-the error), ``files/`` what is a file of its own, such as evidence (a recording, see `labkit.evidence.recording`).
-Secrets are redacted, in what was asked as well.
+A tar archive, compressed by xz: ``manifest.json`` says what it is, ``calls.jsonl`` has a line per call (what was asked,
+and the answer or the error), ``files/`` what is a file of its own, such as evidence (a recording, see
+`labkit.evidence.recording`). Secrets are redacted, in what was asked as well.
 """
 
 from __future__ import annotations
 
 import difflib
+import io
+import lzma
+import sys
+import tarfile
 import threading
 import time
-import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from labkit import errors
 from labkit.errors import EvidenceError, LabkitError, NotRecordedError
 from labkit.evidence.redaction import redacted_text, redacted_value
 from labkit.lab.session import values
+from labkit.paths import cache_dir, state_dir
 
 FORMAT = "labkit session"
 FORMAT_VERSION = 1
@@ -34,7 +37,8 @@ SUFFIX = ".labsession"
 _MANIFEST, _CALLS, _FILES = "manifest.json", "calls.jsonl", "files/"
 _MAX_BYTES = 1 << 28  # a session unpacks to some 10 MB
 _MOST_NAMED = 8
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError)
+_ELSEWHERE = "\N{HORIZONTAL ELLIPSIS}"
+_DAMAGE = (tarfile.TarError, lzma.LZMAError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class Name(str):
@@ -117,6 +121,12 @@ class Tape:
         self.end()
         with self._lock:
             lines = b"".join(orjson.dumps(call, option=orjson.OPT_APPEND_NEWLINE) for call in self._calls)
+            for folder in (
+                sys.prefix,
+                str(state_dir()),
+                str(cache_dir()),
+            ):  # of who recorded
+                lines = lines.replace(folder.encode(), _ELSEWHERE.encode())
             files = dict(self._files)
         manifest = {
             "format": FORMAT,
@@ -124,11 +134,12 @@ class Tape:
             "labkit": version("labkit"),
             **{field: getattr(about, field) for field in ("notebook", "recorded", "kubernetes_version", "provider")},
         }
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(_MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-            archive.writestr(_CALLS, lines)
-            for name, content in files.items():
-                archive.writestr(_FILES + name, content, zipfile.ZIP_STORED)  # compressed already
+        inside = {_MANIFEST: orjson.dumps(manifest, option=orjson.OPT_INDENT_2), _CALLS: lines}
+        with tarfile.open(path, "w:xz") as archive:
+            for name, content in (inside | {_FILES + name: content for name, content in files.items()}).items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
 
 
 class Session:
@@ -209,23 +220,35 @@ def load(path: Path) -> Session:
         There is no such file, or it is damaged, no session, or made by a newer labkit.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > _MAX_BYTES:
-                raise ValueError(f"it unpacks to more than {_MAX_BYTES:,} bytes")
-            manifest = orjson.loads(archive.read(_MANIFEST))
-            if manifest["format"] != FORMAT:
-                raise ValueError(f"its {_MANIFEST} does not say {FORMAT!r}")
-            if manifest["version"] > FORMAT_VERSION:
-                raise ValueError(f"a newer labkit made it ({manifest['labkit']}); update labkit")
-            calls = [orjson.loads(line) for line in archive.read(_CALLS).splitlines()]
-            inside = [name for name in archive.namelist() if name.startswith(_FILES)]
-            files = {name.removeprefix(_FILES): archive.read(name) for name in inside}
-            fields = {name: manifest[name] for name in ("notebook", "kubernetes_version", "provider")}
-            about = About(recorded=datetime.fromisoformat(manifest["recorded"]).astimezone(UTC), **fields)
-            return Session(about, calls, files)
+        inside = _members(path)
+        manifest = orjson.loads(inside[_MANIFEST])
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"its {_MANIFEST} does not say {FORMAT!r}")
+        if manifest["version"] > FORMAT_VERSION:
+            raise ValueError(f"a newer labkit made it ({manifest['labkit']}); update labkit")
+        calls = [orjson.loads(line) for line in inside[_CALLS].splitlines()]
+        files = {name.removeprefix(_FILES): content for name, content in inside.items() if name.startswith(_FILES)}
+        fields = {name: manifest[name] for name in ("notebook", "kubernetes_version", "provider")}
+        about = About(recorded=datetime.fromisoformat(manifest["recorded"]), **fields)
+        return Session(about, calls, files)
     except _DAMAGE as error:
         raise EvidenceError(
             f"The session {path} cannot be read",
             why=f"{error}" or type(error).__name__,
             fix=f"name a {SUFFIX} file that labkit wrote, or install labkit anew",
         ) from error
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    inside: dict[str, bytes] = {}
+    room = _MAX_BYTES
+    with tarfile.open(path, "r:xz") as archive:
+        for member in archive:
+            room -= member.size
+            if room < 0:
+                raise ValueError(f"it unpacks to more than {_MAX_BYTES:,} bytes")
+            content = archive.extractfile(member)
+            if content is None:
+                raise ValueError(f"{member.name} is no file")
+            inside[member.name] = content.read()
+    return inside

@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
+import io
 import ipaddress
 import math
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -148,10 +150,15 @@ def _file(content: bytes, suffix: str, kind: str, files: Files) -> dict[str, Any
 
 
 def _recording_of(evidence: Evidence) -> bytes:
+    """Return a recording that is not compressed: a session is, as a whole, and two of its recordings are much alike."""
     with tempfile.TemporaryDirectory() as folder:
         times = [event.received for event in evidence.audit]
         path = recording.save(evidence, Path(folder) / "evidence", recorded=max(times, default=None))
-        return path.read_bytes()
+        plain = io.BytesIO()
+        with zipfile.ZipFile(path) as source, zipfile.ZipFile(plain, "w") as target:
+            for member in source.infolist():
+                target.writestr(zipfile.ZipInfo(member.filename), source.read(member))
+        return plain.getvalue()
 
 
 def _evidence(content: bytes) -> Evidence:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from build_notebooks import FOLDER, named, source
 from nbclient import NotebookClient
@@ -35,6 +37,23 @@ def _recording(up):
 
 labkit.up = _recording(labkit.up)
 """
+#: What is asked besides, so that learners' answers can be checked: by notebook, and by how the cell before it begins.
+_ALSO = {
+    "01_architecture": {
+        "prediction = {": """
+for component in ("kube-scheduler", "kube-controller-manager", "kubelet/node-01"):
+    architecture.stopped(lab, component, dict.fromkeys(prediction, True))
+architecture.static_pods(lab, {"etcd"})
+architecture.known_as(lab, "kube-scheduler", "nobody")
+"""
+    },
+    "02_pods": {
+        "answer = None\npods.reaches": """
+for host in ("127.0.0.1", "localhost", "mysql", "php", "blog", lab.anatomy("blog").address):
+    pods.reaches(lab, f"{host}:3306")
+"""
+    },
+}
 _END = "from pathlib import Path\nlabkit.recorded_lab.save(Path({path!r}))"
 
 
@@ -43,11 +62,22 @@ def record(name: str) -> Path:
     path = RECORDINGS / f"{name}{SUFFIX}"
     notebook = source(name)
     begin, end = (new_code_cell(text) for text in (_BEGIN.format(name=name), _END.format(path=str(path))))
-    notebook.cells = [begin, *notebook.cells, end]
+    notebook.cells = [begin, *_with_more(name, notebook.cells), end]
     resources = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(notebook, timeout=_CELL_SECONDS, store_widget_state=False, resources=resources).execute()
     path.chmod(0o644)  # a session holds no secrets, and this one is for everybody
     return path
+
+
+def _with_more(name: str, cells: list[Any]) -> Iterator[Any]:
+    """Yield a notebook's cells, and what is asked besides after them."""
+    also = dict(_ALSO.get(name, {}))
+    for cell in cells:
+        yield cell
+        for beginning in [each for each in also if cell.source.startswith(each)]:
+            yield new_code_cell(also.pop(beginning))
+    if also:
+        sys.exit(f"Notebook {name} has no cell that begins so: {', '.join(also)}")
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 from labkit.lab import Lab
+from labkit.lab.session.experiments import one_call
 
 STORED = "the deployment is stored"
 REPLICA_SET = "a replica set is made"
@@ -41,6 +42,7 @@ class Seen:
     lines: tuple[str, ...]
 
 
+@one_call
 def deploy_without(lab: Lab, component: str) -> Seen:
     """Ask for a deployment while a component stands still, and wait six seconds for what comes of it.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from labkit.errors import LabkitError
-from labkit.lab.session import calls, web
+from labkit.lab.session import calls, values, web
 from labkit.lab.session.tape import About, Tape
 from labkit.lab.session.values import NoValueError
 from labkit.widgets.flow import LiveFlow
@@ -39,6 +39,7 @@ class Recorded:
 
     def __init__(self, target: Any, name: str, tape: Tape) -> None:
         self._target, self._name, self._tape = target, name, tape
+        self._entered: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # IPython asks for many ways to be shown
@@ -54,12 +55,19 @@ class Recorded:
         call = calls.attribute(self._name, "__enter__()")
         with self._failing(call):
             entered = self._target.__enter__()
-        return self._answer(call, entered, named=self._name)
+        try:
+            values.encode(entered, {})
+        except NoValueError:
+            return self._answer(call, entered, named=self._name)
+        self._entered.append(entered)  # it may be filled until the end of the block
+        return entered
 
     def __exit__(self, *error: object) -> None:
         call = calls.attribute(self._name, "__exit__()")
         with self._failing(call):
             self._target.__exit__(*error)
+        while self._entered:
+            self._tape.keep(calls.attribute(self._name, "__enter__()"), self._entered.pop())
         self._tape.keep(call, None)
 
     def __len__(self) -> int:
@@ -202,6 +210,14 @@ class RecordedLab(Recorded):
         with self._failing(call), self._target.record(path, title) as recorder:
             yield recorder
         self._tape.keep(call, Path(path).read_bytes())
+
+    def whole(self, function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Have an experiment done, and take it down as one call, see `labkit.lab.session.experiments`."""
+        call = calls.called(function.__name__, arguments, options)
+        with self._failing(call):
+            found = function(self._target, *arguments, **options)
+        self._tape.keep(call, found)
+        return found
 
     def save(self, path: Path) -> None:
         """Write the session's file."""

@@ -7,7 +7,7 @@ import html
 import os
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -160,6 +160,10 @@ class ReplayedLab(Replayed):
         """Write the recording that was made then."""
         yield _Marks()
         Path(path).write_bytes(self._answer(calls.called("record", (str(path), title), {})))
+
+    def whole(self, function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Return what an experiment found out, see `labkit.lab.session.experiments`."""
+        return self._answer(calls.called(function.__name__, arguments, options))
 
 
 class _Marks:

@@ -27,8 +27,8 @@ from labkit.lab.kubectl import Output
 Files = dict[str, bytes]
 
 _KIND = "$"
-#: Where the dataclasses live that a lab answers with: a file may name no other module.
-_HOMES = ("labkit.lab.", "labkit.proxy.", "labkit.flow.", "labkit.evidence.")
+#: Where the dataclasses live that a lab answers with, and experiments: a file may name no other module.
+_HOMES = ("labkit.lab.", "labkit.proxy.", "labkit.flow.", "labkit.evidence.", "labkit.checks.")
 _PLAIN: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "datetime": (datetime, datetime.isoformat, datetime.fromisoformat),
     "Output": (Output, str, Output),

@@ -7,11 +7,12 @@ import tarfile
 import threading
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,8 +20,9 @@ from labkit.errors import ClusterError, EvidenceError, LabkitError, NotRecordedE
 from labkit.lab import Lab, replay
 from labkit.lab.session import web
 from labkit.lab.session.calls import kubectl
-from labkit.lab.session.recording import RecordedLab
-from labkit.lab.session.replayed import ReplayedLab, running_notebook
+from labkit.lab.session.experiments import one_call
+from labkit.lab.session.recording import Recorded, RecordedLab
+from labkit.lab.session.replayed import Replayed, ReplayedLab, running_notebook
 from labkit.lab.session.tape import About, Session, Tape, load
 
 ABOUT = About("06_some", datetime(2026, 1, 2, tzinfo=UTC), "v1.34.3", "rootless")
@@ -99,6 +101,47 @@ def test_answers_come_in_order_and_each_question_has_its_own() -> None:
     for _ in range(2):
         with pytest.raises(UsageError, match="gone"):
             session.answer("kubectl get pods")
+
+
+class _Notes:
+    """Gives what is filled until the end of the block, as watching etcd does."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
+
+    def __enter__(self) -> list[int]:
+        return self.found
+
+    def __exit__(self, *_error: object) -> None:
+        self.found.append(2)
+
+
+def test_what_a_block_fills_is_taken_down_at_its_end() -> None:
+    tape = Tape()
+    with Recorded(_Notes(), "watch('pods')", tape) as found:
+        found.append(1)
+    with Replayed(Session(ABOUT, tape._calls, {}), "watch('pods')") as again:
+        pass
+    assert again == found == [1, 2]
+
+
+def test_an_experiment_is_one_call(tmp_path: Path) -> None:
+    recorded = RecordedLab(replay("kube-proxy"), ABOUT)
+    found = _try(cast("Lab", recorded), "etcd", seconds=2)
+    recorded.save(tmp_path / "x")
+    session = load(tmp_path / "x")
+    assert session.calls == ("_try('etcd', seconds=2)",)
+    assert _try(cast("Lab", ReplayedLab(session)), "etcd", seconds=2) == found
+    with pytest.raises(NotRecordedError):
+        _try(cast("Lab", ReplayedLab(session)), "etcd")
+
+
+@one_call
+def _try(lab: Lab, component: str, seconds: int = 1) -> tuple[str, str, int]:
+    name = f"try-{uuid.uuid4().hex}"
+    with pytest.raises(ClusterError):
+        lab.kubectl(f"create deployment {name}")
+    return name, component, seconds
 
 
 def test_a_command_is_the_same_as_text_and_as_words() -> None:

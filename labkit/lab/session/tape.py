@@ -135,7 +135,7 @@ class Tape:
             **{field: getattr(about, field) for field in ("notebook", "recorded", "kubernetes_version", "provider")},
         }
         inside = {_MANIFEST: orjson.dumps(manifest, option=orjson.OPT_INDENT_2), _CALLS: lines}
-        with tarfile.open(path, "w:xz") as archive:
+        with tarfile.open(path, "w:xz", preset=9) as archive:  # recordings that are alike lie megabytes apart
             for name, content in (inside | {_FILES + name: content for name, content in files.items()}).items():
                 member = tarfile.TarInfo(name)
                 member.size = len(content)

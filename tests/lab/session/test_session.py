@@ -17,7 +17,7 @@ from typing import Any, cast
 import pytest
 
 from labkit.errors import ClusterError, EvidenceError, LabkitError, NotRecordedError, UsageError
-from labkit.lab import Lab, replay
+from labkit.lab import Lab, replay, up
 from labkit.lab.session import web
 from labkit.lab.session.calls import kubectl
 from labkit.lab.session.experiments import one_call
@@ -235,6 +235,23 @@ def test_a_file_that_is_no_session_is_refused(tmp_path: Path, asked: tuple[list[
     with pytest.raises(EvidenceError) as raised:
         load(path)
     assert "a newer labkit made it" in raised.value.why
+
+
+def test_a_session_is_asked_for_by_the_provider(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = up("04_scheduler", provider="replay")
+    assert "Recorded: notebook 04_scheduler as it ran on" in capsys.readouterr().out
+    assert lab.kubectl("get nodes --output custom-columns=NAME:.metadata.name,DISK:.metadata.labels.disk")
+    monkeypatch.setenv("LABKIT_PROVIDER", "replay")
+    with pytest.raises(UsageError, match="Which notebook") as raised:
+        up()
+    assert "04_scheduler" in raised.value.why
+    with pytest.raises(UsageError, match="no recorded session of notebook 'nothing'"):
+        up("nothing")
+    monkeypatch.setenv("LABKIT_PROVIDER", "nonsense")
+    with pytest.raises(UsageError, match="no provider 'nonsense'"):
+        up()
 
 
 def test_outside_of_a_notebook_nobody_tells_which_one_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from labkit.checks.healing import ACCIDENTS, COMPONENTS, accidents, belongs, who, written
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import EvidenceError
 from labkit.flow import ObjectName
 from labkit.flow.names import name_of
@@ -19,6 +19,7 @@ from labkit.lab.owners import reference
 Json = Mapping[str, Any]
 
 
+@looks
 def healed(lab: Lab, deployment: str, answer: Mapping[str, str | None] | None) -> Verdict:
     """Check who brought back what two accidents took away.
 
@@ -47,6 +48,7 @@ def healed(lab: Lab, deployment: str, answer: Mapping[str, str | None] | None) -
     return Verdict(False, f"{len(wrong)} of your {len(ACCIDENTS)} did something else.", lines)
 
 
+@looks
 def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdict:
     """Check that the last update of a deployment kept the number of its pods within limits.
 
@@ -81,6 +83,7 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
     return Verdict(True, f"{rollout.action!r} never had more than {most} pods, nor fewer than {least} ready.", strategy)
 
 
+@looks
 def taken_out(lab: Lab, deployment: str) -> Verdict:
     """Check that a pod of a deployment goes on running without an owner, and that the deployment has all its pods.
 
@@ -110,6 +113,7 @@ def taken_out(lab: Lab, deployment: str) -> Verdict:
     return Verdict(True, "It runs, nobody owns it, and another has taken its place.", evidence)
 
 
+@looks
 def adopted(lab: Lab, deployment: str) -> Verdict:
     """Check that a deployment took over pods that were there before it.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from labkit.checks import experiment
 from labkit.checks.outage import ANSWERS, LETTERS, Outage
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
 from labkit.lab.components import RUNTIME
@@ -151,6 +151,7 @@ def kill(lab: Lab, component: str) -> Killed:
     return Killed(component, node.name, killed, time.monotonic() - began)
 
 
+@looks
 def started_again_by(lab: Lab, killed: Killed, answer: str | None) -> Verdict:
     """Check who had a killed component started again.
 
@@ -229,6 +230,7 @@ def hide(lab: Lab, component: str = "") -> Hidden:
     return hidden
 
 
+@looks
 def found(lab: Lab, hidden: Hidden, answer: str | None) -> Verdict:
     """Check which component stands still; if the answer is right, it goes on.
 

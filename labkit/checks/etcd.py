@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import UsageError
 from labkit.evidence.etcd_store import full
 from labkit.evidence.model import Json
@@ -17,6 +17,7 @@ from labkit.views.revisions import short
 _MOST_LINES = 6
 
 
+@looks
 def kept_at(lab: Lab, kind: str, name: str, answer: str | None) -> Verdict:
     """Check under which key etcd keeps an object.
 
@@ -50,6 +51,7 @@ def kept_at(lab: Lab, kind: str, name: str, answer: str | None) -> Verdict:
     return Verdict(False, f"Another object is kept there than the {kind} {name}.", evidence)
 
 
+@looks
 def revision_that_set(lab: Lab, key: str, path: tuple[str, ...], value: Any, answer: int | None) -> Verdict:
     """Check which revision of a key gave a field a value.
 
@@ -88,6 +90,7 @@ def revision_that_set(lab: Lab, key: str, path: tuple[str, ...], value: Any, ans
     return Verdict(True, f"Before it, {field} was {before}.", evidence)
 
 
+@looks
 def brought_back(lab: Lab, name: str) -> Verdict:
     """Check that a ConfigMap that was removed is there again, with the data that it had last.
 
@@ -126,6 +129,7 @@ def brought_back(lab: Lab, name: str) -> Verdict:
     return Verdict(False, f"It is there, but {len(differ)} of its data's values differ from what they were.", evidence)
 
 
+@looks
 def oldest(lab: Lab, key: str, answer: int | None) -> Verdict:
     """Check which is the oldest revision at which etcd still tells what a key was; it is tried.
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.cluster.freeze import Freeze
 from labkit.cluster.rest import ApiServer
 from labkit.lab import Lab
@@ -95,6 +95,7 @@ def prepare(lab: Lab) -> None:
     lab.kubectl("wait --for=condition=Ready pod/twins --timeout=60s")
 
 
+@looks
 def repaired(lab: Lab, deployment: str, image: str = "nginx") -> Verdict:
     """Check that all pods of a deployment are Ready, from an image that there is.
 
@@ -151,6 +152,7 @@ def hide(lab: Lab, component: str | None = None) -> Freeze:
     return frozen
 
 
+@looks
 def stands_still(lab: Lab, answer: str | None) -> Verdict:
     """Check which component stands still, after `hide`.
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 
-from labkit.checks.outage import ABILITIES, ANSWERS, KUBECTL, Outage, Times, answered, read, replied
+from labkit.checks.outage import ABILITIES, ANSWERS, KUBECTL, Finding, Outage, Times, answered, read, replied
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab, services
+from labkit.lab.session.experiments import one_call
 from labkit.proxy.connections import Counts, asking
 
 #: Seconds for which a component stands still: what works has happened long since.
@@ -50,6 +51,13 @@ def without(
         There is no such component or Service, or a prediction is about something else.
     """
     refuse_unknown(predicted or {})
+    findings = _tried(lab, component, service)
+    return Outage(component, dict(predicted or {}), {each: findings[each] for each in ABILITIES if each in findings})
+
+
+@one_call
+def _tried(lab: Lab, component: str, service: str) -> dict[str, Finding]:
+    """Do it, and return what was found; it is the same whatever was predicted."""
     token = uuid.uuid4().hex[:6]
     deployment, pod = f"try-{token}", f"ended-{token}"
     asked = _requests(lab, service) if service else nullcontext()
@@ -70,9 +78,10 @@ def without(
         lab.kubectl(f"delete pod {pod} --ignore-not-found --wait=false --grace-period=1")
     if counts:
         findings[ANSWERS] = answered(counts)
-    return Outage(component, dict(predicted or {}), {each: findings[each] for each in ABILITIES if each in findings})
+    return findings
 
 
+@one_call
 def requests(lab: Lab, service: str, seconds: float) -> Counts:
     """Ask a Service 20 times a second, by its cluster IP and from the master, and count the answers.
 

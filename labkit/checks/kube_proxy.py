@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.lab import Lab
 from labkit.lab.shown import TracedPacket
 from labkit.proxy.model import Endpoint, Mode, NodeRules
@@ -87,6 +87,7 @@ def written_by(rules: NodeRules, answer: str | None) -> Verdict:
     return Verdict(False, f"In {answer} mode there would be {looks[answer]}. Compare.", sample)
 
 
+@looks
 def reached(lab: Lab, packet: TracedPacket, answer: str | None) -> Verdict:
     """Check which pod a packet to a Service reached.
 
@@ -121,6 +122,7 @@ def reached(lab: Lab, packet: TracedPacket, answer: str | None) -> Verdict:
     return Verdict(False, "That pod has another address than the packet was given.", evidence)
 
 
+@looks
 def refused(lab: Lab, service: str, answer: str | None) -> Verdict:
     """Check why a Service refuses connections.
 
@@ -148,6 +150,7 @@ def refused(lab: Lab, service: str, answer: str | None) -> Verdict:
     return Verdict(False, _objection(facts, answer), facts.lines)
 
 
+@looks
 def leads_to(lab: Lab, service: str, deployment: str) -> Verdict:
     """Check that a Service leads to the Ready pods of a deployment, on every node, and that they answer.
 

@@ -91,6 +91,19 @@ def redacted_text(text: str) -> str:
     return _BOOTSTRAP.sub(REDACTED, _Redaction(()).text(text))
 
 
+def redacted_value(value: Any) -> Any:
+    """Return any JSON value without secrets; in its texts without what `redacted_text` takes out, too."""
+    return _without_bootstrap_tokens(_Redaction(()).value(value))
+
+
+def _without_bootstrap_tokens(value: Any) -> Any:
+    if isinstance(value, str):
+        return _BOOTSTRAP.sub(REDACTED, value)
+    if isinstance(value, dict):
+        return {key: _without_bootstrap_tokens(item) for key, item in value.items()}
+    return [_without_bootstrap_tokens(item) for item in value] if isinstance(value, list) else value
+
+
 class _Redaction:
     """Redacts values; `tokens` are known to be secret wherever they stand.
 

@@ -5,9 +5,7 @@
 # nftables, first by hand as the textbook does it, then by a button. You see the same Service in the rules of each
 # mode, and why one of them gets slower with every Service while the others do not.
 #
-# **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *Start here* first. On a machine that can run no lab,
-# `lab = labkit.replay("kube-proxy")` takes its place: sections 2, 3, 5 and 7 then show what was recorded, and section 6
-# with `lab.proxy.trace("svc/tomcat", mode="nftables")`.
+# **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *Start here* first.
 
 # %%
 import labkit

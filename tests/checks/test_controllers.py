@@ -14,7 +14,11 @@ from tests.notebooks import cell
 
 pytestmark = pytest.mark.cluster
 
-WEB = cell("05_controllers", "web = ")["web"].replace("replicas: 2", "replicas: 3").replace("Seconds: 2", "Seconds: 1")
+WEB = (
+    cell("05_controllers", "web = ")["web"]
+    .replace("replicas: 2", "replicas: 3")
+    .replace("ReadySeconds: 2", "ReadySeconds: 0")
+)
 SOLUTION = {KILLED: "kubelet", DELETED: "replicaset-controller"}
 TIGHT = {"spec": {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}}}
 

@@ -160,8 +160,7 @@ class History(Table, Sequence[Revision]):
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per version."""
         return [
-            (str(each.revision), f"{pictures.SIGNS[each.what]} {each.what}", _named(self.changed(each.revision)))
-            for each in self.versions
+            (str(each.revision), pictures.told(each), _named(self.changed(each.revision))) for each in self.versions
         ]
 
     def at(self, revision: int) -> Revision:

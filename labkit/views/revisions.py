@@ -66,7 +66,12 @@ def scene(revisions: Sequence[Revision], chosen: tuple[str, int] | None = None) 
 
 def rows(revisions: Sequence[Revision]) -> list[tuple[str, ...]]:
     """Return a row of text per revision, under `HEADINGS`."""
-    return [(str(each.revision), f"{SIGNS[each.what]} {each.what}", short(each.key)) for each in revisions]
+    return [(str(each.revision), told(each), short(each.key)) for each in revisions]
+
+
+def told(revision: Revision) -> str:
+    """Return what a revision did as sign and word, which no line break parts."""
+    return f"{SIGNS[revision.what]}\N{NO-BREAK SPACE}{revision.what}"
 
 
 def short(key: str) -> str:

@@ -158,14 +158,16 @@ class EtcdPanel(Panel):
         picture = state["picture"].replace(f"labkit-etcd-{self.still}", f"labkit-etcd-still-{self.still}")
         written = grid.table(state["headings"], state["rows"], caption=state["count"])
         paragraphs = "".join(
-            f'<p style="white-space:pre-wrap">{html.escape(state[part])}</p>' for part in ("store", "trouble", "note")
+            f'<p style="white-space:pre-wrap">{html.escape(state[part])}</p>'
+            for part in ("store", "trouble", "summary", "note")
         )
-        changed = [[path, before or "", after or ""] for path, before, after in state["changes"]]
+        rows = [[path, before or "", after or ""] for path, before, after in state["changes"]]
+        differ = grid.table(revisions.CHANGED, rows, caption="Fields that differ") if rows else ""
+        value = f"<details><summary>The value</summary><pre>{html.escape(state['value'])}</pre></details>"
         return (
             f"<p><strong>{html.escape(state['title'])}</strong></p>{picture}"
-            f"<details><summary>What was written last, as a table</summary>{written}</details>{paragraphs}"
-            f"{grid.table(revisions.CHANGED, changed, caption=state['summary'])}"
-            f"<details><summary>The value</summary><pre>{html.escape(state['value'])}</pre></details>"
+            f"<details><summary>What was written last, as a table</summary>{written}</details>"
+            f"{paragraphs}{differ}{value if state['value'] else ''}"
         )
 
     def still_text(self) -> str:

@@ -52,7 +52,8 @@ def test_a_key_that_was_removed_ends_at_its_mark() -> None:
 
 
 def test_it_is_said_in_words_by_signs_and_as_a_table() -> None:
-    assert [row[1] for row in revisions.rows(SEEN)] == ["+ created", "+ created", "~ changed", "\N{MINUS SIGN} removed"]
+    told = [row[1].split("\N{NO-BREAK SPACE}") for row in revisions.rows(SEEN)]
+    assert told == [["+", "created"], ["+", "created"], ["~", "changed"], ["\N{MINUS SIGN}", "removed"]]
     drawn = revisions.to_svg(SEEN, prefix="p", chosen=(WEB, 13))
     assert "Revision 15: removed pods/default/&lt;b&gt;web-1" in drawn
     assert "<b>" not in drawn

@@ -150,7 +150,7 @@ def test_what_stays_in_the_notebook_and_the_end(shown: EtcdPanel) -> None:
     assert "<script" not in page
     for word in ("etcd of a recording", "<svg", "deployments/default/tomcat", "kind: Deployment", "readyReplicas"):
         assert word in page
-    assert "+ created" in still.data["text/plain"]
+    assert "+\N{NO-BREAK SPACE}created" in still.data["text/plain"]
     assert "application/vnd.jupyter.widget-view+json" in live.data
 
 

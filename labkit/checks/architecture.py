@@ -86,14 +86,15 @@ def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
         return unanswered('a user\'s name, for example "kubernetes-admin"')
     named = lab.components().named(component)
     identities = {each.identity.partition(" (")[0] for each in named}
-    programs = Counter(
-        event.user_agent.partition("/")[0] for event in lab.evidence().audit if event.user == answer.strip()
-    )
+    audit = lab.evidence().audit
+    programs = Counter(event.user_agent.partition("/")[0] for event in audit if event.user == answer.strip())
     requests = tuple(f"audit log: {count} requests of {answer} by {name}" for name, count in programs.most_common(3))
     if answer.strip() in identities:
-        return Verdict(True, f"That is the name in {component}'s certificate, and in its requests.", requests)
+        return Verdict(True, f"That is the name that {component} proves to have, and its requests have it.", requests)
     if not requests:
-        return Verdict(False, "The API server has not had a request from a user of that name.")
+        users = len({event.user for event in audit})
+        why = "The API server has not had a request from a user of that name."
+        return Verdict(False, why, (f"audit log: {users} users have sent requests, and none is called {answer!r}",))
     return Verdict(False, f"The API server knows that user, and it is not {component}.", requests)
 
 

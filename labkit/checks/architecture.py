@@ -90,12 +90,14 @@ def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
         return unanswered('a user\'s name, for example "kubernetes-admin"')
     named = lab.components().named(component)
     identities = {each.identity.partition(" (")[0] for each in named}
-    programs = Counter(requests_by_user(lab).get(answer.strip()))
+    by_user = requests_by_user(lab)
+    programs = Counter(by_user.get(answer.strip()))
     requests = tuple(f"audit log: {count} requests of {answer} by {name}" for name, count in programs.most_common(3))
     if answer.strip() in identities:
-        return Verdict(True, f"That is the name in {component}'s certificate, and in its requests.", requests)
+        return Verdict(True, f"That is the name that {component} proves to have, and its requests have it.", requests)
     if not requests:
-        return Verdict(False, "The API server has not had a request from a user of that name.")
+        why = "The API server has not had a request from a user of that name."
+        return Verdict(False, why, (f"audit log: {len(by_user)} users have sent requests, and none is called {answer!r}",))
     return Verdict(False, f"The API server knows that user, and it is not {component}.", requests)
 
 

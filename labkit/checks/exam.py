@@ -195,6 +195,8 @@ def _happened(api: ApiServer) -> dict[str, bool]:
 
 def _told(pod: dict[str, Any]) -> str:
     """Return how a pod is, with what its node's kubelet says of a container that waits."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return f"pod {pod['metadata']['name']}: Terminating"
     for each in pod["status"].get("containerStatuses") or ():
         if waiting := each["state"].get("waiting"):
             said = " ".join(waiting.get("message", "").split())[:_MESSAGE]

@@ -114,7 +114,7 @@ sheet.ask(
 
 # %% tags=["exercise"]
 sheet.ask(
-    "5. What do twins share?",
+    "5. What twins share",
     "Which kinds of namespaces do the containers of the Pod twins share? net is the network, ipc shared memory, uts "
     "the host name, pid the processes, mnt the files.",
     lambda answer: pods.shared(lab, "twins", answer),
@@ -129,7 +129,7 @@ sheet.ask(
 
 # %% tags=["exercise"]
 sheet.ask(
-    "6. A component's name",
+    "6. A component's user",
     "As which user does the API server know kube-proxy?",
     lambda answer: architecture.known_as(lab, "kube-proxy", answer),
     field="A user's name",

@@ -86,6 +86,7 @@ def test_as_whom_kube_proxy_is_known(lab: Lab) -> None:
     wrong = architecture.known_as(lab, "kube-proxy", "system:kube-scheduler")
     assert wrong.right is False
     assert "by kube-scheduler" in wrong.evidence[0]
+    assert "none is called 'kube-proxy'" in architecture.known_as(lab, "kube-proxy", "kube-proxy").evidence[0]
 
 
 def test_the_archive_is_on_its_node(lab: Lab) -> None:

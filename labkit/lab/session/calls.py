@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labkit.errors import UsageError
+from labkit.lab.kubectl import split
 
 #: In place of an attribute's name: what a notebook showed of something.
 SHOWN = "shown"
@@ -31,9 +31,5 @@ def kubectl(arguments: str | Sequence[str], stdin: str) -> str:
     UsageError
         The text has an unclosed quote.
     """
-    try:
-        words = shlex.split(arguments) if isinstance(arguments, str) else list(arguments)
-    except ValueError as error:
-        raise UsageError(f"{arguments!r} cannot be read as a command line", why=str(error)) from error
-    command = shlex.join(words[1:] if words[:1] == ["kubectl"] else words)
+    command = shlex.join(split(arguments))
     return f"kubectl {command} < {stdin!r}" if stdin else f"kubectl {command}"

@@ -36,7 +36,7 @@ SUFFIX = ".labsession"
 
 _MANIFEST, _CALLS, _FILES = "manifest.json", "calls.jsonl", "files/"
 _MAX_BYTES = 1 << 28  # a session unpacks to some 10 MB
-_MOST_NAMED = 8
+_MOST_NAMED, _LONGEST = 8, 200
 _ELSEWHERE = "\N{HORIZONTAL ELLIPSIS}"
 _DAMAGE = (tarfile.TarError, lzma.LZMAError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -196,19 +196,22 @@ class Session:
             self._given[key] += 1
         if "error" in found:
             said = found["error"]
-            raise getattr(errors, said["type"])(said["what"], why=said["why"], fix=said["fix"])
+            raise getattr(errors, said["type"], LabkitError)(said["what"], why=said["why"], fix=said["fix"])
         return Name(found["object"]) if "object" in found else values.decode(found["answer"], self._files)
 
     def unknown(self, call: str) -> NotRecordedError:
         """Return the error that says that a call was not recorded, and which were that are like it."""
         near = difflib.get_close_matches(call, self._answers, n=_MOST_NAMED, cutoff=0.5)
-        alike = "; ".join(each if len(each) < 160 else f"{each[:160]} …" for each in near)
+        alike = f"; what is like it and was asked: {'; '.join(map(_brief, near))}" if near else ""
         return NotRecordedError(
-            f"This lab is a recording, and has no answer to: {call if len(call) < 300 else f'{call[:300]} …'}",
-            why=f"that was not asked when notebook {self.about.notebook} was recorded"
-            + (f"; what is like it and was asked: {alike}" if alike else ""),
+            f"This lab is a recording, and has no answer to: {_brief(call)}",
+            why=f"that was not asked when notebook {self.about.notebook} was recorded{alike}",
             fix="a lab that runs answers everything; labkit.doctor() tells what this machine lacks for one",
         )
+
+
+def _brief(call: str) -> str:
+    return call if len(call) <= _LONGEST else f"{call[:_LONGEST]} …"
 
 
 def load(path: Path) -> Session:

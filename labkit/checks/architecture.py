@@ -97,7 +97,8 @@ def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
         return Verdict(True, f"That is the name that {component} proves to have, and its requests have it.", requests)
     if not requests:
         why = "The API server has not had a request from a user of that name."
-        return Verdict(False, why, (f"audit log: {len(by_user)} users have sent requests, and none is called {answer!r}",))
+        evidence = f"audit log: {len(by_user)} users have sent requests, and none is called {answer!r}"
+        return Verdict(False, why, (evidence,))
     return Verdict(False, f"The API server knows that user, and it is not {component}.", requests)
 
 

@@ -219,6 +219,13 @@ lab.proxy
 # what kube-proxy does then: it ends with an error, the kubelet starts it again, and again. The panel shows its log, and
 # labkit puts the old mode back.
 #
+# Here is the same panel of another cluster, whose kernel has ipvs. It was recorded: a button shows how it was in that
+# mode. Press **ipvs**, and compare what the nodes' kernels had.
+
+# %% tags=["nbval-ignore-output"]
+labkit.replay("kube-proxy-ipvs").proxy
+
+# %% [markdown]
 # ## 6. The same packet, by other rules
 #
 # *Predict:* the same request, now in nftables mode. Will there be more chains on the packet's way, or fewer?

@@ -16,6 +16,7 @@ from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
 from labkit.lab.components import RUNTIME
+from labkit.lab.session.experiments import one_call
 
 #: What a drill tries, for people: a letter each.
 TRIED = "\n".join(f"{letter}: {ability}" for ability, letter in LETTERS.items())
@@ -117,6 +118,7 @@ class Killed:
     seconds: float
 
 
+@one_call
 def kill(lab: Lab, component: str) -> Killed:
     """Kill a component of the control plane, and wait until it is there again.
 
@@ -219,7 +221,7 @@ def hide(lab: Lab, component: str = "") -> Hidden:
     ClusterError
         There is a deployment ``riddle`` already.
     """
-    hidden = Hidden(component or random.choice(_HIDDEN))  # noqa: S311 - a riddle, no secret
+    hidden = Hidden(component or _drawn(lab))
     hidden.held.enter_context(experiment.still(lab, hidden.component))
     try:
         lab.kubectl(f"create deployment {_RIDDLE} --image={experiment.IMAGE}")
@@ -228,6 +230,11 @@ def hide(lab: Lab, component: str = "") -> Hidden:
         raise
     time.sleep(experiment.SECONDS)
     return hidden
+
+
+@one_call
+def _drawn(lab: Lab) -> str:  # noqa: ARG001 - a recorded lab gives what was drawn then
+    return random.choice(_HIDDEN)  # noqa: S311 - a riddle, no secret
 
 
 @looks

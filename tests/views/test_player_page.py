@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
@@ -15,6 +16,7 @@ from tests.chromium import chromium, needs_chromium
 from tests.views import played
 from tests.views.flows import Writer, flow_of, on
 from tests.views.test_player import HOSTILE
+from tests.widgets.axe import violations
 
 pytestmark = needs_chromium
 
@@ -47,6 +49,20 @@ def page(browser: Browser, file: Path) -> Iterator[Page]:
 def at(page: Page, number: int) -> None:
     expect(page.locator(".evidence .badge")).to_have_text(str(number))
     expect(page.locator(".words")).to_contain_text(f"Hop {number},")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_everybody_can_read_and_reach_all_of_it(page: Page, theme: Literal["light", "dark"], tmp_path: Path) -> None:
+    flow = played.tomcat()
+    where = tmp_path / "real.html"
+    player.save_html(flow, where, played.story(), played.details(), pictures=player.pictures(flow))
+    page.goto(where.as_uri())
+    page.set_viewport_size({"width": 1400, "height": 3000})
+    page.emulate_media(color_scheme=theme)
+    page.locator("[data-key=stage]").focus()
+    page.keyboard.press("End")
+    at(page, 12)
+    assert violations(page, ".labkit-player") == []
 
 
 def test_stepping_by_keyboard_tells_each_hop_and_keeps_the_focus(page: Page) -> None:

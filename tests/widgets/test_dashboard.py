@@ -88,7 +88,7 @@ def _stays(url: str, server: str) -> bool:
 def test_what_cannot_be_read_is_found() -> None:
     with chromium() as browser:
         page = browser.new_page()
-        page.set_content("<main><button></button><p style='color: #ccc; background: #fff'>pale</p></main>")
+        page.set_content("<main><button></button><p style='color: #ccc; background: #fff'>pale</p><p>dark</p></main>")
         found = violations(page, "main")
     assert [rule.partition(":")[0] for rule in found] == ["button-name", "color-contrast"]
 
@@ -146,9 +146,12 @@ def _look(page: Page, name: str, folder: Path, *panels: str) -> None:
     """Look at panels in light and dark: all can be read and reached by everybody, and nothing is cut off."""
     for theme in ("dark", "light"):
         page.evaluate(_CHANGE_THEME, f"JupyterLab {theme.capitalize()}")
+        expect(page.locator("#jupyterlab-splash")).to_have_count(0)  # lies on all while a theme is loaded
         for panel in panels:
             expect(page.locator(panel)).to_have_attribute("data-theme", theme)
-            assert violations(page, panel) == []
+            # axe-core does not get through the colours of what scrolls inside the player: its own page's test does.
+            passed = "button-name" if panel == ".labkit-player" else "color-contrast"
+            assert violations(page, panel, passed=passed) == []
         page.screenshot(path=folder / f"{name}-{theme}.png")
     for panel in panels:
         box = page.locator(panel).bounding_box()

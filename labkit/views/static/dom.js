@@ -77,8 +77,8 @@ function changeTable({ rows }) {
   const list = make("dl", { class: "changes" });
   for (const [path, before, after] of rows) {
     list.append(make("dt", {}, path));
-    if (before !== null) list.append(make("dd", { class: "before" }, make("span", { "aria-label": "was" }, "−"), ` ${before}`));
-    if (after !== null) list.append(make("dd", { class: "after" }, make("span", { "aria-label": "is" }, "+"), ` ${after}`));
+    if (before !== null) list.append(make("dd", { class: "before" }, make("span", { role: "img", "aria-label": "was" }, "−"), ` ${before}`));
+    if (after !== null) list.append(make("dd", { class: "after" }, make("span", { role: "img", "aria-label": "is" }, "+"), ` ${after}`));
   }
   return list;
 }

@@ -57,7 +57,7 @@ function section(part) {
 }
 
 function rawText(part) {
-  return make("pre", { tabindex: 0, "aria-label": part.title }, part.text);
+  return make("pre", { role: "group", tabindex: 0, "aria-label": part.title }, part.text);
 }
 
 function plainTable({ head, rows }) {

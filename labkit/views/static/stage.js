@@ -9,7 +9,7 @@ class Stage {
     this.view = "architecture";
     this.theme = "light";
     this.pictures = {};
-    this.root = make("div", { class: "stage", tabindex: 0, "data-key": "stage", onscroll: () => this.along() });
+    this.root = make("div", { class: "stage", role: "group", tabindex: 0, "data-key": "stage", onscroll: () => this.along() });
     this.root.addEventListener("click", (event) => {
       const element = event.target.closest("[data-hop]");
       if (element) pick(Number(element.dataset.hop));

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from labkit.widgets._panel import Panel, page
+from tests.chromium import chromium, needs_chromium
+from tests.widgets.jupyterlab import jupyterlab, run, write
+
+BUSY = """\
+import time
+import labkit
+from IPython.display import display
+display(labkit.replay("kube-proxy").proxy.panel())
+time.sleep(8)
+print("the cell", "is over")"""
 
 
 class Counter(Panel):
@@ -82,3 +94,20 @@ def test_a_button_pressed_while_another_works_does_nothing(counter: Counter) -> 
         pass
     assert counter.paint()
     assert counter.state["count"] == counter.count == 1
+
+
+@needs_chromium
+def test_a_click_while_a_cell_runs_is_acknowledged_at_once_and_not_lost(tmp_path: Path) -> None:
+    pytest.importorskip("jupyterlab")
+    write(tmp_path / "busy.ipynb", BUSY)
+    with jupyterlab(tmp_path) as server, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        run(page, server, "busy.ipynb")
+        panel, button = page.locator(".labkit-proxy"), page.locator(".labkit-proxy [data-key=nftables]")
+        expect(button).to_have_attribute("aria-pressed", "false", timeout=30_000)
+        button.click()
+        assert "asked" in str(panel.get_attribute("class"))
+        assert page.get_by_text("the cell is over").count() == 0, "the kernel was still busy"
+        expect(button).to_have_attribute("aria-pressed", "true", timeout=20_000)
+        assert "asked" not in str(panel.get_attribute("class"))
+        expect(page.get_by_text("the cell is over")).to_have_count(1)

@@ -47,7 +47,7 @@ class Deploy extends ButtonPanel {
 
   press(key) {
     const values = Object.entries(this.fields).map(([field, input]) => [field, input.value]);
-    this.model.send({ do: key, ...Object.fromEntries(values) });
+    this.ask({ do: key, ...Object.fromEntries(values) });
   }
 
   /** Enter in a field does what can be done first: Deploy, else Scale. */

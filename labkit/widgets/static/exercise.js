@@ -35,7 +35,7 @@ class Exercise extends ButtonPanel {
     if (this.model.get("state").working) return;
     const text = this.form.querySelector("input[type=text]");
     const chosen = [...this.form.querySelectorAll("input:checked")].map((input) => input.value);
-    this.model.send({ check: text ? text.value : chosen });
+    this.ask({ check: text ? text.value : chosen });
   }
 
   take() {

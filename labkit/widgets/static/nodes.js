@@ -24,7 +24,7 @@ class Nodes extends ButtonPanel {
   control({ node, component, do: does, label, name, able, place: [x, y, w, h] }, { size: [wide, high], working }) {
     const key = `${component}/${node}`;
     const button = (this.buttons[key] ??= this.append(key));
-    button.onclick = () => this.model.send({ do: does, node, component });
+    button.onclick = () => this.ask({ do: does, node, component });
     button.dataset.do = does;
     this.set(button, label);
     button.setAttribute("aria-label", name);

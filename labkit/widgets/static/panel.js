@@ -34,6 +34,18 @@ class ButtonPanel {
     this.sight.observe(this.root);
   }
 
+  /** Send what a button asks for, and show at once that it was pressed: the kernel may be busy with a cell for long. */
+  ask(message) {
+    this.model.send(message);
+    this.root.classList.add("asked");
+    clearTimeout(this.askedFor);
+    this.askedFor = setTimeout(() => this.answered(), 5000);
+  }
+
+  answered() {
+    this.root.classList.remove("asked");
+  }
+
   /** Nobody looks at a cluster for a page that is scrolled away or in a tab behind. */
   lookIf(inSight) {
     if (inSight !== this.inSight) this.model.send({ look: inSight });
@@ -95,6 +107,7 @@ class ButtonPanel {
   typed() {}
 
   destroy() {
+    clearTimeout(this.askedFor);
     this.sight.disconnect();
     this.lookIf(false);
     this.unwatchTheme();
@@ -114,7 +127,10 @@ function shown(Kind) {
     const panel = new Kind(model, root, name);
     // While the panel is here, the still of the same, which is for when no kernel runs, is not shown.
     el.append(make("style", {}, `#labkit-still-${name} { display: none; }`));
-    const changed = () => panel.take();
+    const changed = () => {
+      panel.answered();
+      panel.take();
+    };
     model.on("change:state", changed);
     return () => {
       model.off("change:state", changed);

@@ -49,7 +49,7 @@ class KubeProxy extends ButtonPanel {
 
   append(name) {
     const inner = [make("span", { class: "name" }), make("span", { class: "way" })];
-    const button = make("button", { type: "button", "data-key": name, onclick: () => this.model.send({ press: name }) }, ...inner);
+    const button = make("button", { type: "button", "data-key": name, onclick: () => this.ask({ press: name }) }, ...inner);
     this.modes.append(button);
     return button;
   }
@@ -68,7 +68,7 @@ class KubeProxy extends ButtonPanel {
   refusal({ name, unable }, recorded) {
     const id = `labkit-unable-${this.name}-${name}`;
     this.buttons[name].setAttribute("aria-describedby", id);
-    const force = make("button", { type: "button", "data-key": `force-${name}`, "aria-describedby": id, onclick: () => this.model.send({ press: name, force: true }) });
+    const force = make("button", { type: "button", "data-key": `force-${name}`, "aria-describedby": id, onclick: () => this.ask({ press: name, force: true }) });
     force.textContent = `Try ${name} anyway`;
     const why = make("p", { id }, unable);
     if (recorded) return make("details", {}, make("summary", {}, `Why not ${name}?`), why);

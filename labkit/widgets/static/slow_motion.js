@@ -9,7 +9,7 @@ class SlowMotion extends ButtonPanel {
     super(model, root, name, "labkit-slow-motion");
     this.parts = make("tbody", {});
     this.held = make("p", { class: "held" });
-    for (const key of ["next", "all"]) this.buttons[key] = make("button", { type: "button", "data-key": key, onclick: () => model.send({ press: key }) });
+    for (const key of ["next", "all"]) this.buttons[key] = make("button", { type: "button", "data-key": key, onclick: () => this.ask({ press: key }) });
     this.buttons.all.textContent = "Let everything go on";
     const head = [make("span", { class: "unseen" }, "State"), "Textbook's steps", "Who", "What"].map(columnHead);
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.parts);

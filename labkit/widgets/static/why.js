@@ -39,7 +39,7 @@ class Why extends ButtonPanel {
 
   button(pod, name, words, pressed) {
     const inner = [make("span", { class: "name" }, name), make("span", { class: "way" }, words)];
-    return make("button", { type: "button", "data-key": `pod-${pod}`, "aria-pressed": String(pressed), onclick: () => this.model.send({ pod }) }, ...inner);
+    return make("button", { type: "button", "data-key": `pod-${pod}`, "aria-pressed": String(pressed), onclick: () => this.ask({ pod }) }, ...inner);
   }
 
   fill(table, nodes, lines, caption) {

@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test test-ipvs lint notebooks lock recordings recording-ipvs clean
+.PHONY: help setup setup-test lab demo test test-ipvs lint notebooks lock recordings recording-ipvs sessions clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -46,6 +46,9 @@ recordings: setup-test ## record the lessons that come with labkit anew, on a la
 
 recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machine (6 to 20 minutes)
 	$(BIN)/python -m tests.vm.record
+
+sessions: setup-test ## record anew what the notebooks' labs answer, for where no cluster can run; NAME=01_architecture
+	$(BIN)/python scripts/record_sessions.py $(NAME)
 
 clean: ## remove what was made in this folder; the Kubernetes programs' cache stays
 	rm -rf .venv demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -107,7 +107,7 @@ def _start_twin(lab: Lab, name: str) -> int:
     }
     kept = [word for word in arguments if word.partition("=")[0] not in replaced]
     added = [f"{flag}={value}" for flag, value in replaced.items() if name == "on" or not flag.startswith(_CAPTURE)]
-    environment = ["env", "GOMEMLIMIT=170MiB", "OTEL_BSP_SCHEDULE_DELAY=500", "OTEL_BSP_MAX_QUEUE_SIZE=8192"]
+    environment = ["env", "GOGC=25", "OTEL_BSP_SCHEDULE_DELAY=500", "OTEL_BSP_MAX_QUEUE_SIZE=8192"]
     subprocess.Popen(  # ends with the lab
         lab.cluster.node_command(node, [*environment, *kept, *added]),
         stdout=subprocess.DEVNULL,

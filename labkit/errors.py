@@ -61,3 +61,7 @@ class ClusterError(LabkitError):
 
 class EvidenceError(LabkitError):
     """Evidence that a component should have left is missing or unreadable."""
+
+
+class NotRecordedError(LabkitError):
+    """A lab that is a recording was asked what nobody asked while it was recorded."""

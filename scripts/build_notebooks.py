@@ -41,13 +41,19 @@ def build(name: str) -> None:
     nbformat.write(notebook, FOLDER / f"{name}.ipynb")  # type: ignore[no-untyped-call]
 
 
+def named(arguments: list[str]) -> list[str]:
+    """Return the names of the notebooks that arguments name, of all where there are none; or end with what is wrong."""
+    known = sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
+    names = [Path(argument).stem for argument in arguments] or known
+    if unknown := set(names) - set(known):
+        sys.exit(f"There is no notebook {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return names
+
+
 def main() -> None:
     """Build the notebooks that are named, or all."""
     console = Console(stderr=True)
-    known = sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
-    names = [Path(name).stem for name in sys.argv[1:]] or known
-    if unknown := set(names) - set(known):
-        sys.exit(f"There is no notebook {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    names = named(sys.argv[1:])
     for number, name in enumerate(names, start=1):
         console.print(f"[{number}/{len(names)}] {name} …", markup=False)
         build(name)

@@ -1,8 +1,12 @@
-"""The notebooks, run from top to bottom on a real cluster; cells that promise an output are held to it (nbval)."""
+"""The notebooks, run from top to bottom on a real cluster, and with none; cells that promise an output are held to it.
+
+That is nbval's work.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +15,11 @@ import jupytext
 import nbformat
 import pytest
 
+from labkit.lab.lessons import sessions
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def test_there_is_a_source_of_every_notebook() -> None:
@@ -45,11 +52,91 @@ def test_cells_that_are_compared_exist_and_hold_output(notebook: Path) -> None:
     assert not [out for cell in cells for out in cell.outputs if out.output_type == "error"]
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_opened_without_a_kernel_every_panel_has_a_still(notebook: Path) -> None:
+    """What a reader sees whom no kernel serves: HTML that needs no script and fetches nothing."""
+    stored = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    for cell in (cell for cell in stored.cells if cell.cell_type == "code"):
+        shown = [output.get("data", {}) for output in cell.outputs]
+        stills = [data["text/html"] for data in shown if "text/html" in data]
+        if any(WIDGET in data for data in shown):
+            asks = [still for still in stills if "No answer yet." in still]  # an exercise has words alone
+            drawn = [still for still in stills if re.search("<svg|src=.data:image", still) and "<table" in still]
+            assert asks or drawn, cell.source
+        for still in stills:
+            assert "<script" not in still
+            assert not re.search(r"""(src|href)=["']?(https?:)?//""", still)
+
+
 @pytest.mark.cluster
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path) -> None:
+    done = _run(notebook, SMALL)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+#: Runs in the kernel before the notebook: whoever starts a process or connects to anything from now on, fails.
+ALONE = """
+import sys
+
+FORBIDDEN = {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec", "os.system", "socket.connect", "socket.bind"}
+
+def refuse(event, arguments):
+    if event in FORBIDDEN:
+        frame = sys._getframe()
+        while frame:  # labkit.doctor() looks at this machine, whatever the lab is
+            if frame.f_globals.get("__name__", "").startswith("labkit.cluster.preflight"):
+                return
+            frame = frame.f_back
+        raise RuntimeError(f"not alone: {event} {arguments}")
+
+sys.addaudithook(refuse)
+"""
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_with_no_cluster_no_process_and_no_network(notebook: Path, tmp_path: Path) -> None:
+    assert notebook.stem in sessions(), f"record it: make sessions NAME={notebook.stem}"
+    startup = tmp_path / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-alone.py").write_text(ALONE)
+    # Jupyter Server tells a kernel in this way which notebook it is of.
+    own = {"LABKIT_PROVIDER": "replay", "JPY_SESSION_NAME": str(notebook), "IPYTHONDIR": str(tmp_path)}
+    done = _run(notebook, own)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+FIRST_CELLS = """
+import nbclient, nbformat.v4 as v4
+
+cell = v4.new_code_cell("import labkit; lab = labkit.up(); print(lab.kubectl('get nodes'))")
+nbclient.NotebookClient(v4.new_notebook(cells=[cell]), kernel_name="python3").execute()
+print(*(output.get("text", "") for output in cell.outputs))
+"""
+
+
+def test_where_no_cluster_can_run_a_notebook_is_answered_from_its_session_and_says_why() -> None:
+    forbidden = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" -c "$1"'
+    flags = ("--user", "--map-root-user", "--mount-proc", "--pid", "--fork", "--mount")
+    command = ["unshare", *flags, "sh", "-c", forbidden, sys.executable, FIRST_CELLS]
+    environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", "JPY_SESSION_NAME": "/home/00_start_here.ipynb"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100)
+    assert "No lab can run on this machine" in done.stdout
+    assert "user.max_user_namespaces is 0" in done.stdout
+    assert "Recorded: notebook 00_start_here as it ran on" in done.stdout
+    assert "node-02" in done.stdout
+
+
+def _run(notebook: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     options = ["--nbval-lax", "--nbval-cell-timeout=90", "-p", "no:cacheprovider", "-W", "default"]
     command = [sys.executable, "-m", "pytest", *options, str(notebook)]
-    environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", **SMALL}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
-    assert done.returncode == 0, done.stdout[-4000:]
+    environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", **variables}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
+
+
+@pytest.mark.parametrize("name", sessions())
+def test_a_session_is_small_and_for_everybody(name: str) -> None:
+    path = sessions()[name]
+    assert path.stat().st_size < 500_000
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert name in [notebook.stem for notebook in NOTEBOOKS], "it is of no notebook"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from labkit.checks import experiment
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks import experiment, outage
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import UsageError
 from labkit.lab import Lab
 from labkit.lab.components import Component, Components
+from labkit.lab.session.experiments import one_call
 
 _STATIC = "static pod"
 
 
+@looks
 def speaks_to_etcd(lab: Lab, answer: str | None) -> Verdict:
     """Check which component alone speaks to etcd.
 
@@ -37,6 +39,7 @@ def speaks_to_etcd(lab: Lab, answer: str | None) -> Verdict:
     return Verdict(right, why, _sockets(named))
 
 
+@looks
 def static_pods(lab: Lab, answer: Iterable[str] | None) -> Verdict:
     """Check which components the kubelet starts from files, with no API server.
 
@@ -70,6 +73,7 @@ def static_pods(lab: Lab, answer: Iterable[str] | None) -> Verdict:
     return Verdict(True, "The kubelet starts these from files, before any API server answers.")
 
 
+@looks
 def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
     """Check as which user the API server knows a component.
 
@@ -86,17 +90,19 @@ def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
         return unanswered('a user\'s name, for example "kubernetes-admin"')
     named = lab.components().named(component)
     identities = {each.identity.partition(" (")[0] for each in named}
-    programs = Counter(
-        event.user_agent.partition("/")[0] for event in lab.evidence().audit if event.user == answer.strip()
-    )
+    by_user = requests_by_user(lab)
+    programs = Counter(by_user.get(answer.strip()))
     requests = tuple(f"audit log: {count} requests of {answer} by {name}" for name, count in programs.most_common(3))
     if answer.strip() in identities:
-        return Verdict(True, f"That is the name in {component}'s certificate, and in its requests.", requests)
+        return Verdict(True, f"That is the name that {component} proves to have, and its requests have it.", requests)
     if not requests:
-        return Verdict(False, "The API server has not had a request from a user of that name.")
+        why = "The API server has not had a request from a user of that name."
+        evidence = f"audit log: {len(by_user)} users have sent requests, and none is called {answer!r}"
+        return Verdict(False, why, (evidence,))
     return Verdict(False, f"The API server knows that user, and it is not {component}.", requests)
 
 
+@looks
 def stopped(lab: Lab, component: str, predicted: Mapping[str, bool | None]) -> Verdict:
     """Stop a component, ask for a deployment, and compare what happens with what was predicted.
 
@@ -109,29 +115,34 @@ def stopped(lab: Lab, component: str, predicted: Mapping[str, bool | None]) -> V
     component : str
         ``"kube-scheduler"``, ``"kube-controller-manager"``, ``"kubelet"``: all that `Lab.freeze` knows.
     predicted : mapping of str to bool or None
-        Whether each of `experiment.HAPPENINGS` happens within six seconds.
+        Whether each of `outage.HAPPENINGS` happens within six seconds.
 
     Raises
     ------
     UsageError
         A prediction is about something else, or there is no such component.
     """
-    if unknown := set(predicted) - set(experiment.HAPPENINGS):
-        raise UsageError(
-            f"Nothing is known of {', '.join(sorted(unknown))!r}",
-            why=f"what may happen is: {'; '.join(experiment.HAPPENINGS)}",
-            fix="use these words",
-        )
-    missing = [each for each in experiment.HAPPENINGS if predicted.get(each) is None]
+    experiment.refuse_unknown(predicted)
+    missing = [each for each in outage.HAPPENINGS if predicted.get(each) is None]
     if missing:
         return unanswered(f"True or False for: {'; '.join(missing)}")
-    seen = experiment.deploy_without(lab, component)
-    differing = [what for what in experiment.HAPPENINGS if predicted[what] != seen.happened[what]]
+    seen = experiment.without(lab, component).findings
+    evidence = tuple(f"{what}: {seen[what].observed}" for what in outage.HAPPENINGS)
+    differing = [what for what in outage.HAPPENINGS if predicted[what] != seen[what].worked]
     if not differing:
-        return Verdict(True, f"All of it came as you predicted while {component} was stopped.", seen.lines)
-    count = len(experiment.HAPPENINGS)
+        return Verdict(True, f"All of it came as you predicted while {component} was stopped.", evidence)
+    count = len(outage.HAPPENINGS)
     why = f"{len(differing)} of your {count} predictions did not come true while {component} was stopped."
-    return Verdict(False, why, seen.lines)
+    return Verdict(False, why, evidence)
+
+
+@one_call
+def requests_by_user(lab: Lab) -> dict[str, dict[str, int]]:
+    """Return how many requests the API server had of each user, by program."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for event in lab.evidence().audit:
+        found[event.user][event.user_agent.partition("/")[0]] += 1
+    return {user: dict(programs) for user, programs in found.items()}
 
 
 def _named(components: Components, name: str) -> tuple[tuple[Component, ...], Verdict | None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import ClusterError
 from labkit.lab import Lab
 from labkit.lab.anatomy import KINDS
@@ -27,6 +27,7 @@ echo preg_replace('/[^ -~]+/', ' ', fread($socket, 64));
 """
 
 
+@looks
 def shared(lab: Lab, pod: str, answer: Iterable[str] | None) -> Verdict:
     """Check which namespaces the containers of a Pod have in common.
 
@@ -57,6 +58,7 @@ def shared(lab: Lab, pod: str, answer: Iterable[str] | None) -> Verdict:
     return Verdict(True, "The containers of a Pod are neighbours in these, and have all else for themselves.")
 
 
+@looks
 def reaches(lab: Lab, answer: str | None) -> Verdict:
     """Check by which address the container ``php`` of the Pod ``blog`` reaches its neighbour's database.
 
@@ -80,6 +82,7 @@ def reaches(lab: Lab, answer: str | None) -> Verdict:
     return Verdict(True, "The database answers.", evidence)
 
 
+@looks
 def shares_a_file(lab: Lab, manifest: str | None, path: str = "/data/now") -> Verdict:
     """Check a Pod ``pair`` of two containers: what ``writer`` writes into a file, ``reader`` must be able to read.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.flow.attempts import SchedulingDecision
 from labkit.lab import Lab
 
@@ -38,6 +38,7 @@ def turned_down_by(decision: SchedulingDecision, node: str, answer: str | None) 
     return Verdict(False, f"{answer} turned no node down. Read why {node} was rejected.", evidence)
 
 
+@looks
 def sent_to(lab: Lab, deployment: str, node: str) -> Verdict:
     """Check that a deployment's pods run on a node because they ask for it, and not by chance.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from labkit.checks.verdict import Verdict, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.flow import Flow, Hop
 from labkit.flow.story import Story
 from labkit.lab import Lab
@@ -77,6 +77,7 @@ def inferred(story: Story, answer: Iterable[int] | int | None) -> Verdict:
     return Verdict(True, "That a watcher was told of something is in no log: it follows from what it did next.")
 
 
+@looks
 def held(lab: Lab, name: str) -> Verdict:
     """Check that a deployment stands still between step 6 (its pod is stored) and step 8 (the scheduler has chosen).
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec
+
+from labkit.errors import NotRecordedError
+
+_Asked = ParamSpec("_Asked")
 
 _WORDS = {True: ("✔", "Right"), False: ("✘", "Not yet"), None: ("…", "No answer yet")}
 _COLOURS = {True: "#11663f", False: "#a61b1b", None: "#52606d"}
@@ -27,10 +34,15 @@ class Verdict:
     why: str
     evidence: tuple[str, ...] = ()
 
+    @property
+    def said(self) -> str:
+        """The verdict in a line: ``"✘ Not yet. …"``."""
+        sign, word = _WORDS[self.right]
+        return f"{sign} {word}. {self.why}"
+
     def __repr__(self) -> str:
         """Return the verdict as text."""
-        sign, word = _WORDS[self.right]
-        return "\n".join((f"{sign} {word}. {self.why}", *(f"    {line}" for line in self.evidence)))
+        return "\n".join((self.said, *(f"    {line}" for line in self.evidence)))
 
     def _repr_html_(self) -> str:
         sign, word = _WORDS[self.right]
@@ -51,3 +63,23 @@ def unanswered(what: str) -> Verdict:
         What an answer looks like.
     """
     return Verdict(None, f"Put your answer in place of None: {what}")
+
+
+def looks(check: Callable[_Asked, Verdict]) -> Callable[_Asked, Verdict]:
+    """Have a check that looks at a lab say so, without right or wrong, where it cannot: in a recording.
+
+    Parameters
+    ----------
+    check : callable
+        The check.
+    """
+
+    @functools.wraps(check)
+    def looking(*arguments: _Asked.args, **options: _Asked.kwargs) -> Verdict:
+        try:
+            return check(*arguments, **options)
+        except NotRecordedError as error:
+            why = "This lab is a recording. To check your answer, a lab must be asked what nobody asked then."
+            return Verdict(None, why, (error.what, error.fix))
+
+    return looking

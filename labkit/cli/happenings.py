@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli import console
-from labkit.cli.options import DEFAULT_NAME, NAME_VARIABLE, Name, example, find_lab
+from labkit.cli.options import DEFAULT_NAME, NAME_VARIABLE, InRecording, Name, example, find_lab
 from labkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def replay(  # noqa: PLR0917 - as above
 @app.command(epilog=example("labkit why tomcat-6546f88bb-xslc5", "labkit why default/web-0 --in session.labtrace"))
 def why(
     pod: Annotated[str, typer.Argument(metavar="POD", help="Its name, or NAMESPACE/NAME.")],
-    recording: Annotated[
-        Path | None, typer.Option("--in", metavar="FILE", help="A recording instead of a lab.")
-    ] = None,
+    recording: InRecording = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Tell why the scheduler placed a pod where it did.
@@ -111,7 +109,7 @@ def why(
     """
     from labkit.cli import flows  # noqa: PLC0415 - as above
 
-    happenings: Happenings = flows.open_recording(str(recording)) if recording else find_lab(name)
+    happenings: Happenings = flows.open_recording(recording) if recording else find_lab(name)
     console.say(happenings.why(pod).to_text())
 
 

@@ -55,6 +55,9 @@ Name = Annotated[
         "--name", "-n", envvar=NAME_VARIABLE, help="The lab's name.", metavar="NAME", autocompletion=complete_lab
     ),
 ]
+InRecording = Annotated[
+    str | None, typer.Option("--in", metavar="RECORDING", help="A recording instead of a lab, a file or by name.")
+]
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="The node's name.", autocompletion=complete_node)]
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labkit.cli import console
-from labkit.cli.options import DEFAULT_NAME, Name, complete_node, example, find_lab
+from labkit.cli.options import DEFAULT_NAME, InRecording, Name, complete_node, example, find_lab
 from labkit.cli.progress import progress
 from labkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from labkit.lab.proxy import LabProxy
+    from labkit.lab.recorded_proxy import RecordedProxy
 
 app = typer.Typer()
 _proxy = typer.Typer(
@@ -24,6 +29,30 @@ app.add_typer(_proxy, name="proxy")
 
 def _complete_mode(incomplete: str) -> list[str]:
     return [mode for mode in ("iptables", "nftables", "ipvs") if mode.startswith(incomplete)]
+
+
+_RecordedMode = Annotated[
+    str | None,
+    typer.Option(
+        "--mode", metavar="MODE", help="With --in: in which of its modes, or the last.", autocompletion=_complete_mode
+    ),
+]
+
+
+def _recorded(recording: str) -> RecordedProxy:
+    from labkit.cli import flows  # noqa: PLC0415 - takes long to import, and few commands replay
+
+    return flows.open_recording(recording).proxy
+
+
+def _live(name: str, mode: str | None) -> LabProxy:
+    if mode is not None:
+        raise UsageError(
+            "A lab has the rules of one mode, its present one",
+            why="--mode chooses among those of a recording",
+            fix=f"add --in RECORDING, or switch the lab: labkit proxy mode {mode}",
+        )
+    return find_lab(name).proxy
 
 
 @_proxy.command(epilog=example("labkit proxy mode", "labkit proxy mode nftables"))
@@ -53,11 +82,18 @@ def mode(
         console.say(f"  {step.what}: {step.detail}")
 
 
-@_proxy.command(epilog=example("labkit proxy rules", "labkit proxy rules shop/web --node node-01 --json"))
+@_proxy.command(
+    epilog=example(
+        "labkit proxy rules",
+        "labkit proxy rules shop/web --node node-01 --json",
+        "labkit proxy rules web --modes --in kube-proxy-ipvs",
+    )
+)
 def rules(
     service: Annotated[
         str | None, typer.Argument(metavar="SERVICE", help="NAMESPACE/NAME, or NAME in namespace default.")
     ] = None,
+    *,
     node: Annotated[
         str | None,
         typer.Option(
@@ -68,6 +104,8 @@ def rules(
         bool, typer.Option("--modes", help="Of one Service: side by side in every mode that was seen.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs; with the text of every rule.")] = False,
+    recording: InRecording = None,
+    mode: _RecordedMode = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Show where a node's kernel leads connections to Services.
@@ -75,19 +113,19 @@ def rules(
     Of one Service it shows the rules themselves, too. With --modes it shows how each of kube-proxy's modes
     writes them.
     """
-    proxy = find_lab(name).proxy
     if modes:
         if service is None:
             raise UsageError(
                 "Modes are compared for one Service", why="none was named", fix="labkit proxy rules SERVICE --modes"
             )
+        proxy = _recorded(recording) if recording else _live(name, mode)
         compared = proxy.compare_modes(service, node)
         if as_json:
             console.print_json(asdict(compared.comparison))
         else:
             console.say(str(compared))
         return
-    found = proxy.rules(node)
+    found = _recorded(recording).rules(node, mode=mode) if recording else _live(name, mode).rules(node)
     shown = found if service is None else found.of(service)
     if not shown.ports:
         raise UsageError(
@@ -121,6 +159,8 @@ def trace(
         typer.Option(metavar="NODE", help="Ask at this node's address, by NodePort.", autocompletion=complete_node),
     ] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it into a file.")] = None,
+    recording: InRecording = None,
+    mode: _RecordedMode = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Show a real packet's way to a Service, rule by rule.
@@ -128,7 +168,8 @@ def trace(
     One request is sent; the kernel tells of its first packet, chain by chain, with every rule that matched
     and what became of the packet.
     """
-    found = find_lab(name).proxy.trace(
+    trace_in = partial(_recorded(recording).trace, mode=mode) if recording else _live(name, mode).trace
+    found = trace_in(
         target, namespace=namespace, port=port, from_node=from_node, from_pod=from_pod, node_port=node_port
     )
     console.say(str(found))

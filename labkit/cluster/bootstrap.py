@@ -8,6 +8,7 @@ import string
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from cryptography import x509
@@ -101,16 +102,15 @@ def wait_for_signed_cluster_info(port: int, token: str, *, unless: Callable[[], 
         It was not signed in time.
     """
     key = f"jws-kubeconfig-{token.partition('.')[0]}"
-    api = ApiServer.anonymous(port)
     deadline = time.monotonic() + _SIGNED_TIMEOUT
-    while key not in ((api.get(_CLUSTER_INFO) or {}).get("data") or {}):
-        if unless():
-            break
-        if time.monotonic() > deadline:
-            raise ClusterError(
-                "The cluster does not sign its cluster-info",
-                why=f"ConfigMap kube-public/cluster-info has no {key} after {_SIGNED_TIMEOUT:.0f} s",
-                fix="look at the controller-manager's log: its bootstrapsigner controller signs",
-            )
-        time.sleep(_POLL_SECONDS)
-    api.close()
+    with closing(ApiServer.anonymous(port)) as api:
+        while key not in ((api.get(_CLUSTER_INFO) or {}).get("data") or {}):
+            if unless():
+                break
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    "The cluster does not sign its cluster-info",
+                    why=f"ConfigMap kube-public/cluster-info has no {key} after {_SIGNED_TIMEOUT:.0f} s",
+                    fix="look at the controller-manager's log: its bootstrapsigner controller signs",
+                )
+            time.sleep(_POLL_SECONDS)

@@ -44,8 +44,7 @@ _STARTUP_PROBE = {"initialDelaySeconds": 5, "periodSeconds": 1, "failureThreshol
 IGNORED_PREFLIGHT_ERRORS = ["Swap", "SystemVerification", "NumCPU", "Mem", "Hostname"]
 
 #: A garbage collector that lets the heap grow by a quarter, not by as much again: memory is scarcer in a lab than
-#: processor time. The API server, which allocates most, is instead given a limit near which it collects more often
-#: (runtime, Go).
+#: processor time (runtime, Go; docs/decisions/0010-memory.md says why not a limit).
 _FRUGAL = [{"name": "GOGC", "value": "25"}]
 
 #: A component exports its spans when it has 512, or after this time (opentelemetry.io/docs/specs/otel/configuration/
@@ -165,7 +164,9 @@ def _api_server() -> dict[str, Any]:
     arguments = {
         "audit-policy-file": f"{EVIDENCE_FOLDER}/audit-policy.yaml",
         "audit-log-path": AUDIT_LOG,
-        "audit-log-mode": "blocking",
+        # Written in order, but not while the request waits; of one event a batch by default, so at once
+        # (k8s.io/apiserver/pkg/server/options/audit.go).
+        "audit-log-mode": "batch",
         "audit-log-maxsize": "100",
         "audit-log-maxbackup": "3",
         "tracing-config-file": f"{EVIDENCE_FOLDER}/tracing.yaml",
@@ -177,7 +178,7 @@ def _api_server() -> dict[str, Any]:
     ]
     return {
         "extraArgs": _arguments(arguments),
-        "extraEnvs": _arguments({"GOMEMLIMIT": "165MiB", **_PROMPT_SPANS}),
+        "extraEnvs": _FRUGAL + _arguments(_PROMPT_SPANS),
         "extraVolumes": volumes,
         "certSANs": ["127.0.0.1", "localhost"],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,21 +77,20 @@ def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, timeout: float =
 
 
 def _wait(kubeconfig: Path, lacking: Callable[[ApiServer], list[str]], phase: Phase, timeout: float) -> None:
-    api = ApiServer.from_kubeconfig(kubeconfig)
     deadline = time.monotonic() + timeout
     told: list[str] = []
-    while missing := lacking(api):
-        if missing != told:
-            told = missing
-            phase.advance("waiting for " + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))
-        if time.monotonic() > deadline:
-            raise ClusterError(
-                "The cluster is not ready in time",
-                why=f"after {timeout:.0f} s it still lacks {', '.join(missing)}",
-                fix="labkit kubectl -- get pods --all-namespaces, and labkit node logs NODE kubelet",
-            )
-        time.sleep(_POLL_SECONDS)
-    api.close()
+    with closing(ApiServer.from_kubeconfig(kubeconfig)) as api:
+        while missing := lacking(api):
+            if missing != told:
+                told = missing
+                phase.advance("waiting for " + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    "The cluster is not ready in time",
+                    why=f"after {timeout:.0f} s it still lacks {', '.join(missing)}",
+                    fix="labkit kubectl -- get pods --all-namespaces, and labkit node logs NODE kubelet",
+                )
+            time.sleep(_POLL_SECONDS)
 
 
 def pending(api: ApiServer, spec: LabSpec, nodes: list[str], *, since: float) -> list[str]:

@@ -98,8 +98,10 @@ class RootlessCluster:
 
     @property
     def running(self) -> bool:
-        """Whether the lab's sandbox exists."""
-        return self._sandbox is not None and self._sandbox.alive
+        """Whether the lab's sandbox exists: the one that was known, or one that another command has started since."""
+        if self._sandbox is None or not self._sandbox.alive:
+            self._sandbox = outer.find(self.folder.path)
+        return self._sandbox is not None
 
     @property
     def audit_log(self) -> Path:
@@ -135,7 +137,7 @@ class RootlessCluster:
 
     def stop(self) -> None:
         """End every process; etcd's data and the nodes' files stay."""
-        if self._sandbox is not None:
+        if self.running and self._sandbox is not None:
             self._sandbox.kill()
 
     def down(self) -> None:
@@ -221,7 +223,7 @@ class RootlessCluster:
         return Node(name, index, self.folder.nodes / name, outer.namespaces(self.folder.path) / name)
 
     def _running_sandbox(self) -> OuterSandbox:
-        if self._sandbox is None or not self._sandbox.alive:
+        if not self.running or self._sandbox is None:
             raise ClusterError(
                 f"Lab {self.spec.name!r} does not run",
                 why="its sandbox has ended: it was stopped, or the machine was restarted",

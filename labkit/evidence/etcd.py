@@ -26,12 +26,15 @@ _BUDGET = 4 << 20
 _CHUNK = 1 << 16  # a pipe holds no more
 _RETRY_SECONDS = 1.0
 _END_SECONDS = 2.0
-# All keys are watched, not only Kubernetes' own: then the newest revision is always among them, and tells that the past
-# has been read. The watch ends with its reader: that one's end closes the standard input.
-_SCRIPT = """
+#: Shell, for the control plane's node: which etcd etcdctl speaks to, and who it is there.
+AS_HEALTH_CHECK = """
 k=/etc/kubernetes/pki/etcd
 export ETCDCTL_ENDPOINTS=127.0.0.1:2379
 export ETCDCTL_CACERT=$k/ca.crt ETCDCTL_CERT=$k/healthcheck-client.crt ETCDCTL_KEY=$k/healthcheck-client.key
+"""
+# All keys are watched, not only Kubernetes' own: then the newest revision is always among them, and tells that the past
+# has been read. The watch ends with its reader: that one's end closes the standard input.
+_SCRIPT = f"""{AS_HEALTH_CHECK}
 etcdctl get "" --prefix --limit=1 --keys-only -w json || exit
 exec 3<&0
 (cat; kill $$) <&3 >/dev/null 2>&1 &
@@ -57,10 +60,10 @@ def parse(raw: Json) -> list[Revision]:
                     Revision(
                         revision=stored["mod_revision"],
                         key=key,
-                        value=_object(stored),
+                        value=json_value(stored),
                         removed=event.get("type") == 1,  # DELETE, etcd's kv.proto
                         created=stored.get("create_revision", 0),
-                        previous=_object(event.get("prev_kv") or {}),
+                        previous=json_value(event.get("prev_kv") or {}),
                     )
                 )
     except (KeyError, TypeError, AttributeError) as error:
@@ -95,6 +98,11 @@ class EtcdWatch:
     def at_end(self) -> bool:
         """Whether all that was there when the watch began has been read, or cannot be."""
         return bool(self._failed) or (self._newest is not None and self._next > self._newest)
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be read at the moment; empty where it can."""
+        return self._failed
 
     def read(self) -> list[Revision]:
         """Return what is new since the last call; never waits."""
@@ -201,7 +209,7 @@ class EtcdWatch:
         self._failed = why
 
 
-def _object(stored: Any) -> Json | None:
+def json_value(stored: Any) -> Json | None:
     """Return a key's value as an object, None where it is none: an address, a range of ports, or not JSON."""
     value = stored.get("value")
     if not value:

@@ -82,6 +82,13 @@ class Revision:
     created: int = 0
     previous: Json | None = None
 
+    @property
+    def what(self) -> Literal["created", "changed", "removed"]:
+        """What it did to the key."""
+        if self.removed:
+            return "removed"
+        return "created" if self.created == self.revision else "changed"
+
 
 @dataclass(frozen=True, slots=True)
 class SchedulerLine:

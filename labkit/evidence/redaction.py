@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -68,7 +68,7 @@ def redacted(evidence: Evidence) -> Evidence:
     also in base64), keys, tokens and passwords of kubeconfigs, and values of environment variables with a telling name.
     Names and keys stay.
     """
-    redaction = _Redaction(tuple(sorted(_bootstrap_tokens(evidence))))
+    redaction = _Redaction(tuple(sorted(_bootstrap_tokens(evidence.revisions, evidence.audit))))
     return dataclasses.replace(
         evidence,
         audit=tuple(redaction.audit(event) for event in evidence.audit),
@@ -81,9 +81,27 @@ def redacted(evidence: Evidence) -> Evidence:
     )
 
 
+def redacted_revision(revision: Revision) -> Revision:
+    """Return one revision of etcd without secrets, as `redacted` does."""
+    return _Redaction(tuple(sorted(_bootstrap_tokens((revision,), ())))).revision(revision)
+
+
 def redacted_text(text: str) -> str:
     """Return a text that people wrote, such as a command, without tokens (bootstrap tokens too) and private keys."""
     return _BOOTSTRAP.sub(REDACTED, _Redaction(()).text(text))
+
+
+def redacted_value(value: Any) -> Any:
+    """Return any JSON value without secrets; in its texts without what `redacted_text` takes out, too."""
+    return _without_bootstrap_tokens(_Redaction(()).value(value))
+
+
+def _without_bootstrap_tokens(value: Any) -> Any:
+    if isinstance(value, str):
+        return _BOOTSTRAP.sub(REDACTED, value)
+    if isinstance(value, dict):
+        return {key: _without_bootstrap_tokens(item) for key, item in value.items()}
+    return [_without_bootstrap_tokens(item) for item in value] if isinstance(value, list) else value
 
 
 class _Redaction:
@@ -182,10 +200,10 @@ def _is_secret(key: str, value: Any) -> bool:
     return name in _KEYS or key.startswith(_SIGNATURE)
 
 
-def _bootstrap_tokens(evidence: Evidence) -> Iterator[str]:
-    """Yield the secret halves of the bootstrap tokens whose Secrets are in the evidence."""
-    values = [value for revision in evidence.revisions for value in (revision.value, revision.previous)]
-    events = [event for event in evidence.audit if event.object and event.object.resource == "secrets"]
+def _bootstrap_tokens(revisions: Iterable[Revision], audit: Iterable[AuditEvent]) -> Iterator[str]:
+    """Yield the secret halves of the bootstrap tokens whose Secrets are in evidence."""
+    values = [value for revision in revisions for value in (revision.value, revision.previous)]
+    events = [event for event in audit if event.object and event.object.resource == "secrets"]
     values += [body for event in events for body in (event.request, event.response)]
     for value in values:
         if not isinstance(value, Mapping) or value.get("type") != "bootstrap.kubernetes.io/token":

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from labkit.evidence.audit import AuditEvent
 from labkit.flow.actors import Actor, actor
-from labkit.flow.bodies import Json, dig, mapping, mappings
+from labkit.flow.bodies import Json, dig, mapping, mappings, text
 from labkit.flow.describe import SINGULAR
 from labkit.flow.model import ObjectName
 from labkit.flow.names import name_of
@@ -82,7 +82,7 @@ def action(event: AuditEvent) -> Action:
         event.received,
         who(event.user, event.user_agent),
         kind,
-        _words(kind, thing, event.request),
+        _words(kind, thing, _sent(event)),
         plain,
         event.audit_id,
         refused,
@@ -100,10 +100,25 @@ def _kind(event: AuditEvent, name: ObjectName) -> ActionKind:
         return "create"
     if name.subresource == "scale":
         return "scale"
-    spec = mapping(event.request, "spec")
+    spec = mapping(_sent(event), "spec")
     if (event.verb == "update" and not name.subresource) or "template" in spec:
         return "update"
     return "scale" if "replicas" in spec else "change"
+
+
+def _sent(event: AuditEvent) -> Json | None:
+    """Return a request's body; a JSON patch (RFC 6902), as of `kubectl rollout undo`, as the object that it changes."""
+    body: Any = event.request
+    if not isinstance(body, list):
+        return event.request
+    changed: dict[str, Any] = {}
+    for step in body:
+        value = dig(step, "value")
+        for key in reversed(text(step, "path").strip("/").split("/")):
+            value = {key: value}
+        for key, inside in value.items():
+            changed[key] = {**mapping(changed, key), **inside} if isinstance(inside, dict) else inside
+    return changed
 
 
 def _words(kind: ActionKind, thing: str, request: Json | None) -> str:

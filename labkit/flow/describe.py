@@ -47,7 +47,7 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
     else:
         verb = _VERBS.get(event.verb, event.verb)
         text = f"{verb} {thing}"
-        if event.verb == "create" and not refused:
+        if not refused and (event.verb == "create" or (event.verb, name.resource) == ("update", "replicasets")):
             text += _wanted(name.resource, body)
         if name.subresource:
             text += f" ({name.subresource})"

@@ -6,6 +6,7 @@ The numbers are the kernel's: two processes are in the same namespace when ``/pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ for p in /proc/[0-9]*; do
   echo "${{p#/proc/}} $(cd $p/ns && readlink {" ".join(KINDS)} | tr '\\n' ' ') $(tr '\\0' ' ' < $p/cmdline)"
 done 2>/dev/null
 """
+_LINK = re.compile(r"(\w+) -> (\S+)")  # of `ls -l`
 _WRAPPER = "bwrap"  # the rootless runtime's own first process in each container
 
 
@@ -118,7 +120,7 @@ def read(api: ApiServer, nodes: LabNodes, kubectl: Kubectl, name: str, namespace
     UsageError
         There is no such Pod, or it has no node yet.
     ClusterError
-        A container cannot be looked into: it has no ``readlink``, or no container runs.
+        A container cannot be looked into: it has no ``ls``, or no container runs.
     """
     pod = api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
     if pod is None or not pod["spec"].get("nodeName"):
@@ -139,11 +141,23 @@ def read(api: ApiServer, nodes: LabNodes, kubectl: Kubectl, name: str, namespace
     processes = _processes(node.exec(_SCRIPT))
     found = []
     for container in containers:
-        links = kubectl(
-            ["exec", name, "--namespace", namespace, "--container", container["name"], "--", "readlink"]
-            + [f"/proc/self/ns/{kind}" for kind in KINDS]
-        ).split()
-        found.append(_inhabitant(container, dict(zip(KINDS, links, strict=True)), processes))
+        # Not readlink: busybox's takes one file.
+        listed = kubectl(
+            [
+                "exec",
+                name,
+                "--namespace",
+                namespace,
+                "--container",
+                container["name"],
+                "--",
+                "ls",
+                "-l",
+                "/proc/self/ns",
+            ]
+        )
+        links = dict(_LINK.findall(listed))
+        found.append(_inhabitant(container, {kind: links[kind] for kind in KINDS}, processes))
     if not pod["spec"].get("hostNetwork"):
         found = [*_holder(found, processes), *found]
     return Anatomy(name, node.name, str(pod["status"].get("podIP") or ""), tuple(found))

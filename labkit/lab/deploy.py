@@ -35,7 +35,7 @@ def exists(api: ApiServer, namespace: str, name: str, image: str) -> bool:
     deployment = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
     if deployment is None:
         return False
-    images = [container["image"] for container in deployment["spec"]["template"]["spec"]["containers"]]
+    images = _images(deployment["spec"]["template"])
     if images != [image]:
         raise UsageError(
             f"There is a deployment {name!r} of another image",
@@ -75,7 +75,8 @@ def wait_until_running(api: ApiServer, namespace: str, name: str, *, phase: Phas
                 return
             phase.advance(f"{ready} of {wanted} pods Ready", ready / wanted if wanted else None)
             pods = _pods(api, namespace, deployment["spec"]["selector"]["matchLabels"])
-            _refuse_hopeless(pods)
+            # One of an image that the deployment had before is about to go: what it lacks does not matter any more.
+            _refuse_hopeless([pod for pod in pods if _images(pod) == _images(deployment["spec"]["template"])])
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"Deployment {name!r} is not ready in time",
@@ -85,6 +86,11 @@ def wait_until_running(api: ApiServer, namespace: str, name: str, *, phase: Phas
         elif time.monotonic() > deadline:
             raise ClusterError(f"Deployment {name!r} cannot be seen", why="the API server does not answer with it")
         time.sleep(_POLL_SECONDS)
+
+
+def _images(pod: dict[str, Any]) -> list[str]:
+    """Return the images of a pod, or of a template of pods."""
+    return [container["image"] for container in pod["spec"]["containers"]]
 
 
 def _pods(api: ApiServer, namespace: str, labels: dict[str, str]) -> list[dict[str, Any]]:

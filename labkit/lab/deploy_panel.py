@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from labkit.cri.images import Catalogue
 from labkit.errors import LabkitError
-from labkit.views.pods_by_node import PodSeen
+from labkit.lab.pods import seen
 from labkit.widgets.deploy import Deployment
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class LiveDeployments:
             exists=found is not None,
             wanted=(found or {"spec": {}})["spec"].get("replicas", 0),
             service=f"{spec['clusterIP']}:{spec['ports'][0]['port']}" if spec.get("ports") else "",
-            pods=tuple(sorted(map(_pod, pods["items"]), key=lambda pod: pod.name)),
+            pods=tuple(sorted(map(seen, pods["items"]), key=lambda pod: pod.name)),
         )
 
     def kubectl(self, arguments: Sequence[str]) -> str:
@@ -64,26 +64,3 @@ class LiveDeployments:
     def open(self, name: str) -> str:
         """Make a Service reachable from this machine, and return its URL."""
         return self._lab.open(f"svc/{name}")
-
-
-def _pod(pod: Mapping[str, Any]) -> PodSeen:
-    status = pod["status"]
-    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
-    return PodSeen(
-        name=pod["metadata"]["name"],
-        node=pod["spec"].get("nodeName", ""),
-        state=_state(pod),
-        ready=conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"],
-        address=status.get("podIP", ""),
-    )
-
-
-def _state(pod: Mapping[str, Any]) -> str:
-    """Return a pod's state as ``kubectl get pods`` tells it."""
-    if "deletionTimestamp" in pod["metadata"]:
-        return "Terminating"
-    for container in pod["status"].get("containerStatuses") or ():
-        details = container["state"].get("waiting") or container["state"].get("terminated") or {}
-        if details.get("reason"):
-            return str(details["reason"])
-    return str(pod["status"].get("phase", "Unknown"))

@@ -15,7 +15,9 @@ from labkit.flow.actions import ActionKind
 from labkit.flow.attempts import SchedulingDecision
 from labkit.flow.export import to_json
 from labkit.flow.names import selector
+from labkit.flow.rollout import rollout
 from labkit.flow.scheduling import why
+from labkit.lab.rollout import PodsOverTime
 
 if TYPE_CHECKING:
     from labkit.views.sections import Sections
@@ -148,6 +150,26 @@ class Happenings(ABC):
     def flow(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Flow:
         """Return what one action about an object caused; the parameters are those of `explain`."""
         return self.explain(subject, namespace, action=action).flow
+
+    def rollout(self, deployment: str, namespace: str = "default", *, action: int | ActionKind = -1) -> PodsOverTime:
+        """Return what became of a deployment's pods while an action about it was carried out.
+
+        Parameters
+        ----------
+        deployment : str
+            Its name.
+        namespace : str
+            Its own.
+        action : int or {"create", "scale", "update", "delete", "change"}
+            As `explain` takes it.
+
+        Raises
+        ------
+        EvidenceError
+            Nobody did anything to it while it was recorded, or nothing is known of its pods.
+        """
+        explained = self.explain(deployment, namespace, action=action)
+        return PodsOverTime(rollout(explained.flow, explained.evidence))
 
     def why(self, pod: str) -> SchedulingDecision:
         """Tell why the scheduler placed a pod where it did, or nowhere.

@@ -46,12 +46,7 @@ def run(kubectl: Path, kubeconfig: Path, arguments: str | Sequence[str], *, stdi
     UsageError
         The string has an unclosed quote.
     """
-    try:
-        words = shlex.split(arguments) if isinstance(arguments, str) else list(arguments)
-    except ValueError as error:
-        raise UsageError(f"{arguments!r} cannot be read as a command line", why=str(error)) from error
-    if words[:1] == ["kubectl"]:
-        words = words[1:]
+    words = split(arguments)
     done = subprocess.run(
         [kubectl, *words],
         env=environment(kubeconfig, kubectl),
@@ -63,3 +58,18 @@ def run(kubectl: Path, kubeconfig: Path, arguments: str | Sequence[str], *, stdi
     if done.returncode != 0:
         raise ClusterError(f"kubectl {shlex.join(words)} failed", why=(done.stderr or done.stdout).strip())
     return Output(done.stdout.rstrip("\n"))
+
+
+def split(arguments: str | Sequence[str]) -> list[str]:
+    """Return kubectl's arguments as words.
+
+    Raises
+    ------
+    UsageError
+        The string has an unclosed quote.
+    """
+    try:
+        words = shlex.split(arguments) if isinstance(arguments, str) else list(arguments)
+    except ValueError as error:
+        raise UsageError(f"{arguments!r} cannot be read as a command line", why=str(error)) from error
+    return words[1:] if words[:1] == ["kubectl"] else words

@@ -21,11 +21,13 @@ from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
 from labkit.flow import Action, ObjectName, actions
 from labkit.flow.relevance import may_matter
-from labkit.lab import anatomy, deploy, kubectl, services, status
+from labkit.lab import anatomy, deploy, kubectl, owners, services, status
 from labkit.lab.anatomy import Anatomy
+from labkit.lab.etcd import LabEtcd
 from labkit.lab.happenings import Happenings
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
+from labkit.lab.owners import Owners
 from labkit.lab.panels import Panels
 from labkit.lab.proxy import LabProxy
 from labkit.lab.recorder import Recorder
@@ -101,6 +103,11 @@ class Lab(Happenings, Panels):
         """kube-proxy: its mode, the switch to another, and the rules that it gave to each node's kernel."""
         return LabProxy(self)
 
+    @property
+    def etcd(self) -> LabEtcd:
+        """etcd: its keys, their values and histories, and what is written."""
+        return LabEtcd(self)
+
     def components(self) -> Components:
         """Return the components that run, with what their processes, sockets and certificates tell.
 
@@ -130,6 +137,17 @@ class Lab(Happenings, Panels):
         """
         with self.api_server() as api:
             return anatomy.read(api, self.nodes, self.kubectl, pod, namespace)
+
+    def owners(self, namespace: str = "default") -> Owners:
+        """Return who owns whom in a namespace: deployments and others, their replica sets, their pods.
+
+        Raises
+        ------
+        ClusterError
+            The API server does not answer.
+        """
+        with self.api_server() as api:
+            return owners.read(api, namespace)
 
     def status(self) -> status.LabStatus:
         """Return how the lab is: nodes, and the components on each."""

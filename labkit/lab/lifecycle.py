@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,22 @@ from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec, default_node_names
 from labkit.cluster.state import LabFolder
 from labkit.cri.images import Catalogue
-from labkit.errors import UsageError
+from labkit.errors import PreflightError, UsageError
 from labkit.lab.lab import Lab
+from labkit.lab.lessons import sessions
+from labkit.lab.session.replayed import instead, running_notebook
 from labkit.node import forward, outer
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
-PROVIDERS = ("auto", "rootless")
+PROVIDERS = ("auto", "rootless", "replay")
+#: Names the provider where `up` is not told of one.
+PROVIDER_VARIABLE = "LABKIT_PROVIDER"
+_DEFAULT_NAME = "lab"
 
 
 def up(
-    name: str = "lab",
+    name: str = _DEFAULT_NAME,
     *,
     workers: int | None = None,
     node_names: Sequence[str] | None = None,
@@ -44,16 +50,20 @@ def up(
     A lab that was stopped is started; the rest of an interrupted `up` is removed first. What is not given has the
     textbook's value.
 
+    With provider ``replay`` there is no cluster: what a notebook asks is answered from a recorded session of it, and
+    the rest of the parameters means nothing.
+
     Parameters
     ----------
     name : str
-        The lab's.
+        The lab's; with provider ``replay`` a notebook's, by default the one that runs in this kernel.
     workers : int
         How many, beside the control plane; 2 by default.
     node_names : sequence of str
         The names instead, the control plane's first.
-    provider : {"auto", "rootless"}
-        Where the nodes run.
+    provider : {"auto", "rootless", "replay"}
+        Where the nodes run; by default as `LABKIT_PROVIDER` says. In a notebook of labkit's own, ``auto`` is ``replay``
+        where this machine can run no lab, and says so.
     network : bool
         Whether the network add-on is applied; True by default. Without it nodes stay NotReady.
     service_cidr, pod_network_cidr : str
@@ -84,8 +94,11 @@ def up(
     ComponentError, ClusterError
         It was tried, and failed; no process is left.
     """
+    provider = os.environ.get(PROVIDER_VARIABLE, provider) if provider == "auto" else provider
     if provider not in PROVIDERS:
         raise UsageError(f"There is no provider {provider!r}", fix=f"choose one of {', '.join(PROVIDERS)}")
+    if provider == "replay":
+        return instead(None if name == _DEFAULT_NAME else name)
     given: dict[str, Any] = {
         "node_names": _node_names(workers, node_names),
         "network": network,
@@ -102,8 +115,13 @@ def up(
     spec = LabSpec(name=name, **given)
     Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
     folder = LabFolder.of(name)
-    with watch(progress) as reporter, folder.locked():
-        return Lab(_up(folder, spec, given, api_port, reporter))
+    try:
+        with watch(progress) as reporter, folder.locked():
+            return Lab(_up(folder, spec, given, api_port, reporter))
+    except PreflightError as error:
+        if provider == "auto" and running_notebook() in sessions():
+            return instead(None, why=error)
+        raise
 
 
 def attach(name: str = "lab") -> Lab:
@@ -154,7 +172,7 @@ def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, 
     with progress.phase("preflight"):
         if spec.privileged:
             outer.require_root()
-        preflight.require(preflight.checks())
+        preflight.require(preflight.checks(), privileged=spec.privileged)
         if api_port:
             forward.listen(api_port).close()
         rootless.remove(folder)

@@ -39,6 +39,7 @@ class Panels(ABC):
                 "Scheduler": (self.why_panel(),),
                 "Nodes": (self.nodes_panel(),),
                 "kube-proxy": (cast("Lab", self).proxy.panel(),),
+                "etcd": (cast("Lab", self).etcd.panel(f"{name} -events"),),
             }
         )
 

@@ -68,7 +68,19 @@ class Replay(Happenings):
 
     def __getattr__(self, name: str) -> object:
         """Say of what only a running lab has why it is not there."""
-        if name in {"kubectl", "deploy", "open", "nodes", "api", "freeze", "slow_motion", "record", "add_node"}:
+        if name in {
+            "kubectl",
+            "deploy",
+            "open",
+            "nodes",
+            "api",
+            "freeze",
+            "owners",
+            "slow_motion",
+            "record",
+            "add_node",
+            "etcd",
+        }:
             raise ClusterError(
                 f"A recording has no {name!r}",
                 why=f"{self.path.name} was recorded; no cluster runs",

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from labkit.cluster.freeze import freeze
+from labkit.cluster.preflight.machine import RULE_BYTES
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, PreflightError, UsageError
@@ -26,8 +27,6 @@ from labkit.proxy.switch import Kubectl
 NAMESPACE = "labkit-bench"
 PORT = 80
 _WMEM = Path("/proc/sys/net/core/wmem_default")
-#: Of a message by netlink, for a Service of one endpoint; measured, and rounded up.
-_BYTES = {"iptables": 4300, "nftables": 2200}
 _AT_ONCE = 4  # connections by which Services are made
 _GONE_SECONDS = 1200.0  # the namespace controller deletes a Service after the other
 
@@ -155,15 +154,15 @@ def require_message(cluster: Cluster, node: str, mode: Mode, count: int) -> None
     """
     printed = run(cluster.node_command(node, ["cat", "/proc/self/uid_map", str(_WMEM)]), what=f"look at {node}")
     *uid_map, length = printed.split()
-    if uid_map == ["0", "0", "4294967295"] or mode not in _BYTES or count * _BYTES[mode] <= int(length):
+    if uid_map == ["0", "0", "4294967295"] or mode not in RULE_BYTES or count * RULE_BYTES[mode] <= int(length):
         return
-    most = int(length) // _BYTES[mode]
+    most = int(length) // RULE_BYTES[mode]
     raise PreflightError(
         f"{count} Services cannot be measured in {mode} mode in this lab",
         why=f"kube-proxy hands all rules to the kernel in one message, which may have {length} bytes for nodes in a "
         f"user namespace (net.core.wmem_default): enough for {most} Services",
         fix=f"choose at most {most}; or, as root, measure in a lab that was made by labkit up --privileged, or have "
-        f"longer messages: sysctl -w net.core.wmem_default={count * _BYTES[mode]}",
+        f"longer messages: sysctl -w net.core.wmem_default={count * RULE_BYTES[mode]}",
     )
 
 

@@ -143,7 +143,7 @@ class Switch:
         before, line = config.mode, config.line
         nodes = self._cluster.spec.node_names
         self._require_running(nodes)
-        if before == after and not self._lacking(nodes, after):
+        if before == after and self._all_run(nodes) and not self._lacking(nodes, after):
             return Switched(before, after, ())
         if after == "ipvs" and not force:
             for node in nodes:
@@ -155,6 +155,10 @@ class Switch:
             self._put_back(line, before, after, error)
             raise
         return Switched(before, after, self.steps)
+
+    def _all_run(self, nodes: Iterable[str]) -> bool:
+        """Return whether each node has a pod that runs; rules may outlive it."""
+        return set(nodes) <= {pod.node for pod in self._listed() if pod.running}
 
     def _way(self, nodes: Iterable[str], mode: Mode) -> tuple[Mode, ...]:
         """Return the modes to go through so that only the last one's rules are left."""

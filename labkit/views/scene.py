@@ -38,6 +38,23 @@ Role = Literal[
     "quiet",  # second text
     "again",  # a lane's name, where one who scrolled needs it
 ]
+View = Literal[
+    "anatomy",
+    "architecture",
+    "cause",
+    "connections",
+    "lanes",
+    "lookup",
+    "nodes",
+    "outages",
+    "owners",
+    "packet",
+    "pods",
+    "proxy",
+    "revisions",
+    "rollout",
+    "score",
+]
 _MOMENTARY = frozenset({"cross", "label", "object", "over", "overnumber"})
 State = Literal["", "past", "now"]
 Point = tuple[float, float]
@@ -131,8 +148,7 @@ class Scene:
 
     Attributes
     ----------
-    view : {"anatomy", "architecture", "cause", "connections", "lanes", "lookup", "nodes", "packet", "pods",
-        "proxy"}
+    view : View
         Which one.
     title, description : str
         For those who do not see it.
@@ -144,9 +160,7 @@ class Scene:
         The number of the present hop; None for an overview.
     """
 
-    view: Literal[
-        "anatomy", "architecture", "cause", "connections", "lanes", "lookup", "nodes", "packet", "pods", "proxy"
-    ]
+    view: View
     title: str
     description: str
     width: float

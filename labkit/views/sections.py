@@ -17,13 +17,14 @@ Each section is ``{kind, title, open}``, with ``open`` whether it is unfolded at
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from labkit.errors import EvidenceError
 from labkit.evidence.model import Evidence
 from labkit.flow import Flow, Hop
 from labkit.flow.attempts import Attempt
+from labkit.flow.changes import Change
 from labkit.flow.detail import Difference, EvidenceIndex, EvidenceItem, HopDetail, SpanNode
 from labkit.flow.scheduling import why
 
@@ -119,7 +120,7 @@ def _more(span: SpanNode) -> str:
 
 
 def _changes(difference: Difference) -> Section:
-    rows = [[change.path, _value(change.before), _value(change.after)] for change in difference.changes]
+    rows = change_rows(difference.changes)
     return {
         "kind": "changes",
         "title": difference.title,
@@ -127,6 +128,11 @@ def _changes(difference: Difference) -> Section:
         "note": difference.note,
         "rows": rows,
     }
+
+
+def change_rows(changes: Iterable[Change]) -> list[list[str | None]]:
+    """Return changes as rows: the path, what was there and what is there as JSON, None for nothing."""
+    return [[change.path, _value(change.before), _value(change.after)] for change in changes]
 
 
 def _item(item: EvidenceItem) -> Iterator[Section]:

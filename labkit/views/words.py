@@ -36,13 +36,13 @@ def summary(flow: Flow) -> str:
     """Return how many hops of each kind there are, and how long it took."""
     if not flow.hops:
         return "0 hops"
-    parts = [_count(len(flow.hops), "hop", "hops")]
+    parts = [counted(len(flow.hops), "hop", "hops")]
     for kind, one, many in _KINDS:
         count = sum(hop.kind == kind for hop in flow.hops)
         if count:
-            parts.append(_count(count, one, many))
+            parts.append(counted(count, one, many))
     if flow.pods:
-        parts.append(_count(len(flow.pods), "pod", "pods"))
+        parts.append(counted(len(flow.pods), "pod", "pods"))
     last = max(flow.hops, key=lambda hop: hop.end)
     parts.append(duration(flow.milliseconds(last) + (last.end - last.start).total_seconds() * 1000))
     return " · ".join(parts)
@@ -126,5 +126,6 @@ def notes(flow: Flow, *more: str) -> list[str]:
     return [" ".join((NOTE, *more)), *(f"The evidence lacks: {loss}" for loss in flow.losses)]
 
 
-def _count(number: int, one: str, many: str) -> str:
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun: ``"1 hop"``, ``"3 hops"``."""
     return f"{number} {one if number == 1 else many}"

@@ -5,9 +5,7 @@
 # nftables, first by hand as the textbook does it, then by a button. You see the same Service in the rules of each
 # mode, and why one of them gets slower with every Service while the others do not.
 #
-# **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *Start here* first. On a machine that can run no lab,
-# `lab = labkit.replay("kube-proxy")` takes its place: sections 2, 3, 5 and 7 then show what was recorded, and section 6
-# with `lab.proxy.trace("svc/tomcat", mode="nftables")`.
+# **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *Start here* first.
 
 # %%
 import labkit
@@ -75,6 +73,29 @@ for port in lab.proxy.rules().of("tomcat").ports:
     print(*port.rules, *port.endpoints[0].rules, sep="\n")
 
 # %% [markdown]
+# Now those that choose a pod, one for each:
+
+# %% tags=["nbval-ignore-output"]
+rules = lab.proxy.rules()
+for endpoint in rules.of("tomcat").ports[0].endpoints:
+    print(endpoint.rules[0])
+
+# %% [markdown]
+# ### Exercise 1
+# Type your answer into the panel and press *Check*. A panel counts your attempts, and says why an answer is wrong.
+
+# %% tags=["exercise"]
+from labkit.checks import kube_proxy
+from labkit.widgets.exercise import ExercisePanel
+
+ExercisePanel(
+    "Exercise 1",
+    "The second rule says --probability 0.5. How many percent of all new connections does it take?",
+    lambda answer: kube_proxy.share(rules, "tomcat", 2, answer),
+    field="Percent of all new connections",
+)
+
+# %% [markdown]
 # ## 3. A packet's way
 #
 # *Predict:* a program on node-01 connects to the cluster IP. Which is the first rule that changes the packet, and what
@@ -95,6 +116,24 @@ lab.proxy.trace("svc/tomcat", from_node="node-01")
 # Run the cell again: the packet may well go to another pod. (Where the client saw no HTTP answer, that pod's Tomcat was
 # still waking up.)
 #
+# ### Exercise 2
+# Another packet, without a picture. Here are the rules that matched, and nothing else.
+
+# %% tags=["nbval-ignore-output"]
+packet = lab.proxy.trace("svc/tomcat", from_node="node-02")
+for step in packet.path.steps:
+    print(f"{step.chain}: {step.rule}")
+names = lab.kubectl("get pods --selector app=tomcat --output jsonpath={.items[*].metadata.name}").split()
+
+# %% tags=["exercise"]
+ExercisePanel(
+    "Exercise 2",
+    "Which pod did this packet reach? The rules have an address; kubectl get pods -o wide has the pods' addresses.",
+    lambda answer: kube_proxy.reached(lab, packet, answer),
+    choices=names,
+)
+
+# %% [markdown]
 # ## 4. Another mode, by hand
 #
 # kube-proxy can write its rules in other ways, called *modes*. Which one, it reads from a ConfigMap, **once, when it
@@ -109,14 +148,32 @@ print("before:", re.search(r"(?m)^ *mode:.*", config)[0].strip())
 lab.kubectl("replace --filename -", stdin=re.sub(r"(?m)^( *)mode:.*", r"\1mode: nftables", config))
 
 # %% [markdown]
-# *Predict:* has anything changed in the kernels? Look at what kube-proxy is asked for, and at what the master has:
+# Has anything changed in the kernels? These rules of our Service were read from node-01 after the change:
+
+# %% tags=["nbval-ignore-output"]
+after = lab.proxy.rules("node-01").of("tomcat")
+print(*after.ports[0].rules, sep="\n")
+
+# %% [markdown]
+# ### Exercise 3
+
+# %% tags=["exercise"]
+ExercisePanel(
+    "Exercise 3",
+    "Which mode wrote these rules?",
+    lambda answer: kube_proxy.written_by(after, answer),
+    choices=["iptables", "nftables", "ipvs"],
+)
+
+# %% [markdown]
+# Compare what kube-proxy is asked for with what the master has:
 
 # %% tags=["nbval-check-output"]
 print("the ConfigMap says:", lab.proxy.mode)
 print("the master's rules:", lab.proxy.rules("master").mode)
 
 # %% [markdown]
-# Nothing has: the pods run on with what they read when they started. Second, list them; third, delete them; the
+# Nothing has changed: the pods run on with what they read when they started. Second, list them; third, delete them; the
 # DaemonSet makes new ones at once. Fourth, list those:
 
 # %% tags=["nbval-ignore-output"]
@@ -162,6 +219,13 @@ lab.proxy
 # what kube-proxy does then: it ends with an error, the kubelet starts it again, and again. The panel shows its log, and
 # labkit puts the old mode back.
 #
+# Here is the same panel of another cluster, whose kernel has ipvs. It was recorded: a button shows how it was in that
+# mode. Press **ipvs**, and compare what the nodes' kernels had.
+
+# %% tags=["nbval-ignore-output"]
+labkit.replay("kube-proxy-ipvs").proxy
+
+# %% [markdown]
 # ## 6. The same packet, by other rules
 #
 # *Predict:* the same request, now in nftables mode. Will there be more chains on the packet's way, or fewer?
@@ -207,7 +271,57 @@ max(compared, key=lambda each: each.comparison.seen[0].position)
 # kube-proxy writes the list in no particular order, and anew whenever a Service changes: another one may stand last the
 # next time.
 #
-# ## 8. Tear down
+# ## 8. A Service that refuses
+#
+# Two pods, and a Service in front of them. The pods run:
+
+# %% tags=["nbval-ignore-output"]
+waiting = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: waiting, labels: {app: waiting}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: waiting}}
+  template:
+    metadata: {labels: {app: waiting}}
+    spec:
+      containers:
+      - name: web
+        image: nginx
+        readinessProbe: {httpGet: {path: /, port: 81}, periodSeconds: 1}
+"""
+lab.kubectl("apply --filename -", stdin=waiting)
+lab.kubectl("expose deployment waiting --port=80")
+lab.kubectl("wait --for=create pods --selector app=waiting --timeout=30s")
+lab.kubectl("wait --for=jsonpath={.status.phase}=Running pods --selector app=waiting --timeout=30s")
+lab.kubectl("get pods --selector app=waiting --output wide")
+
+# %% [markdown]
+# *Predict:* a program connects to the Service. Is it told at once that nobody is there, or does it wait in vain?
+
+# %% tags=["nbval-ignore-output"]
+while not lab.proxy.rules("node-01").of("waiting").ports:  # until kube-proxy has heard of the Service
+    time.sleep(0.2)
+lab.proxy.trace("svc/waiting", from_node="node-01")
+
+# %% [markdown]
+# ### Exercise 4
+# Look at the pods, at `kubectl get endpointslices`, and at what the rules say.
+
+# %% tags=["exercise"]
+ExercisePanel(
+    "Exercise 4",
+    "Why does the Service waiting refuse connections?",
+    lambda answer: kube_proxy.refused(lab, "waiting", answer),
+    choices=kube_proxy.REASONS,
+)
+
+# %% [markdown]
+# A Service leads only to pods that are **Ready**. Whether one is, its readiness probe tells; *Running* says no more
+# than that its process was started. If you change the probe's port to 80, the Service answers a moment later.
+#
+# ## 9. Tear down
 
 # %% tags=["nbval-ignore-output"]
 lab.down()
@@ -219,3 +333,4 @@ lab.down()
 # - kube-proxy reads its mode when it starts: edit the ConfigMap, delete the pods, read the logs of the new ones.
 # - The old rules stay in the kernel until the new kube-proxy takes over: packets find their way meanwhile.
 # - iptables reads a list; nftables and ipvs look up. With few Services that is all the same, with thousands it is not.
+# - A Service leads to pods that have its labels and are Ready. Where there is none, the kernel refuses at once.

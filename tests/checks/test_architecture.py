@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labkit.checks import architecture, experiment
+from labkit.checks import architecture, outage
 from labkit.checks.verdict import Verdict
 from labkit.errors import UsageError
 from labkit.lab import Lab
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.cluster
 
 STATIC = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 #: What happens without a scheduler.
-UNSCHEDULED = dict(zip(experiment.HAPPENINGS, (True, True, True, False, False), strict=True))
+UNSCHEDULED = dict(zip(outage.HAPPENINGS, (True, True, True, False, False), strict=True))
 
 
 def test_who_speaks_to_etcd(lab: Lab) -> None:
@@ -58,12 +58,13 @@ def test_as_whom_a_component_is_known(lab: Lab) -> None:
 
 
 def test_what_stops_when_the_scheduler_stops(lab: Lab) -> None:
-    assert architecture.stopped(lab, "kube-scheduler", dict.fromkeys(experiment.HAPPENINGS)).right is None
+    assert architecture.stopped(lab, "kube-scheduler", dict.fromkeys(outage.HAPPENINGS)).right is None
     assert architecture.stopped(lab, "kube-scheduler", UNSCHEDULED).right
-    wrong = architecture.stopped(lab, "kube-scheduler", {**UNSCHEDULED, experiment.POD: False})
+    wrong = architecture.stopped(lab, "kube-scheduler", {**UNSCHEDULED, outage.POD: False})
     assert wrong.right is False
     assert wrong.why.startswith("1 of your 5")
-    assert wrong.evidence[1] == "pods: phase Pending; node none"
+    assert wrong.evidence[3].startswith("the pod gets a node: not in 6 s; ")
+    assert wrong.evidence[3].endswith("after it went on, by scheduler")
     with pytest.raises(UsageError, match="'it rains'"):
         architecture.stopped(lab, "kube-scheduler", {"it rains": True})
     assert lab.frozen == ()

@@ -27,6 +27,21 @@ def test_who_turned_a_node_down() -> None:
 
 
 @pytest.mark.cluster
+def test_who_turned_down_a_node_without_the_label(lab: Lab) -> None:
+    asks = json.dumps({"spec": {"nodeSelector": {"disk": "huge"}}})
+    lab.kubectl(["run", "picky", "--image=nginx", f"--overrides={asks}"])
+    try:
+        lab.kubectl("wait --for=condition=PodScheduled=false pod/picky --timeout=20s")
+        decision = lab.why("picky")
+        assert scheduling.turned_down_by(decision, "node-01", "NodeAffinity").right
+        other = scheduling.turned_down_by(decision, "node-01", "TaintToleration")
+        assert other.why == "TaintToleration turned another node down, not node-01."
+        assert "node-01: rejected" in "\n".join(other.evidence)
+    finally:
+        lab.kubectl("delete pod picky --grace-period=1")
+
+
+@pytest.mark.cluster
 def test_pods_sent_to_a_node(lab: Lab) -> None:
     assert scheduling.sent_to(lab, "mine", "node-02").right is None
     lab.kubectl("create deployment mine --image=nginx --replicas=2")

@@ -164,3 +164,16 @@ def test_a_demo_without_a_cluster_speaks_of_none(no_lab: Path, tmp_path: Path, k
     assert "stays up" not in done.stdout
     assert svg.exists()
     assert not (no_lab / "labs").exists()
+
+
+def test_kube_proxys_rules_and_packets_of_a_recording() -> None:
+    ipvs = here("proxy", "rules", "web", "--in", "kube-proxy-ipvs", "--mode", "ipvs")
+    assert "-A -t 10.96." in ipvs.stdout, ipvs.stderr
+    assert "Recorded: " in ipvs.stderr
+    compared = here("proxy", "rules", "web", "--in", "kube-proxy-ipvs", "--modes", "--json")
+    assert [each["rules"]["mode"] for each in json.loads(compared.stdout)["seen"]] == ["iptables", "nftables", "ipvs"]
+    packet = here("proxy", "trace", "svc/tomcat", "--in", "kube-proxy", "--mode", "nftables")
+    assert "nftables" in packet.stdout, packet.stderr
+    live = here("proxy", "rules", "--mode", "ipvs")
+    assert live.exit_code == 2
+    assert "add --in RECORDING" in live.stderr

@@ -48,7 +48,7 @@ def test_the_options_reach_the_documents() -> None:
     assert init["localAPIEndpoint"]["advertiseAddress"] == spec.advertise_address
     assert init["bootstrapTokens"][0]["token"] == TOKEN
     arguments = {item["name"]: item["value"] for item in cluster["apiServer"]["extraArgs"]}
-    assert arguments["audit-log-mode"] == "blocking"
+    assert arguments["audit-log-mode"] == "batch"
     assert arguments["storage-media-type"] == "application/json"
     for component in ("controllerManager", "scheduler"):
         assert {"name": "leader-elect", "value": "false"} in cluster[component]["extraArgs"]

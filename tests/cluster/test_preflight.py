@@ -29,6 +29,7 @@ PLAIN: Files = {
     "proc/swaps": "Filename\tType\tSize\tUsed\tPriority",
     "proc/sys/fs/inotify/max_user_instances": "128",
     "proc/sys/fs/inotify/max_user_watches": "65536",
+    "proc/sys/net/core/wmem_default": "212992",
     "proc/sys/kernel/hostname": "classroom-7.example.org",
     "proc/sys/kernel/osrelease": "6.1.0-42-amd64",
     "proc/sys/kernel/ostype": "Linux",
@@ -56,7 +57,8 @@ def programs(folder: Path, **scripts: str) -> str:
 
 def test_a_plain_machine_meets_what_it_can(tmp_path: Path) -> None:
     found = look(tmp_path, PLAIN)
-    for name in ("Linux", "memory", "disk", "processors", "inotify limits", "swap", "IPv6", "host name", "clock"):
+    met = ("Linux", "memory", "disk", "processors", "inotify limits", "netlink messages", "swap", "host name", "clock")
+    for name in (*met, "IPv6"):
         assert found[name].status == "met", found[name]
     assert found["processors"].found == "3 processors"
     assert found["subordinate ids"].status == "met"
@@ -110,6 +112,13 @@ def test_this_machine_is_checked_quickly_and_without_doubt() -> None:
             "unmet",
             "max_user_instances 64",
             "sudo sysctl -w fs.inotify.max_user_instances=512",
+        ),
+        (
+            {"proc/sys/net/core/wmem_default": "65536"},
+            "netlink messages",
+            "unmet",
+            "the rules of about 15 Services (iptables), 29 Services (nftables)",
+            "sudo sysctl -w net.core.wmem_default=212992",
         ),
         ({"proc/swaps": "Filename\n/dev/sda2 partition 1 0 -2"}, "swap", "not needed", "/dev/sda2", ""),
         ({"sys/fs/selinux/enforce": "1"}, "SELinux and AppArmor", "not needed", "SELinux is enforcing", ""),
@@ -232,7 +241,7 @@ def test_bubblewrap_versions(tmp_path: Path, version: str, status: str) -> None:
     assert look(tmp_path, PLAIN, programs(tmp_path / "bin", bwrap=f"echo {version}"))["bwrap"].status == status
 
 
-def test_ipvs_is_required_only_for_ipvs(tmp_path: Path) -> None:
+def test_ipvs_is_not_required_of_every_lab(tmp_path: Path) -> None:
     index = "lib/modules/6.1.0-42-amd64/modules.dep"
     path = programs(tmp_path / "bin", ipset="", ipvsadm="")
     missing = look(tmp_path, PLAIN, path)["ip_vs modules"]
@@ -240,10 +249,19 @@ def test_ipvs_is_required_only_for_ipvs(tmp_path: Path) -> None:
     loadable = look(tmp_path, PLAIN | {index: "kernel/net/netfilter/ipvs/ip_vs.ko: kernel/lib/libcrc32c.ko"}, path)
     assert loadable["ip_vs modules"].fix == "sudo modprobe -a ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh"
     require([missing])
-    with pytest.raises(PreflightError, match="ip_vs modules"):
-        require([missing], ipvs=True)
     loaded = look(tmp_path, PLAIN | {"proc/net/ip_vs": "IP Virtual Server version 1.2.1"}, path)
-    require([loaded["ip_vs modules"], loaded["ipset"], loaded["ipvsadm"]], ipvs=True)
+    assert [loaded[name].status for name in ("ip_vs modules", "ipset", "ipvsadm")] == ["met"] * 3
+
+
+def test_user_namespaces_are_not_required_of_a_privileged_lab(tmp_path: Path) -> None:
+    found = look(tmp_path, PLAIN | {"proc/sys/user/max_user_namespaces": "0"})
+    forbidden = Check("user namespaces", "unmet", "required", "max_user_namespaces is 0", "", "")
+    others = [check for check in found.values() if check.name != forbidden.name and check.status != "unmet"]
+    with pytest.raises(PreflightError, match="user namespaces"):
+        require([*others, forbidden])
+    require([*others, forbidden], privileged=True)
+    with pytest.raises(PreflightError, match="bwrap"):
+        require([*others, forbidden, Check("bwrap", "unmet", "required", "missing", "", "")], privileged=True)
 
 
 def test_a_state_folder_that_cannot_be_used(tmp_path: Path) -> None:

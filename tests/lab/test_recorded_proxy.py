@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -12,6 +13,7 @@ from labkit.lab import Lab
 from labkit.lab.recorded import DEFAULT, Replay, replay
 from labkit.proxy.seen import Seen
 from tests.cli.command import labkit
+from tests.traces import eventually
 
 
 def test_an_older_recording_says_that_it_has_nothing_of_kube_proxy() -> None:
@@ -44,6 +46,27 @@ def test_the_lesson_answers_as_a_lab_does() -> None:
     assert "KUBE-SVC-" in repr(proxy.compare_modes("tomcat"))
     with pytest.raises(UsageError, match="no rules of Service 'shop/none'"):
         proxy.compare_modes("shop/none")
+
+
+def test_the_lesson_of_ipvs_shows_what_this_kernel_may_lack() -> None:
+    proxy = replay("kube-proxy-ipvs").proxy
+    assert proxy.modes == ("nftables", "ipvs", "iptables")
+    for switch, (before, after) in zip(proxy.switches, pairwise(("iptables", *proxy.modes)), strict=True):
+        assert (switch.before, switch.after, switch.error) == (before, after, "")
+    for node in proxy.nodes:
+        seen = [proxy.rules(node, mode=mode) for mode in ("iptables", "nftables", "ipvs")]
+        assert len({tuple(sorted(port.name for port in rules.ports)) for rules in seen}) == 1
+        for rules in seen:
+            (port,) = rules.of("web").ports
+            assert port.node_port
+            assert [endpoint.probability for endpoint in port.endpoints] == pytest.approx([1 / 3] * 3, abs=1e-6)
+    compared = proxy.compare_modes("svc/web").comparison
+    assert [(each.mode, len(each.choices)) for each in compared.seen] == [("iptables", 3), ("nftables", 3), ("ipvs", 3)]
+    panel = proxy.panel()
+    assert all(not mode["unable"] for mode in panel.state["modes"])
+    panel.press({"press": "ipvs"})
+    eventually(lambda: panel.paint() and not panel.state["working"])
+    assert "Using ipvs Proxier" in panel.state["picture"]
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,8 @@ def test_a_killed_kubelet_or_runtime_is_started_again_and_pods_live_on(second: L
 
 def test_a_machine_restart_is_recognised_and_up_brings_the_lab_back(second: Lab) -> None:
     second.kubectl("create configmap kept --from-literal=a=b")
+    open_panel = second.deploy_panel("nobody")
+    assert not open_panel.state["trouble"]
     for process in psutil.process_iter():  # what a restart does to a lab: all its processes are gone at once
         if any(str(second.cluster.folder.path) in word for word in _cmdline(process)):
             process.kill()
@@ -173,8 +175,14 @@ def test_a_machine_restart_is_recognised_and_up_brings_the_lab_back(second: Lab)
     assert labkit.attach(second.name).status().state == "stopped"
     with pytest.raises(ClusterError, match="does not run"):
         labkit.attach(second.name).nodes[0].exec("true")
+    traces.eventually(lambda: not second.cluster.running)  # its first process ends last
+    open_panel.press({"do": "scale", "name": "nobody", "replicas": "1"})
+    traces.eventually(lambda: open_panel.paint() and open_panel.state["failed"])
+    assert "labkit up --name second" in open_panel.state["said"]
+    assert "does not run" in open_panel.state["trouble"]
     again = labkit.up(second.name, progress=Progress())
     assert again.kubectl("get configmap kept -o jsonpath={.data.a}") == "b"
+    traces.eventually(lambda: open_panel.paint() and not open_panel.state["trouble"])
 
 
 def _cmdline(process: psutil.Process) -> list[str]:

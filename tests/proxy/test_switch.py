@@ -349,6 +349,9 @@ def test_pods_that_never_come_back(shop: Lab, api: ApiServer, monkeypatch: pytes
             shop.proxy.switch("nftables", timeout=2)
         assert "no new pod runs on" in caught.value.why
         assert caught.value.fix.endswith("labkit proxy mode iptables")
+        assert shop.proxy.rules().mode == "iptables", "the rules outlive the pods"
+        with pytest.raises(ClusterError, match="no new pod runs on"):  # and not: already in that mode
+            shop.proxy.switch("iptables", timeout=2)
     finally:
         spec = json.loads(str(before))["spec"]
         nowhere["spec"]["template"]["spec"]["nodeSelector"] = {"of-no-node": None}  # type: ignore[dict-item]

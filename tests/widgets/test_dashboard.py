@@ -41,9 +41,9 @@ def test_the_flow_shows_what_the_buttons_do(lab: Lab) -> None:
         board = lab.dashboard("by-board", image="nginx")
         board._ipython_display_()
     *stills, live = captured.outputs
-    assert [still.data["text/html"].startswith('<div id="labkit-still-') for still in stills] == [True] * 5
+    assert [still.data["text/html"].startswith('<div id="labkit-still-') for still in stills] == [True] * 6
     assert "application/vnd.jupyter.widget-view+json" in live.data
-    assert board.tabs.titles == ("Deploy and watch", "Scheduler", "Nodes", "kube-proxy")
+    assert board.tabs.titles == ("Deploy and watch", "Scheduler", "Nodes", "kube-proxy", "etcd")
     deploy, flow = board.panels["Deploy and watch"]
     assert isinstance(deploy, DeployPanel)
     assert isinstance(flow, LiveFlow)
@@ -134,6 +134,10 @@ def test_in_jupyterlab_by_keyboard_for_everybody(lab: Lab, page: Page, tmp_path:
         page.get_by_role("tab", name="kube-proxy").click()
         expect(page.locator(".labkit-proxy [aria-pressed=true]")).to_have_count(1, timeout=10_000)
         _look(page, "proxy", tmp_path, ".labkit-proxy")
+
+        page.get_by_role("tab", name="etcd").click()
+        expect(page.locator(".labkit-etcd svg[role=img]")).to_be_visible(timeout=10_000)
+        _look(page, "etcd", tmp_path, ".labkit-etcd")
     finally:
         lab.kubectl("delete deployment shown --ignore-not-found")
 

@@ -14,6 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from playwright.sync_api import expect
 
+import labkit
 from labkit.lab import Lab
 from labkit.widgets.deploy import DeployPanel
 from tests.chromium import chromium, needs_chromium
@@ -98,6 +99,21 @@ def test_an_image_that_there_is_not_shows_at_the_pod(lab: Lab) -> None:
         assert "<b>" not in panel.still_html()
     finally:
         _press(panel, "delete")
+
+
+def test_two_notebooks_on_one_lab_show_the_same(lab: Lab) -> None:
+    one, other = lab.deploy_panel("by-hand"), labkit.attach(lab.name).deploy_panel("by-hand")
+    try:
+        assert not _press(one, "deploy", replicas="1")["failed"]
+        late = _press(other, "deploy", replicas="1")
+        assert late["failed"]
+        assert "already exists" in late["said"]
+        for panel in (one, other):
+            _until(lambda panel=panel: panel.state["summary"] == "by-hand: 1 of 1 pods ready", panel)  # type: ignore[misc]
+        assert one.state["rows"] == other.state["rows"]
+    finally:
+        _press(other, "delete")
+    _until(lambda: not one.state["exists"] and not one.state["rows"], one)
 
 
 def test_messages_of_any_kind_do_nothing(lab: Lab) -> None:

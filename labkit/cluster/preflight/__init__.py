@@ -41,23 +41,24 @@ def checks(root: Path = Path("/"), *, state: Path | None = None, path: str | Non
     return [examine(need, host) for need in (*namespaces.NEEDS, *machine.NEEDS, *programs.NEEDS)]
 
 
-def require(found: Iterable[Check], *, ipvs: bool = False) -> None:
+def require(found: Iterable[Check], *, privileged: bool = False) -> None:
     """Raise for what is certainly missing; what is unknown may still work, so it passes.
 
     Parameters
     ----------
     found : iterable of Check
         From `checks`.
-    ipvs : bool
-        Whether kube-proxy is to run in ipvs mode, which needs more.
+    privileged : bool
+        Whether it is for a lab that root makes without a user namespace.
 
     Raises
     ------
     PreflightError
         Names each required need that is unmet, with its fix.
     """
-    levels = {"required", "only for ipvs"} if ipvs else {"required"}
-    unmet = [check for check in found if check.status == "unmet" and check.level in levels]
+    unmet = [check for check in found if check.status == "unmet" and check.level == "required"]
+    if privileged:
+        unmet = [check for check in unmet if check.name != namespaces.USER_NAMESPACES]
     if unmet:
         raise PreflightError(
             f"This machine cannot run a lab yet: {', '.join(check.name for check in unmet)}.",

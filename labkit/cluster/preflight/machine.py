@@ -17,6 +17,9 @@ MEMORY_NEEDED = 1024 * MIB  # a lab of three nodes with one Tomcat takes 750 MB;
 DISK_NEEDED = 1024 * MIB
 PROCESSORS_NEEDED = 2  # kubeadm's ControlPlaneNumCPU (cmd/kubeadm/app/constants)
 INOTIFY_NEEDED = {"max_user_instances": 128, "max_user_watches": 8192}  # the kernel's usual defaults, enough for a lab
+NETLINK_NEEDED = 212992  # the kernel's usual net.core.wmem_default
+#: Bytes that kube-proxy hands to the kernel, by its mode, for a Service of one endpoint; measured, and rounded up.
+RULE_BYTES = {"iptables": 4300, "nftables": 2200}
 RELEASED = 1765238400  # 2025-12-09, when Kubernetes v1.34.3 was released: no right clock is earlier
 # RFC 1123 section 2.1, as Kubernetes restricts it to lower case for node names (apimachinery, IsDNS1123Subdomain).
 _HOSTNAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
@@ -98,6 +101,15 @@ def _inotify(host: Host) -> Finding:
     found = ", ".join(f"{name} {value}" for name, value in values.items())
     low = [f"fs.inotify.{name}={INOTIFY_NEEDED[name] * 4}" for name in values if values[name] < INOTIFY_NEEDED[name]]
     return Finding("unmet", found, host.sysctl(" ".join(low))) if low else Finding("met", found)
+
+
+def _netlink(host: Host) -> Finding:
+    length = host.number("proc/sys/net/core/wmem_default")
+    room = ", ".join(f"{length // each} Services ({mode})" for mode, each in RULE_BYTES.items())
+    found = f"net.core.wmem_default {length}: the rules of about {room}"
+    if length < NETLINK_NEEDED:
+        return Finding("unmet", found, host.sysctl(f"net.core.wmem_default={NETLINK_NEEDED}"))
+    return Finding("met", found)
 
 
 def _swap(host: Host) -> Finding:
@@ -193,6 +205,13 @@ NEEDS = (
         "you reach the lab's API server through a port of 127.0.0.1; the textbook's 6443, 2379 and 10250 are inside "
         "the nodes, where nothing else can take them",
         _ports,
+    ),
+    Need(
+        "netlink messages",
+        "recommended",
+        "kube-proxy hands all rules of a node to the kernel in one message; in a user namespace it may be as long as "
+        "net.core.wmem_default says (only root may have longer ones: labkit up --privileged)",
+        _netlink,
     ),
     Need(
         "swap",

@@ -118,9 +118,10 @@ def _subordinate_ids(host: Host) -> Finding:
     return Finding("met", "/etc/subuid and /etc/subgid have a range")
 
 
+USER_NAMESPACES = "user namespaces"
 NEEDS = (
     Need(
-        "user namespaces",
+        USER_NAMESPACES,
         "required",
         "kubelet insists on user id 0 and nodes need their own network and mounts; in a user namespace an ordinary "
         "user has both, and only there",

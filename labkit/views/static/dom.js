@@ -72,6 +72,17 @@ function duration(ms) {
   return `${ms.toFixed(ms < 1 ? 2 : 1)} ms`;
 }
 
+/** Changes as pairs of lines, "−" what was and "+" what is: told apart by sign, not by colour alone. */
+function changeTable({ rows }) {
+  const list = make("dl", { class: "changes" });
+  for (const [path, before, after] of rows) {
+    list.append(make("dt", {}, path));
+    if (before !== null) list.append(make("dd", { class: "before" }, make("span", { role: "img", "aria-label": "was" }, "−"), ` ${before}`));
+    if (after !== null) list.append(make("dd", { class: "after" }, make("span", { role: "img", "aria-label": "is" }, "+"), ` ${after}`));
+  }
+  return list;
+}
+
 // The signs on the player's buttons, drawn on 16 by 16 because few systems have letters for them.
 const SIGNS = {
   first: "M3 3h2v10H3zM13 3v10L6 8z",

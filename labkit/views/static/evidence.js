@@ -73,17 +73,6 @@ function plainTable({ head, rows }) {
   );
 }
 
-/** Changes as pairs of lines, "−" what was and "+" what is: told apart by sign, not by colour alone. */
-function changeTable({ rows }) {
-  const list = make("dl", { class: "changes" });
-  for (const [path, before, after] of rows) {
-    list.append(make("dt", {}, path));
-    if (before !== null) list.append(make("dd", { class: "before" }, make("span", { role: "img", "aria-label": "was" }, "−"), ` ${before}`));
-    if (after !== null) list.append(make("dd", { class: "after" }, make("span", { role: "img", "aria-label": "is" }, "+"), ` ${after}`));
-  }
-  return list;
-}
-
 /** The span tree as nested bars over the root's time; numbers are microseconds. */
 function spanBars({ total, rows }) {
   const list = make("ol", { class: "spans" });

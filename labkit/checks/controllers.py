@@ -1,0 +1,200 @@
+"""The exercises of notebook 05: who heals what, an update within limits, a pod taken out, pods with a new owner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from labkit.checks.healing import ACCIDENTS, COMPONENTS, accidents, belongs, who, written
+from labkit.checks.verdict import Verdict, looks, unanswered
+from labkit.errors import EvidenceError
+from labkit.flow import ObjectName
+from labkit.flow.names import name_of
+from labkit.flow.rollout import Rollout
+from labkit.lab import Lab
+from labkit.lab.owners import reference
+
+Json = Mapping[str, Any]
+
+
+@looks
+def healed(lab: Lab, deployment: str, answer: Mapping[str, str | None] | None) -> Verdict:
+    """Check who brought back what two accidents took away.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    deployment : str
+        Whose pods had the accidents.
+    answer : mapping of str to str, or None
+        For each of `labkit.checks.healing.ACCIDENTS` one of `labkit.checks.healing.COMPONENTS`.
+    """
+    given = {what: name.strip() for what, name in (answer or {}).items() if name}
+    if missing := [what for what in ACCIDENTS if what not in given]:
+        return unanswered(f"the name of a component for: {'; '.join(missing)}")
+    if unknown := sorted(set(given.values()) - set(COMPONENTS)):
+        return Verdict(False, f"{unknown[0]!r} is none of these.", (", ".join(COMPONENTS),))
+    evidence = lab.evidence_about(ObjectName("deployments", "default", deployment))
+    found = {each.what: each for each in accidents(lab, deployment, evidence)}
+    if unseen := [what for what in ACCIDENTS if what not in found]:
+        return Verdict(None, f"With {deployment} this has not happened yet: {'; '.join(unseen)}.")
+    wrong = [each for each in found.values() if given[each.what] != each.healer]
+    if not wrong:
+        return Verdict(True, "That is who did it.", tuple(line for each in found.values() for line in each.seen))
+    lines = tuple(line for each in wrong for line in (*each.seen, each.written_by(given[each.what])))
+    return Verdict(False, f"{len(wrong)} of your {len(ACCIDENTS)} did something else.", lines)
+
+
+@looks
+def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdict:
+    """Check that the last update of a deployment kept the number of its pods within limits.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    deployment : str
+        Which; it is to have `most` pods.
+    most, least : int
+        How many pods there may be at a time that nobody has deleted, and how many must be ready.
+    """
+    with lab.api_server() as api:
+        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+    if found is None:
+        return Verdict(None, f"There is no deployment {deployment}.")
+    if why := _unsettled(found, most):
+        return Verdict(False, why, (f"ready: {found['status'].get('readyReplicas', 0)}",))
+    strategy = (f"the deployment's strategy is now: {_strategy(found['spec'])}",)
+    try:
+        rollout = lab.rollout(deployment, action="update").rollout
+    except EvidenceError as error:
+        return Verdict(None, "There is no update to look at yet.", (str(error).splitlines()[0],))
+    for count in rollout.counts():
+        if count.alive > most or count.ready < least:
+            what = f"{count.alive} pods" if count.alive > most else f"{count.ready} ready pods"
+            evidence = (f"there were: {_alive(rollout, count.at)}", *strategy)
+            why = f"{count.at / 1000:.1f} s after {rollout.action!r} there were {what}."
+            return Verdict(False, why, evidence)
+    if len(rollout.versions) < 2:
+        return Verdict(None, "The last update made no new pods.", strategy)
+    return Verdict(True, f"{rollout.action!r} never had more than {most} pods, nor fewer than {least} ready.", strategy)
+
+
+@looks
+def taken_out(lab: Lab, deployment: str) -> Verdict:
+    """Check that a pod of a deployment goes on running without an owner, and that the deployment has all its pods.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    deployment : str
+        Whose pod it was.
+    """
+    with lab.api_server() as api:
+        pods = (api.get("/api/v1/namespaces/default/pods") or {"items": []})["items"]
+        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+    if found is None:
+        return Verdict(None, f"There is no deployment {deployment}.")
+    mine = [pod for pod in pods if belongs(pod, deployment)]
+    out = [pod for pod in pods if reference(pod) is None and _made_for(pod) == deployment]
+    selector = found["spec"]["selector"]["matchLabels"]
+    evidence = (f"{deployment} selects: {_labels(selector)}", *map(_with_labels, [*mine, *out]))
+    if not out:
+        return Verdict(False, f"Every pod that was made for {deployment} still has an owner.", evidence)
+    if not any(_is_ready(pod) for pod in out):
+        return Verdict(False, "The pod is out, and does not run any more.", evidence)
+    wanted, ready = found["spec"]["replicas"], sum(map(_is_ready, mine))
+    if ready != wanted:
+        return Verdict(False, f"{deployment} has {ready} of {wanted} ready pods without it.", evidence)
+    return Verdict(True, "It runs, nobody owns it, and another has taken its place.", evidence)
+
+
+@looks
+def adopted(lab: Lab, deployment: str) -> Verdict:
+    """Check that a deployment took over pods that were there before it.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    deployment : str
+        Its name, which is the former owner's.
+    """
+    with lab.api_server() as api:
+        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+        pods = (api.get("/api/v1/namespaces/default/pods") or {"items": []})["items"]
+    mine = [pod for pod in pods if belongs(pod, deployment) and "deletionTimestamp" not in pod["metadata"]]
+    if found is None:
+        return Verdict(None, f"There is no deployment {deployment}.", tuple(map(_with_labels, mine)))
+    about = ObjectName("deployments", "default", deployment)
+    writes = written(lab.evidence_about(about))
+    done = [each for each in lab.actions() if each.kind == "create" and not each.refused]
+    same = [each.time for each in done if each.object.resource == about.resource and each.object.name == about.name]
+    born = max(same, default=_made(found))
+    since = [each for each in writes if each.received >= born and each.object and each.object[:2] == ("pods", "")]
+    evidence = (
+        f"deployment {deployment}: made at {_made(found):%H:%M:%S}, wants {found['spec']['replicas']} pods",
+        *(f"pod {pod['metadata']['name']}: made at {_made(pod):%H:%M:%S}" for pod in mine),
+    )
+    made = {name_of(each).name for each in since if each.verb == "create"}
+    young = [pod for pod in mine if pod["metadata"]["name"] in made]
+    if young or not mine:
+        deleted = Counter(who(each) for each in since if each.verb == "delete")
+        lines = tuple(f"{name} deleted pods {count} times since" for name, count in deleted.items())
+        why = f"{len(young)} of its {len(mine)} pods were made after the deployment, for it."
+        return Verdict(False, why, (*evidence, *lines))
+    if len(mine) != found["spec"]["replicas"]:
+        return Verdict(False, f"It has {len(mine)} of the pods that it wants.", evidence)
+    return Verdict(True, "The pods are older than their deployment: it found them, and made none.", evidence)
+
+
+def _unsettled(deployment: Json, wanted: int) -> str:
+    """Return why a deployment does not have the pods that it is to have; empty where it has them."""
+    spec, status, name = deployment["spec"], deployment["status"], deployment["metadata"]["name"]
+    if spec["replicas"] != wanted:
+        return f"{name} is to have {wanted} pods, and wants {spec['replicas']}."
+    counted = {status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")}
+    if counted != {wanted} or status.get("observedGeneration") != deployment["metadata"]["generation"]:
+        return f"{name} is still on its way to {wanted} pods of one version."
+    return ""
+
+
+def _strategy(spec: Json) -> str:
+    strategy = spec["strategy"]
+    limits = [f"{key} {value}" for key, value in (strategy.get("rollingUpdate") or {}).items()]
+    return ", ".join([strategy["type"], *limits])
+
+
+def _alive(rollout: Rollout, at: float) -> str:
+    """Return the pods that nobody had deleted at a moment, and how each was."""
+    phases = {life.name: life.phase(at) for life in rollout.lives}
+    return ", ".join(f"{name} ({phase})" for name, phase in phases.items() if phase in {"ready", "not ready"})
+
+
+def _made_for(pod: Json) -> str:
+    """Return the deployment for whose replica set a pod was made: its name begins as theirs do."""
+    return str(pod["metadata"].get("generateName", "")).removesuffix("-").rpartition("-")[0]
+
+
+def _made(body: Json) -> datetime:
+    return datetime.fromisoformat(body["metadata"]["creationTimestamp"])
+
+
+def _with_labels(pod: Json) -> str:
+    owner = reference(pod)
+    owned = f"owned by {owner['name']}" if owner else "owned by nobody"
+    return f"pod {pod['metadata']['name']}: {_labels(pod['metadata'].get('labels') or {})}; {owned}"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items()) or "no labels"
+
+
+def _is_ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]

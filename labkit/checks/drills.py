@@ -1,0 +1,285 @@
+"""Notebook 08: drills with a prediction; what a request needs, who starts what was killed, which one stands still."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from labkit.checks import experiment
+from labkit.checks.outage import ANSWERS, LETTERS, Outage
+from labkit.checks.verdict import Verdict, looks, unanswered
+from labkit.errors import ClusterError, UsageError
+from labkit.lab import Lab
+from labkit.lab.components import RUNTIME
+from labkit.lab.session.experiments import one_call
+
+#: What a drill tries, for people: a letter each.
+TRIED = "\n".join(f"{letter}: {ability}" for ability, letter in LETTERS.items())
+
+_POLL_SECONDS = 0.1
+_AGAIN_SECONDS = 60.0
+_RIDDLE = "riddle"
+#: Who does what for a deployment, in order: the components, and what one sees when they have.
+_CHAIN: Sequence[tuple[frozenset[str], str]] = (
+    (frozenset({"kube-apiserver", "etcd"}), "the deployment is stored"),
+    (frozenset({"kube-controller-manager"}), "it has a pod"),
+    (frozenset({"kube-scheduler"}), "the pod has a node"),
+    (frozenset({"kubelet"}), "the pod runs"),
+)
+#: What `hide` chooses from: with the others away, kubectl itself gets no answer.
+_HIDDEN = ("kube-controller-manager", "kube-scheduler", "kubelet")
+
+
+def drill(lab: Lab, component: str, prediction: str | None, *, service: str) -> Outage:
+    """Hold a component still, and see what works meanwhile, beside what was predicted.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where.
+    component : str
+        As `experiment.without` takes it.
+    prediction : str or None
+        The letters of `TRIED` that work meanwhile, ``"ABC"``; None for no prediction.
+    service : str
+        The Service that is asked.
+
+    Raises
+    ------
+    UsageError
+        There is no such letter, component or Service.
+    """
+    if prediction is None:
+        return experiment.without(lab, component, service=service)
+    given = {letter for letter in prediction.upper() if letter.isalnum()}
+    if unknown := given - set(LETTERS.values()):
+        raise UsageError(
+            f"There is no {min(unknown)!r} in a drill",
+            why=f"it tries {', '.join(LETTERS.values())}",
+            fix="use these letters",
+        )
+    predicted = {ability: letter in given for ability, letter in LETTERS.items()}
+    return experiment.without(lab, component, predicted, service=service)
+
+
+def worked(outage: Outage) -> str:
+    """Return the letters of `TRIED` that worked."""
+    return "".join(letter for ability, letter in LETTERS.items() if outage.worked.get(ability))
+
+
+def needed(outages: Iterable[Outage], answer: Iterable[str] | None) -> Verdict:
+    """Check which components a request to a running Service needs.
+
+    Parameters
+    ----------
+    outages : iterable of Outage
+        In which the Service was asked.
+    answer : iterable of str or None
+        Names of the components that stood still in them.
+    """
+    if answer is None:
+        return unanswered('a set of names, for example {"etcd", "kubelet"}, and set() for none of them')
+    given = {answer} if isinstance(answer, str) else set(answer)
+    seen = {each.component: each.findings[ANSWERS] for each in outages}
+    if unknown := given - set(seen):
+        return Verdict(False, f"{min(unknown)} did not stand still in a drill.", (f"drills: {', '.join(seen)}",))
+    evidence = tuple(f"while {name} stood still: {seen[name].observed}" for name in seen if name in given)
+    if spared := {name for name in given if seen[name].worked}:
+        return Verdict(False, f"The Service did without {len(spared)} of your {len(given)}.", evidence)
+    missing = {name for name, finding in seen.items() if not finding.worked} - given
+    if missing:
+        return Verdict(False, f"{len(missing)} more were needed. Look at the first column of the picture.", evidence)
+    every = tuple(f"while {name} stood still: {finding.observed}" for name, finding in seen.items())
+    return Verdict(True, "The first column of the picture says so.", every)
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """A component whose process was killed, and which runs again.
+
+    Attributes
+    ----------
+    component, node : str
+        Which, and where.
+    time : datetime.datetime
+        When it was killed, UTC.
+    seconds : float
+        After how many of them another process of it was there.
+    """
+
+    component: str
+    node: str
+    time: datetime
+    seconds: float
+
+
+@one_call
+def kill(lab: Lab, component: str) -> Killed:
+    """Kill a component of the control plane, and wait until it is there again.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where.
+    component : str
+        Its name: ``"kube-scheduler"``.
+
+    Raises
+    ------
+    UsageError
+        No such component runs on the master.
+    ClusterError
+        It did not come back within a minute.
+    """
+    node = lab.nodes[0]
+    before = _pids(lab, component)
+    if not before:
+        raise UsageError(
+            f"{component!r} cannot be killed", why=f"no such process is on {node.name}", fix="lab.components()"
+        )
+    killed, began = datetime.now(UTC), time.monotonic()
+    node.exec(["kill", "-KILL", *before])
+    while not _pids(lab, component) - before:
+        if time.monotonic() - began > _AGAIN_SECONDS:
+            raise ClusterError(
+                f"{component} did not come back", why=f"{_AGAIN_SECONDS:.0f} s have passed", fix="labkit status"
+            )
+        time.sleep(_POLL_SECONDS)
+    return Killed(component, node.name, killed, time.monotonic() - began)
+
+
+@looks
+def started_again_by(lab: Lab, killed: Killed, answer: str | None) -> Verdict:
+    """Check who had a killed component started again.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    killed : Killed
+        As `kill` gave it.
+    answer : str or None
+        A component's name.
+    """
+    if answer is None:
+        return unanswered('a component\'s name, for example "etcd"')
+    name = answer.strip().removeprefix("the ").partition("/")[0].partition(" on ")[0]
+    pod = f"{killed.component}-{killed.node}"
+    calls = lab.evidence(killed.time).runtime
+    starts = [call for call in calls if call.call == "StartContainer" and call.pod == pod]
+    if not starts:
+        return Verdict(None, f"Nobody has had {killed.component} started again yet.")
+    after = (starts[0].time - killed.time).total_seconds()
+    told = f"{RUNTIME} of {killed.node}: StartContainer {killed.component}, {after:.1f} s after it was killed"
+    if name == RUNTIME:
+        return Verdict(False, "The runtime does what it is told. Who called it?", (told,))
+    try:
+        own = [each for each in lab.components().named(name) if each.node == killed.node]
+    except UsageError as error:
+        return Verdict(False, f"No component is called {name!r}.", (error.why,))
+    sockets = tuple(f"{each.name} on {each.node} calls: {', '.join(map(str, each.calls)) or 'nobody'}" for each in own)
+    if any(peer.name == RUNTIME for each in own for peer in each.calls):
+        return Verdict(True, "It calls the runtime, and it needs no API server for that.", (told, *sockets))
+    return Verdict(False, f"{name} starts no containers: it does not call the runtime.", (told, *sockets))
+
+
+@dataclass(eq=False)
+class Hidden:
+    """A component that stands still, and nobody says which; `end` lets it go on.
+
+    Parameters
+    ----------
+    component : str
+        Which.
+    """
+
+    component: str = field(repr=False)
+    held: ExitStack = field(repr=False, default_factory=ExitStack)
+
+    def end(self) -> None:
+        """Let the component go on."""
+        self.held.close()
+
+
+def hide(lab: Lab, component: str = "") -> Hidden:
+    """Hold a component still, for ten minutes at most, and ask for a deployment ``riddle``.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where.
+    component : str
+        Which; by default any of controller-manager, scheduler and the workers' kubelets.
+
+    Raises
+    ------
+    ClusterError
+        There is a deployment ``riddle`` already.
+    """
+    hidden = Hidden(component or _drawn(lab))
+    hidden.held.enter_context(experiment.still(lab, hidden.component))
+    try:
+        lab.kubectl(f"create deployment {_RIDDLE} --image={experiment.IMAGE}")
+    except ClusterError:
+        hidden.end()
+        raise
+    time.sleep(experiment.SECONDS)
+    return hidden
+
+
+@one_call
+def _drawn(lab: Lab) -> str:  # noqa: ARG001 - a recorded lab gives what was drawn then
+    return random.choice(_HIDDEN)  # noqa: S311 - a riddle, no secret
+
+
+@looks
+def found(lab: Lab, hidden: Hidden, answer: str | None) -> Verdict:
+    """Check which component stands still; if the answer is right, it goes on.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    hidden : Hidden
+        As `hide` gave it.
+    answer : str or None
+        A component's name.
+    """
+    if answer is None:
+        return unanswered('a component\'s name, for example "etcd"')
+    name = answer.strip().partition("/")[0]
+    reached, evidence = _reached(lab)
+    places = [place for place, (names, _) in enumerate(_CHAIN) if name in names]
+    if name == hidden.component:
+        hidden.end()
+        return Verdict(True, f"{name} stood still. It goes on now: look at the deployment once more.", evidence)
+    if not places:
+        known = ", ".join(sorted(each for names, _ in _CHAIN for each in names))
+        return Verdict(False, f"{name!r} does nothing for a deployment.", (f"these do: {known}",))
+    if places[0] < reached:
+        return Verdict(False, f"{name} has done its part: {_CHAIN[places[0]][1]}.", evidence)
+    return Verdict(False, f"It was not yet {name}'s turn. Who acts before?", evidence)
+
+
+def _reached(lab: Lab) -> tuple[int, tuple[str, ...]]:
+    """Return how many parts of the chain are done for the riddle, and what one sees of it."""
+    with lab.api_server() as api:
+        deployment = api.get(f"/apis/apps/v1/namespaces/default/deployments/{_RIDDLE}")
+        pods = (api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{_RIDDLE}") or {"items": []})["items"]
+    placed = [pod for pod in pods if pod["spec"].get("nodeName")]
+    running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
+    done: list[Any] = [deployment, pods, placed, running]
+    reached = next((place for place, part in enumerate(done) if not part), len(done))
+    told = (f"{what}: {'yes' if part else 'no'}" for (_, what), part in zip(_CHAIN, done, strict=True))
+    return reached, tuple(told)
+
+
+def _pids(lab: Lab, component: str) -> set[str]:
+    lines = lab.nodes[0].exec("ps -ww -eo pid=,args=").splitlines()
+    programs = (line.split() for line in lines)
+    return {pid for pid, program, *_ in programs if program.rpartition("/")[2] == component}

@@ -136,6 +136,10 @@ def test_in_jupyterlab_by_keyboard_for_everybody(lab: Lab, page: Page, tmp_path:
         _look(page, "proxy", tmp_path, ".labkit-proxy")
 
         page.get_by_role("tab", name="etcd").click()
+        expect(page.locator(".labkit-etcd")).to_contain_text("deployments/default/shown at revision", timeout=10_000)
+        _look(page, "etcd", tmp_path, ".labkit-etcd")
+
+        page.get_by_role("tab", name="etcd").click()
         expect(page.locator(".labkit-etcd svg[role=img]")).to_be_visible(timeout=10_000)
         _look(page, "etcd", tmp_path, ".labkit-etcd")
     finally:

@@ -15,6 +15,7 @@ from labkit.checks.verdict import Verdict
 from labkit.errors import ClusterError, UsageError
 from labkit.widgets.exercise import ExercisePanel
 from tests.chromium import chromium, needs_chromium
+from tests.widgets.axe import violations
 from tests.widgets.jupyterlab import jupyterlab, outputs, run, write
 
 SOURCE = """\
@@ -164,9 +165,11 @@ def test_in_jupyterlab_by_keyboard(tmp_path: Path) -> None:
         expect(chosen.get_by_role("status")).to_contain_text("✔ Right.", timeout=10_000)
         expect(chosen.get_by_role("button", name="Check")).to_be_focused()
         expect(chosen.locator(".attempts")).to_have_text("1 attempt")
+        assert violations(page, ".labkit-panel") == []
         page.screenshot(path=tmp_path / "light.png")
         page.evaluate("document.body.dataset.jpThemeLight = 'false'")
         expect(written).to_have_attribute("data-theme", "dark")
+        assert violations(page, ".labkit-panel") == []
         page.screenshot(path=tmp_path / "dark.png")
 
         page.wait_for_timeout(3_000)  # the still is brought up to date two seconds after the last news

@@ -68,19 +68,9 @@ class Replay(Happenings):
 
     def __getattr__(self, name: str) -> object:
         """Say of what only a running lab has why it is not there."""
-        if name in {
-            "kubectl",
-            "deploy",
-            "open",
-            "nodes",
-            "api",
-            "freeze",
-            "owners",
-            "slow_motion",
-            "record",
-            "add_node",
-            "etcd",
-        }:
+        from labkit.lab.lab import Lab  # noqa: PLC0415 - a lab takes long to import, and this is an error
+
+        if not name.startswith("_") and hasattr(Lab, name):
             raise ClusterError(
                 f"A recording has no {name!r}",
                 why=f"{self.path.name} was recorded; no cluster runs",

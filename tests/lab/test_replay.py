@@ -57,6 +57,9 @@ def test_a_recording_says_plainly_that_it_is_one() -> None:
     assert "recorded on" not in found.to_json()
     with pytest.raises(ClusterError, match="recording has no 'kubectl'"):
         recording.kubectl  # noqa: B018
+    for name in ("dashboard", "etcd", "nodes_panel", "thaw"):
+        with pytest.raises(ClusterError, match=f"recording has no {name!r}"):
+            getattr(recording, name)
     with pytest.raises(AttributeError):
         recording.nonsense  # noqa: B018
 

@@ -27,6 +27,7 @@ from labkit.proxy.table import Table
 #: Seconds in which every node must serve in the new mode, or the old one is put back.
 TIMEOUT = 60.0
 _POLL_SECONDS = 0.2
+_STARTING_SECONDS = 3.0  # in which a pod that is new runs
 _TAIL = 8  # lines of a log in an error
 #: What kube-proxy says where it cannot watch its configuration file (inotify(7), EMFILE).
 _NO_INOTIFY = "too many open files"
@@ -157,8 +158,13 @@ class Switch:
         return Switched(before, after, self.steps)
 
     def _all_run(self, nodes: Iterable[str]) -> bool:
-        """Return whether each node has a pod that runs; rules may outlive it."""
-        return set(nodes) <= {pod.node for pod in self._listed() if pod.running}
+        """Return whether each node has a pod that runs, or will in a moment; rules may outlive it."""
+        deadline = time.monotonic() + min(_STARTING_SECONDS, self._timeout)
+        while not set(nodes) <= {pod.node for pod in self._listed() if pod.running}:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
     def _way(self, nodes: Iterable[str], mode: Mode) -> tuple[Mode, ...]:
         """Return the modes to go through so that only the last one's rules are left."""

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 TOKEN = "tests-of-labkit"  # noqa: S105 - of a server that lives as long as one test
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,7 @@ def write(file: Path, source: str) -> None:
 
 def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
     """Open a notebook, in JupyterLab or (``notebooks``) in Notebook 7, and run its cell."""
+    page.add_locator_handler(page.locator(".jp-Dialog"), _agree)
     page.goto(f"{server}/{viewer}/{name}?token={TOKEN}")
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # what is run before is lost
     cell = page.locator(".jp-Notebook-cell").first
@@ -68,6 +69,12 @@ def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
         with suppress(AssertionError):
             expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[ ]:", timeout=3_000)
             return
+
+
+def _agree(dialog: Locator) -> None:
+    """Say in the test's output what Jupyter itself asks, which lies on the page, and agree."""
+    print("Jupyter asked:", dialog.inner_text())
+    dialog.locator("button.jp-mod-accept").first.click()
 
 
 def outputs(file: Path) -> list[dict[str, Any]]:

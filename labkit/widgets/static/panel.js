@@ -39,11 +39,7 @@ class ButtonPanel {
     this.model.send(message);
     this.root.classList.add("asked");
     clearTimeout(this.askedFor);
-    this.askedFor = setTimeout(() => this.answered(), 5000);
-  }
-
-  answered() {
-    this.root.classList.remove("asked");
+    this.askedFor = setTimeout(() => this.root.classList.remove("asked"), 5000);
   }
 
   /** Nobody looks at a cluster for a page that is scrolled away or in a tab behind. */
@@ -128,7 +124,7 @@ function shown(Kind) {
     // While the panel is here, the still of the same, which is for when no kernel runs, is not shown.
     el.append(make("style", {}, `#labkit-still-${name} { display: none; }`));
     const changed = () => {
-      panel.answered();
+      root.classList.remove("asked");
       panel.take();
     };
     model.on("change:state", changed);

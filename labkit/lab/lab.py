@@ -25,6 +25,7 @@ from labkit.lab import anatomy, deploy, kubectl, owners, services, status
 from labkit.lab.anatomy import Anatomy
 from labkit.lab.etcd import LabEtcd
 from labkit.lab.happenings import Happenings
+from labkit.lab.installation.calls import Installation
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode, LabNodes
 from labkit.lab.owners import Owners
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
 
 
-class Lab(Happenings, Panels):
+class Lab(Happenings, Panels, Installation):
     """A lab, running or stopped; `labkit.up` makes one and `labkit.attach` finds it again.
 
     As a context manager it is taken down at the end, whatever happened.

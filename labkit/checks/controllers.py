@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from labkit.checks import objects
 from labkit.checks.healing import ACCIDENTS, COMPONENTS, accidents, belongs, who, written
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import EvidenceError
@@ -62,7 +63,7 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
         How many pods there may be at a time that nobody has deleted, and how many must be ready.
     """
     with lab.api_server() as api:
-        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+        found = objects.deployment(api, deployment)
     if found is None:
         return Verdict(None, f"There is no deployment {deployment}.")
     if why := _unsettled(found, most):
@@ -96,7 +97,7 @@ def taken_out(lab: Lab, deployment: str) -> Verdict:
     """
     with lab.api_server() as api:
         pods = (api.get("/api/v1/namespaces/default/pods") or {"items": []})["items"]
-        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+        found = objects.deployment(api, deployment)
     if found is None:
         return Verdict(None, f"There is no deployment {deployment}.")
     mine = [pod for pod in pods if belongs(pod, deployment)]
@@ -125,7 +126,7 @@ def adopted(lab: Lab, deployment: str) -> Verdict:
         Its name, which is the former owner's.
     """
     with lab.api_server() as api:
-        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+        found = objects.deployment(api, deployment)
         pods = (api.get("/api/v1/namespaces/default/pods") or {"items": []})["items"]
     mine = [pod for pod in pods if belongs(pod, deployment) and "deletionTimestamp" not in pod["metadata"]]
     if found is None:

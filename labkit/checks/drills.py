@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from labkit.checks import experiment
+from labkit.checks import experiment, objects
 from labkit.checks.outage import ANSWERS, LETTERS, Outage
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import ClusterError, UsageError
@@ -221,7 +220,7 @@ def hide(lab: Lab, component: str = "") -> Hidden:
     ClusterError
         There is a deployment ``riddle`` already.
     """
-    hidden = Hidden(component or _drawn(lab))
+    hidden = Hidden(component or objects.drawn(lab, _HIDDEN))
     hidden.held.enter_context(experiment.still(lab, hidden.component))
     try:
         lab.kubectl(f"create deployment {_RIDDLE} --image={experiment.IMAGE}")
@@ -230,11 +229,6 @@ def hide(lab: Lab, component: str = "") -> Hidden:
         raise
     time.sleep(experiment.SECONDS)
     return hidden
-
-
-@one_call
-def _drawn(lab: Lab) -> str:  # noqa: ARG001 - a recorded lab gives what was drawn then
-    return random.choice(_HIDDEN)  # noqa: S311 - a riddle, no secret
 
 
 @looks
@@ -269,8 +263,8 @@ def found(lab: Lab, hidden: Hidden, answer: str | None) -> Verdict:
 def _reached(lab: Lab) -> tuple[int, tuple[str, ...]]:
     """Return how many parts of the chain are done for the riddle, and what one sees of it."""
     with lab.api_server() as api:
-        deployment = api.get(f"/apis/apps/v1/namespaces/default/deployments/{_RIDDLE}")
-        pods = (api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{_RIDDLE}") or {"items": []})["items"]
+        deployment = objects.deployment(api, _RIDDLE)
+        pods = objects.pods_of(api, _RIDDLE)
     placed = [pod for pod in pods if pod["spec"].get("nodeName")]
     running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
     done: list[Any] = [deployment, pods, placed, running]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import time
 from typing import Any
-from urllib.parse import quote
 
+from labkit.checks import objects
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.cluster.freeze import Freeze
 from labkit.cluster.rest import ApiServer
 from labkit.lab import Lab
-from labkit.lab.session.experiments import one_call
 
 #: What `prepare` makes: some of it does not work, and which and why is for the learner to find out.
 OBJECTS = """
@@ -109,16 +107,15 @@ def repaired(lab: Lab, deployment: str, image: str = "nginx") -> Verdict:
     image : str
         The program that it is to run.
     """
-    name = quote(deployment, safe="")
     with lab.api_server() as api:
-        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{name}")
-        listed = api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{name}") or {"items": []}
+        found = objects.deployment(api, deployment)
+        pods = objects.pods_of(api, deployment)
     if found is None:
         return Verdict(False, f"There is no deployment {deployment} any more. Repair it instead.")
     wanted, status = found["spec"]["replicas"], found["status"]
     ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
     asked = ", ".join(each["image"] for each in found["spec"]["template"]["spec"]["containers"])
-    evidence = (f"the deployment asks for: {wanted} pods of {asked}", *map(_told, listed["items"]))
+    evidence = (f"the deployment asks for: {wanted} pods of {asked}", *map(_told, pods))
     if not wanted:
         return Verdict(False, "A deployment of no pods has nothing that fails, and nothing that works.", evidence)
     observed = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
@@ -147,15 +144,10 @@ def hide(lab: Lab, component: str | None = None) -> Freeze:
     """
     lab.thaw()
     lab.kubectl(f"delete deployment {PROBE} --ignore-not-found --cascade=foreground")
-    frozen = lab.freeze(component or _drawn(lab))
+    frozen = lab.freeze(component or objects.drawn(lab, _HIDDEN))
     lab.kubectl(f"create deployment {PROBE} --image=nginx")
     time.sleep(_SETTLES)
     return frozen
-
-
-@one_call
-def _drawn(lab: Lab) -> str:  # noqa: ARG001 - a recorded lab gives what was drawn then
-    return random.choice(_HIDDEN)  # noqa: S311 - a riddle, no secret
 
 
 @looks
@@ -190,9 +182,9 @@ def stands_still(lab: Lab, answer: str | None) -> Verdict:
 
 def _happened(api: ApiServer) -> dict[str, bool]:
     """Return how far the deployment `PROBE` has come."""
-    deployment = api.get(f"/apis/apps/v1/namespaces/default/deployments/{PROBE}")
+    deployment = objects.deployment(api, PROBE)
     sets = api.get(f"/apis/apps/v1/namespaces/default/replicasets?labelSelector=app%3D{PROBE}") or {"items": []}
-    pods = (api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{PROBE}") or {"items": []})["items"]
+    pods = objects.pods_of(api, PROBE)
     placed = any(pod["spec"].get("nodeName") for pod in pods)
     runs = any(pod["status"].get("phase") == "Running" for pod in pods)
     seen = (deployment is not None, bool(sets["items"]), bool(pods), placed, runs)

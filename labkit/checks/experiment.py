@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 
+from labkit.checks import objects
 from labkit.checks.outage import ABILITIES, ANSWERS, KUBECTL, Finding, Outage, Times, answered, read, replied
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
@@ -166,5 +167,5 @@ def _settled(api: ApiServer, deployment: str, pod: str) -> bool:
     ended = api.get(f"/api/v1/namespaces/default/pods/{pod}")
     if ended is None or not ended["status"]["containerStatuses"][0]["restartCount"]:
         return False
-    made = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
+    made = objects.deployment(api, deployment)
     return made is None or made["status"].get("readyReplicas") == 1

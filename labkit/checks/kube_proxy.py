@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from labkit.checks import objects
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.lab import Lab
 from labkit.lab.shown import TracedPacket
@@ -162,7 +163,7 @@ def leads_to(lab: Lab, service: str, deployment: str) -> Verdict:
         Their names, in namespace default.
     """
     with lab.api_server() as api:
-        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{quote(deployment, safe='')}")
+        found = objects.deployment(api, deployment)
     facts = _facts(lab, service)
     if facts is None or found is None:
         return Verdict(None, f"There is no {'Service ' + service if found else 'deployment ' + deployment}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.checks import objects
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.flow.attempts import SchedulingDecision
 from labkit.lab import Lab
@@ -50,13 +51,13 @@ def sent_to(lab: Lab, deployment: str, node: str) -> Verdict:
         Their names.
     """
     with lab.api_server() as api:
-        found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{deployment}")
-        listed = api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{deployment}")
+        found = objects.deployment(api, deployment)
+        listed = objects.pods_of(api, deployment)
         labels = (api.get(f"/api/v1/nodes/{node}") or {"metadata": {"labels": {}}})["metadata"]["labels"]
     if found is None:
         return Verdict(None, f"There is no deployment {deployment} yet.")
     spec = found["spec"]["template"]["spec"]
-    pods = [pod for pod in (listed or {"items": []})["items"] if "deletionTimestamp" not in pod["metadata"]]
+    pods = [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
     evidence = (
         f"the deployment asks for: {_asks(spec)}",
         *(f"pod {pod['metadata']['name']}: node {pod['spec'].get('nodeName', 'none')}" for pod in pods),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from labkit.checks import objects
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.flow import Flow, Hop
 from labkit.flow.story import Story
@@ -89,8 +90,8 @@ def held(lab: Lab, name: str) -> Verdict:
         The deployment's.
     """
     with lab.api_server() as api:
-        pods = (api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{name}") or {"items": []})["items"]
-        deployment = api.get(f"/apis/apps/v1/namespaces/default/deployments/{name}")
+        pods = objects.pods_of(api, name)
+        deployment = objects.deployment(api, name)
     frozen = ", ".join(lab.frozen) or "nobody"
     evidence = (
         f"frozen: {frozen}",

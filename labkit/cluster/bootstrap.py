@@ -19,7 +19,7 @@ from labkit.errors import ClusterError
 from labkit.progress import Phase
 
 _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
-_SIGNED_TIMEOUT = 240.0
+_SIGNED_TIMEOUT = 600.0
 _POLL_SECONDS = 0.05
 
 

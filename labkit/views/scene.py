@@ -50,6 +50,7 @@ View = Literal[
     "owners",
     "packet",
     "pods",
+    "preparation",
     "proxy",
     "revisions",
     "rollout",

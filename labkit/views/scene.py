@@ -52,6 +52,7 @@ View = Literal[
     "pods",
     "preparation",
     "proxy",
+    "restart",
     "revisions",
     "rollout",
     "score",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -53,12 +54,12 @@ def found(tmp_path: Path, files: Files, **scripts: str) -> dict[str, Check]:
 def runtime(tmp_path: Path) -> Iterator[Path]:
     """A runtime that answers by gRPC at containerd's socket, and has the image of kube-proxy."""
     there = api.Image(repo_tags=["registry.k8s.io/kube-proxy:v1.34.3"])
-    answers = {
+    answers: dict[str, tuple[Any, Any]] = {
         "Version": (api.VersionRequest, api.VersionResponse(runtime_name="containerd", runtime_version="v2.1.4")),
         "ListImages": (api.ListImagesRequest, api.ListImagesResponse(images=[there])),
     }
 
-    class Handler(grpc.GenericRpcHandler):
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
             asked, answer = answers[call.method.rpartition("/")[2]]
             return grpc.unary_unary_rpc_method_handler(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labkit.cluster.preflight import Report
-    from labkit.lab import Lab, attach, doctor, down, lab_names, replay, up
+    from labkit.lab import Lab, attach, doctor, down, lab_names, preflight, replay, up
 
-__all__ = ["Lab", "Report", "attach", "doctor", "down", "lab_names", "replay", "up"]
+__all__ = ["Lab", "Report", "attach", "doctor", "down", "lab_names", "preflight", "replay", "up"]
 
 _HOMES = {"Report": "labkit.cluster.preflight"}
 

@@ -1,4 +1,4 @@
-"""Commands about this machine: doctor, and the Kubernetes programs on it."""
+"""Commands about this machine: doctor, preflight (of nodes, too), and the Kubernetes programs on it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli import console
-from labkit.cli.options import example
+from labkit.cli.options import DEFAULT_NAME, Name, complete_node, example, find_lab
 from labkit.cli.progress import progress
 from labkit.errors import PreflightError
 
 if TYPE_CHECKING:
     from labkit.cluster.preflight import Check
+    from labkit.lab.installation.preparation import PreparedLine
 
 app = typer.Typer()
 _MARKS = {"met": "done", "unmet": "failed", "unknown": "unknown", "not needed": "idle"}
@@ -38,6 +39,31 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="The checks as J
         console.say(f"Not ready, for want of: {', '.join(unmet)}." if unmet else "Ready: this machine can run a lab.")
     if not report.ready:
         raise typer.Exit(PreflightError.exit_code)
+
+
+@app.command(epilog=example("labkit preflight", "labkit preflight node-01", "labkit preflight node-01 --json"))
+def preflight(
+    node: Annotated[
+        str | None,
+        typer.Argument(metavar="NODE", help="A node of the lab instead of this machine.", autocompletion=complete_node),
+    ] = None,
+    name: Name = DEFAULT_NAME,
+    as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON, for programs.")] = False,
+) -> None:
+    """Check each line of the textbook's script that prepares a node.
+
+    What it is, why Kubernetes needs it, done or not, and the fix; of this machine, or of a node. Nothing is changed. A
+    lab needs less of this machine: see labkit doctor.
+    """
+    import labkit  # noqa: PLC0415 - costs time that `--help` has not
+
+    found = find_lab(name).preflight(node) if node else labkit.preflight()
+    if as_json:
+        console.print_json(found.to_json())
+        return
+    for line in found.lines:
+        _show(line)
+    console.say(f"{found.caption()}.")
 
 
 components_app = typer.Typer(
@@ -75,7 +101,7 @@ def fetch_components(
     list_components()
 
 
-def _show(check: Check) -> None:
+def _show(check: Check | PreparedLine) -> None:
     out = console.out()
     style = _STYLES[check.status]
     level = "" if check.level == "required" else f", {check.level}"

@@ -1,4 +1,4 @@
-"""Commands for the nodes of a lab: node list, exec, shell, stop, start, logs, add."""
+"""Commands for the nodes of a lab: node list, exec, shell, stop, start, restart, rejoin, logs, add."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from labkit.cli.progress import progress
 
 app = typer.Typer()
 _node = typer.Typer(
-    no_args_is_help=True, help="The nodes of a lab: look, enter, stop, start, add.", epilog=example("labkit node list")
+    no_args_is_help=True,
+    help="The nodes of a lab: look, enter, stop, start, restart, add.",
+    epilog=example("labkit node list"),
 )
 app.add_typer(_node, name="node")
 _SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash || exec sh")
@@ -73,6 +75,30 @@ def start(node: NodeName, name: Name = DEFAULT_NAME) -> None:
     found = find_lab(name).nodes[node]
     found.start()
     console.say(f"Node {node} is on.")
+
+
+@_node.command(epilog=example("labkit node restart node-01", "labkit node restart master --service tomcat"))
+def restart(
+    node: NodeName,
+    name: Name = DEFAULT_NAME,
+    away: Annotated[float, typer.Option(min=2, metavar="SECONDS", help="How long it is off.")] = 5.0,
+    service: Annotated[str, typer.Option(metavar="SERVICE", help="A Service to ask each 100 ms meanwhile.")] = "",
+) -> None:
+    """Switch a node off and on again, and tell what happened until it is back."""
+    lab = find_lab(name)
+    with progress() as reporter:
+        seen = lab.restart(node, away=away, service=service, progress=reporter)
+    console.say(f"{seen.caption()}.")
+    console.table(("", "AFTER", "WHO", "WHAT", "KNOWN FROM"), seen.rows())
+
+
+@_node.command(epilog=example("labkit kubectl -- delete node node-02", "labkit node rejoin node-02"))
+def rejoin(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Take a worker back by kubeadm reset, let it join again, and wait until it is Ready."""
+    lab = find_lab(name)
+    with progress() as reporter:
+        lab.rejoin(node, progress=reporter)
+    console.say(f"Node {node} has joined again.")
 
 
 @_node.command(epilog=example("labkit node logs node-01", "labkit node logs node-01 runtime --follow --tail 20"))

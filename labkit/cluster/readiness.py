@@ -49,7 +49,7 @@ def wait_until_ready(
     _wait(kubeconfig, lambda api: pending(api, spec, list(nodes), since=since), phase, timeout)
 
 
-def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, timeout: float = _TIMEOUT) -> None:
+def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, since: float = 0.0, timeout: float = _TIMEOUT) -> None:
     """Wait until a node is Ready, whether or not the system's pods on it run already.
 
     Parameters
@@ -60,6 +60,8 @@ def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, timeout: float =
         The node's.
     phase : Phase
         Shows what is awaited.
+    since : float
+        Seconds since the epoch: what was said before does not count.
     timeout : float
         Seconds.
 
@@ -71,7 +73,7 @@ def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, timeout: float =
 
     def lacking(api: ApiServer) -> list[str]:
         node = api.get(f"/api/v1/nodes/{name}")
-        return [] if node is not None and node_ready(node) else [f"node {name}"]
+        return [] if node is not None and node_ready(node, since) else [f"node {name}"]
 
     _wait(kubeconfig, lacking, phase, timeout)
 

@@ -22,7 +22,7 @@ from labkit.cri.images import Catalogue
 from labkit.cri.references import Reference
 from labkit.errors import ClusterError, LabkitError, UsageError
 from labkit.node import network, outer, receive
-from labkit.node.node import Node
+from labkit.node.node import CRI_SOCKET, Node
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import run
 from labkit.progress import Progress
@@ -31,6 +31,13 @@ _API = "api"
 _ADMIN = "etc/kubernetes/admin.conf"
 _CA = "etc/kubernetes/pki/ca.crt"
 _TOKEN_SECONDS = 30.0
+_RESET_SECONDS = 120.0
+#: Takes a node back to where it was before `kubeadm join`. The kubelet ends first, so that it starts nothing anew.
+_RESET = f"""set -e
+rm -f /var/lib/kubelet/kubeadm-flags.env
+pkill -KILL -x kubelet || true
+kubeadm reset --force --cri-socket unix://{CRI_SOCKET}
+"""
 
 
 class RootlessCluster:
@@ -157,14 +164,38 @@ class RootlessCluster:
             spec.save(self.folder.spec_file)
             self.spec = spec
             self._start_nodes([name])
-            create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
-            run(self.node_command(spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
+            self._create_token(token)
+        self._join_and_wait(name, token, progress)
+
+    def rejoin_node(self, name: str, progress: Progress) -> None:
+        """Run `kubeadm reset` on a worker, then `kubeadm join` as `add_node` does.
+
+        kubeadm leaves the kubelet's end to systemd, which a rootless node has not: it is ended here, and its supervisor
+        (labkit/node/init.sh) can start it only once `kubeadm join` has configured it anew.
+        """
+        self._node(name)
+        if name == self.spec.node_names[0]:
+            raise UsageError(
+                f"{name} cannot join again", why="it is the control plane: who joins asks it", fix="choose a worker"
+            )
+        token = bootstrap.new_token()
+        with progress.phase(f"kubeadm reset {name}"):
+            run(self.node_command(name, ["sh", "-c", _RESET]), what=f"reset {name}", timeout=_RESET_SECONDS)
+            self._create_token(token)
+        self._join_and_wait(name, token, progress)
+
+    def _create_token(self, token: str) -> None:
+        create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
+        run(self.node_command(self.spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
+
+    def _join_and_wait(self, name: str, token: str, progress: Progress) -> None:
+        since = time.time()
         self._join(name, token, progress)
-        if spec.network:
+        if self.spec.network:
             with progress.phase(f"{name} Ready") as phase:
-                readiness.wait_for_node(self.kubeconfig, name, phase=phase)
+                readiness.wait_for_node(self.kubeconfig, name, since=since, phase=phase)
         with progress.phase(f"system pods of {name}") as phase:
-            readiness.wait_until_ready(self.kubeconfig, spec, spec.node_names, since=0, phase=phase)
+            readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
 
     def node_address(self, node: str) -> ipaddress.IPv4Address:
         """Return a node's address on the lab's network."""

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from labkit import components
-from labkit.cluster import preflight, rootless, state
+from labkit.cluster import preflight as host_preflight
+from labkit.cluster import rootless, state
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec, default_node_names
 from labkit.cluster.state import LabFolder
 from labkit.cri.images import Catalogue
 from labkit.errors import PreflightError, UsageError
+from labkit.lab.installation.preparation import Preparation, this_machine
 from labkit.lab.lab import Lab
 from labkit.lab.lessons import sessions
 from labkit.lab.session.replayed import instead, running_notebook
@@ -157,9 +159,18 @@ def lab_names() -> list[str]:
     return state.lab_names()
 
 
-def doctor() -> preflight.Report:
+def doctor() -> host_preflight.Report:
     """Check what a lab needs of this machine; nothing is changed."""
-    return preflight.Report(tuple(preflight.checks()))
+    return host_preflight.Report(tuple(host_preflight.checks()))
+
+
+def preflight() -> Preparation:
+    """Check each line of the textbook's script that prepares a node, on this machine; nothing is changed.
+
+    Kubernetes' needs of a machine that is to be a node itself. A lab needs less, because its nodes are prepared by
+    labkit: see `doctor`. `Lab.preflight` checks a lab's node in the same way.
+    """
+    return this_machine()
 
 
 def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress) -> RootlessCluster:
@@ -172,7 +183,7 @@ def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, 
     with progress.phase("preflight"):
         if spec.privileged:
             outer.require_root()
-        preflight.require(preflight.checks(), privileged=spec.privileged)
+        host_preflight.require(host_preflight.checks(), privileged=spec.privileged)
         if api_port:
             forward.listen(api_port).close()
         rootless.remove(folder)

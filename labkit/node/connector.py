@@ -5,7 +5,8 @@
 - ``until - PORT SECONDS`` tries as soon as it reads an address from standard input: the time of the first connection
   that succeeds, in seconds since the epoch, or null.
 - ``steady ADDRESS PORT RATE`` asks RATE times a second until standard input ends, each time by HTTP, and counts:
-  ``asked``, ``failed``, and ``longest``, the seconds of the longest stretch in which all failed.
+  ``asked``, ``failed``, and ``longest``, the seconds of the longest stretch in which all failed; ``answers`` has when
+  each was asked, in seconds since the epoch, and whether it was answered.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _answered(address: tuple[str, int]) -> bool:
         return False
 
 
-def steady(address: tuple[str, int], rate: float) -> dict[str, float]:
+def steady(address: tuple[str, int], rate: float) -> dict[str, object]:
     """Ask at a steady rate, whether or not earlier requests were answered; count until standard input ends."""
     ended = threading.Event()
 
@@ -81,16 +82,19 @@ def steady(address: tuple[str, int], rate: float) -> dict[str, float]:
 
     threading.Thread(target=listen, daemon=True).start()
     asked: list[Future[bool]] = []
+    times: list[float] = []
     began = time.monotonic()
     with ThreadPoolExecutor(max_workers=int(2 * rate * _PATIENCE) + 1) as pool:
         while not ended.wait(max(0.0, began + len(asked) / rate - time.monotonic())):
+            times.append(time.time())
             asked.append(pool.submit(_answered, address))
     answers = [future.result() for future in asked]
     longest = run = 0
     for answered in answers:
         run = 0 if answered else run + 1
         longest = max(longest, run)
-    return {"asked": len(answers), "failed": answers.count(False), "longest": longest / rate}
+    told = list(zip(times, answers, strict=True))
+    return {"asked": len(answers), "failed": answers.count(False), "longest": longest / rate, "answers": told}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from labkit.cluster.protocol import Cluster
 from labkit.errors import ClusterError
@@ -29,11 +29,14 @@ class Counts:
         How many, and how many of them were not answered within a second.
     longest : float
         The longest stretch in which none was answered, s.
+    answers : list of (float, bool)
+        When each was asked, seconds since the epoch, and whether it was answered.
     """
 
     asked: int = 0
     failed: int = 0
     longest: float = 0.0
+    answers: list[tuple[float, bool]] = field(default_factory=list, repr=False, compare=False)
 
 
 @contextmanager
@@ -62,6 +65,7 @@ def asking(cluster: Cluster, node: str, address: str, port: int, rate: float = R
         raise ClusterError(f"{node} could not ask {address}:{port}", why=said.strip())
     found = json.loads(printed)
     counts.asked, counts.failed, counts.longest = found["asked"], found["failed"], found["longest"]
+    counts.answers = [(at, answered) for at, answered in found["answers"]]
 
 
 @contextmanager

@@ -227,3 +227,14 @@ def test_ctrl_c_during_up_is_one_word_and_leaves_no_process() -> None:
         traces.eventually(lambda: not traces.processes(LabFolder.of(name).path))
     finally:
         assert labkit("down", "--name", name).returncode == 0
+
+
+def test_a_node_is_restarted_and_a_master_does_not_rejoin() -> None:
+    done = labkit("node", "restart", "node-01", "--away", "2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"node-01 was off for 2\.\d s, and Ready \d+\.\d s after it was switched on\.", lines[0])
+    assert any("create Node node-01: 409, there is one" in line for line in lines)
+    refused = labkit("node", "rejoin", "master")
+    assert refused.returncode == 2
+    assert "master cannot join again" in refused.stderr

@@ -167,6 +167,16 @@ def test_doctor_without_the_programs_has_the_exit_code_of_preflight(no_lab: Path
     assert plain["ready"] is False
 
 
+def test_preflight_tells_each_line_of_the_textbook(no_lab: Path) -> None:
+    done = here("preflight")
+    assert done.exit_code == 0
+    for check in json.loads(here("preflight", "--json").stdout):
+        assert check["name"] in done.stdout
+        assert f"    Why: {check['why']}" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("This machine as a node of Kubernetes: ")
+    assert "There is no lab" in here("preflight", "node-01").stderr
+
+
 def test_the_list_of_components() -> None:
     done = here("components", "list")
     assert done.exit_code == 0

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,12 @@ def test_an_address_that_never_answers() -> None:
 
 
 def test_requests_at_a_steady_rate(server: socket.socket) -> None:
-    assert _steady(server.getsockname()[1])["failed"] == 0
+    began = time.time()
+    found = _steady(server.getsockname()[1])
+    assert found["failed"] == 0
+    assert [answered for _, answered in found["answers"]] == [True] * found["asked"]
+    times = [at for at, _ in found["answers"]]
+    assert began < times[0] < times[-1] < time.time()
 
 
 def test_requests_that_nobody_answers() -> None:
@@ -90,12 +96,12 @@ def test_requests_that_nobody_answers() -> None:
     assert found["longest"] == pytest.approx(found["asked"] / 50)
 
 
-def _steady(port: int) -> dict[str, float]:
+def _steady(port: int) -> dict[str, Any]:
     with subprocess.Popen(
         [*PROGRAM, "steady", "127.0.0.1", str(port), "50"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
         time.sleep(1)
         printed, _ = program.communicate()
-    found: dict[str, float] = json.loads(printed)
+    found: dict[str, Any] = json.loads(printed)
     assert 5 <= found["asked"] <= 60
     return found

@@ -25,6 +25,11 @@ RELEASED = 1765238400  # 2025-12-09, when Kubernetes v1.34.3 was released: no ri
 _HOSTNAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
 
 
+def node_name(name: str) -> bool:
+    """Whether a node may be called so (RFC 1123 subdomain, as validation.IsDNS1123Subdomain has it)."""
+    return len(name) <= 253 and _HOSTNAME.fullmatch(name) is not None
+
+
 def _linux(host: Host) -> Finding:
     kernel, release = host.read("proc/sys/kernel/ostype"), host.read("proc/sys/kernel/osrelease")
     if kernel == "Linux":
@@ -158,7 +163,7 @@ def _ipv6(host: Host) -> Finding:
 
 def _hostname(host: Host) -> Finding:
     name = host.read("proc/sys/kernel/hostname")
-    if len(name) <= 253 and _HOSTNAME.fullmatch(name):
+    if node_name(name):
         return Finding("met", name)
     return Finding("not needed", f"{name!r} could not name a node; the lab's nodes have names of their own")
 

@@ -95,7 +95,7 @@ class _Telling:
 
     def __init__(self, node: str, token_id: str, certificate: Certificate, since: datetime, address: str) -> None:
         self._since, self._address = since, address
-        self._signed = False
+        self._signed = self._registered = False
         self._node, self._token_id, self._certificate = node, token_id, certificate
         self._bootstrap, self._own = f"system:bootstrap:{token_id}", f"system:node:{node}"
         self._kubelet = Actor(f"kubelet/{node}", "kubelet", f"kubelet on {node}", node)
@@ -162,7 +162,8 @@ class _Telling:
     def _as_node(self, event: AuditEvent, resource: str, name: str, subresource: str) -> tuple[Actor, str] | None:
         if event.user != self._own or resource != "nodes" or subresource:
             return None
-        if event.verb == "create":
+        if event.verb == "create" and not self._registered:  # a kubelet may try once more
+            self._registered = event.code == 201
             return self._kubelet, f"registers the Node, let in by its certificate as {self._own}"
         if event.verb == "patch" and _by(event, "kubeadm") and name == self._node:
             return _client(event), "notes the container runtime's socket on the Node, with the kubelet's certificate"
@@ -176,7 +177,7 @@ class _Telling:
             watcher,
             "ADDED" if written.verb == "create" else "MODIFIED",
             written.object if watcher is not self._kubelet else ObjectName(_CSRS, "", self._certificate.request),
-            written.end,
+            min(written.end, effect.start),  # a watcher may hear of it before the writer has its answer
             effect.start,
             f"tells {watcher.name} of {written.object.resource}/{written.object.name}".rstrip("/"),
             _BECAUSE,

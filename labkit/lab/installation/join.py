@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SIGNED_SECONDS = 2.0  # in which a token that is good has signed cluster-info
 _POLL_SECONDS = 0.05
+_STAYS_SECONDS = 0.25  # after which a Node is looked for once more
 _CERTIFICATE = "var/lib/kubelet/pki/kubelet-client-current.pem"
 _CA = "etc/kubernetes/pki/ca.crt"
 _CONFIG = f"{kubeadm.EVIDENCE_FOLDER}/join.yaml"
@@ -208,7 +209,7 @@ def join(lab: Lab, asked: Asked, progress: Progress, *, since: datetime) -> Join
         code, lines = _run(command, phase)
         seconds = time.monotonic() - began
         output = "\n".join(line for _, line in lines)
-        if code == 0 and not _registered(lab, asked.name or asked.node):
+        if code == 0 and not _registered(lab, asked.name or asked.node, asked.seconds):
             code, output = 1, f"error: Node {asked.name or asked.node} is gone"
         if code != 0:
             if not before:
@@ -271,9 +272,17 @@ def _said(lines: Iterable[tuple[float, str]]) -> Iterator[Said]:
             yield Said(found[1], found[2], seconds)
 
 
-def _registered(lab: Lab, name: str) -> bool:
+def _registered(lab: Lab, name: str, seconds: float) -> bool:
+    """Wait until a Node is there, which kubeadm does not, and return whether it is and was not deleted at once."""
+    deadline = time.monotonic() + seconds
     with lab.api_server() as api:
-        return api.get(f"/api/v1/nodes/{name}") is not None
+        while time.monotonic() < deadline:
+            if api.get(f"/api/v1/nodes/{name}") is not None:
+                time.sleep(_STAYS_SECONDS)
+                if api.get(f"/api/v1/nodes/{name}") is not None:
+                    return True
+            time.sleep(_POLL_SECONDS)
+    return False
 
 
 def _tidy(lab: Lab, node: str) -> None:

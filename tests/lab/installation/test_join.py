@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kubernetes.client import CoreV1Api
+from kubernetes.client.exceptions import ApiException
 
 import labkit
 from labkit.cluster.kubeadm import BY_HAND
-from labkit.errors import ClusterError, LabkitError, UsageError
+from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
 from labkit.lab.installation.join import Joined
 from labkit.progress import Progress
 from tests.cli.command import labkit as labkit_command
+from tests.lab.installation import authority
 
 pytestmark = pytest.mark.cluster
 
@@ -155,6 +158,24 @@ def test_the_right_id_with_another_secret_is_refused(young: Lab) -> None:
     assert "its secret is another" in error.why
 
 
+def test_after_the_authority_was_replaced_its_new_hash_is_not_that_of_cluster_info(young: Lab) -> None:
+    token = young.token.create(ttl="10m")
+    with authority.replaced(young):
+        error = _refused(young, token=token)
+    assert "none of the public keys" in error.why
+    assert "replaced since" in error.why
+    assert "kubeadm init phase bootstrap-token" in error.fix
+
+
+def test_a_clock_that_is_behind_takes_the_certificate_for_one_of_tomorrow(young: Lab) -> None:
+    token = young.token.create(ttl="10m")
+    with authority.from_tomorrow(young):
+        error = _refused(young, token=token)
+    assert "certificate has expired or is not yet valid" in error.why
+    assert "the clock is wrong" in error.why
+    assert "NTP" in error.fix
+
+
 def test_a_machine_joins_once(young: Lab, joined: Joined) -> None:
     error = _refused(young, joined.node)
     assert "kubelet.conf already exists" in error.why
@@ -215,14 +236,14 @@ def test_the_panel_makes_and_deletes_a_token_and_has_a_machine_join(young: Lab) 
 
 
 def test_a_node_that_is_deleted_while_it_joins(young: Lab) -> None:
-    over = threading.Event()
+    over, nodes = threading.Event(), CoreV1Api(young.api)
 
     def delete() -> None:
         while not over.is_set():
             try:
-                young.kubectl("delete node victim --wait=false")
-            except LabkitError:
-                continue
+                nodes.delete_node("victim")
+            except ApiException:  # it is not there yet, or no longer
+                time.sleep(0.002)
 
     deleting = threading.Thread(target=delete)
     deleting.start()

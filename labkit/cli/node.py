@@ -130,3 +130,14 @@ def add(node: Annotated[str, typer.Argument(metavar="NODE", help="Its name.")], 
     with progress() as reporter:
         added = lab.add_node(node, progress=reporter)
     console.say(f"Node {added.name} has joined, address {added.address}.")
+
+
+@_node.command(epilog=example("labkit node prepare node-03"))
+def prepare(node: Annotated[str, typer.Argument(metavar="NODE", help="Its name.")], name: Name = DEFAULT_NAME) -> None:
+    """Boot a machine that can join and has not."""
+    lab = find_lab(name)
+    with progress() as reporter:
+        prepared = lab.prepare(node, progress=reporter)
+    console.say(
+        f"Node {prepared.name} is prepared, address {prepared.address}. It joins by: labkit join {prepared.name}"
+    )

@@ -52,6 +52,9 @@ _FRUGAL = [{"name": "GOGC", "value": "25"}]
 #: kubelet gets the same from labkit/node/init.sh.
 _PROMPT_SPANS = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_BSP_MAX_QUEUE_SIZE": "8192"}
 
+#: What a node of a lab needs beside the command that `kubeadm token create --print-join-command` prints.
+BY_HAND = f"--cri-socket unix://{CRI_SOCKET} --ignore-preflight-errors {','.join(IGNORED_PREFLIGHT_ERRORS)}"
+
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 
 
@@ -98,7 +101,16 @@ def init_documents(spec: LabSpec, token: str) -> str:
     return dump_all([init, cluster, _kubelet(user_namespace=not spec.privileged), _kube_proxy()])
 
 
-def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:
+def join_document(
+    spec: LabSpec,
+    index: int,
+    token: str,
+    ca_hash: str,
+    *,
+    name: str = "",
+    server: str = "",
+    seconds: float | None = None,
+) -> str:
     """Return the configuration of `kubeadm join` as YAML.
 
     Parameters
@@ -111,19 +123,28 @@ def join_document(spec: LabSpec, index: int, token: str, ca_hash: str) -> str:
         A bootstrap token that the cluster knows.
     ca_hash : str
         ``sha256:`` and the hexadecimal digest of the cluster CA's public key.
+    name : str
+        What the node calls itself; by default its host name.
+    server : str
+        The API server's ``ADDRESS:PORT``; by default the control plane's.
+    seconds : float, optional
+        How long kubeadm tries what may not succeed; by default minutes, see its ``timeouts``.
     """
-    join = {
+    join: dict[str, Any] = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
         "discovery": {
             "bootstrapToken": {
-                "apiServerEndpoint": f"{spec.advertise_address}:{API_PORT}",
+                "apiServerEndpoint": server or f"{spec.advertise_address}:{API_PORT}",
                 "token": token,
                 "caCertHashes": [ca_hash],
             }
         },
-        "nodeRegistration": _registration(spec, index),
+        "nodeRegistration": _registration(spec, index) | ({"name": name} if name else {}),
     }
+    if seconds is not None:
+        # Of kubeadm.k8s.io/v1beta4. The second is also how long a kubelet that starts may take to register its Node.
+        join["timeouts"] = {"discovery": f"{seconds:g}s", "kubernetesAPICall": f"{3 * seconds:g}s"}
     return dump(join)
 
 

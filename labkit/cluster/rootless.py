@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,6 +30,7 @@ from labkit.progress import Progress
 
 _API = "api"
 _ADMIN = "etc/kubernetes/admin.conf"
+_KUBELET = "etc/kubernetes/kubelet.conf"
 _CA = "etc/kubernetes/pki/ca.crt"
 _TOKEN_SECONDS = 30.0
 _RESET_SECONDS = 120.0
@@ -140,7 +142,8 @@ class RootlessCluster:
             with progress.phase("nodes"):
                 self._boot(self.spec.node_names)
             with progress.phase("cluster") as phase:
-                readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=since, phase=phase)
+                names = [name for name in self.spec.node_names if self.node_joined(name)]
+                readiness.wait_until_ready(self.kubeconfig, self.spec, names, since=since, phase=phase)
 
     def stop(self) -> None:
         """End every process; etcd's data and the nodes' files stay."""
@@ -151,21 +154,22 @@ class RootlessCluster:
         """End every process and remove every file."""
         remove(self.folder)
 
-    def add_node(self, name: str, progress: Progress) -> None:
-        """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
+    def prepare_node(self, name: str, progress: Progress) -> None:
+        """Boot a machine that can join: its container runtime serves, and no kubelet runs."""
         check_name(name)
         if name in self.spec.node_names:
             raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
         if len(self.spec.node_names) > MAX_WORKERS:
             raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
-        spec = dataclasses.replace(self.spec, node_names=(*self.spec.node_names, name))
-        token = bootstrap.new_token()
         with progress.phase(f"node {name}"):
-            spec.save(self.folder.spec_file)
-            self.spec = spec
+            self.respecify(node_names=(*self.spec.node_names, name))
             self._start_nodes([name])
-            self._create_token(token)
-        self._join_and_wait(name, token, progress)
+            self._node(name).wait_for_runtime(self._running_sandbox())
+
+    def add_node(self, name: str, progress: Progress) -> None:
+        """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
+        self.prepare_node(name, progress)
+        self._join_with_new_token(name, progress)
 
     def rejoin_node(self, name: str, progress: Progress) -> None:
         """Run `kubeadm reset` on a worker, then `kubeadm join` as `add_node` does.
@@ -178,24 +182,26 @@ class RootlessCluster:
             raise UsageError(
                 f"{name} cannot join again", why="it is the control plane: who joins asks it", fix="choose a worker"
             )
-        token = bootstrap.new_token()
         with progress.phase(f"kubeadm reset {name}"):
             run(self.node_command(name, ["sh", "-c", _RESET]), what=f"reset {name}", timeout=_RESET_SECONDS)
-            self._create_token(token)
-        self._join_and_wait(name, token, progress)
+        self._join_with_new_token(name, progress)
 
-    def _create_token(self, token: str) -> None:
+    def _join_with_new_token(self, name: str, progress: Progress) -> None:
+        token = bootstrap.new_token()
         create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
         run(self.node_command(self.spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
-
-    def _join_and_wait(self, name: str, token: str, progress: Progress) -> None:
         since = time.time()
         self._join(name, token, progress)
+        self._wait_for_joined(name, progress, since=since)
+
+    def _wait_for_joined(self, name: str, progress: Progress, *, since: float) -> None:
+        """Wait until a node that has joined after a time, in seconds of the epoch, and its system pods, are Ready."""
         if self.spec.network:
             with progress.phase(f"{name} Ready") as phase:
                 readiness.wait_for_node(self.kubeconfig, name, since=since, phase=phase)
+        names = [each for each in self.spec.node_names if self.node_joined(each)]
         with progress.phase(f"system pods of {name}") as phase:
-            readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
+            readiness.wait_until_ready(self.kubeconfig, self.spec, names, since=0, phase=phase)
 
     def node_address(self, node: str) -> ipaddress.IPv4Address:
         """Return a node's address on the lab's network."""
@@ -204,6 +210,14 @@ class RootlessCluster:
     def node_running(self, node: str) -> bool:
         """Whether a node's sandbox exists."""
         return self._sandbox is not None and self._node(node).running(self._sandbox)
+
+    def node_joined(self, node: str) -> bool:
+        """Whether a node's kubelet has the kubeconfig that `kubeadm init` or `kubeadm join` leaves to it."""
+        return (self._node(node).root / _KUBELET).exists()
+
+    def node_root(self, node: str) -> Path:
+        """Return a node's root folder, as the host sees it."""
+        return self._node(node).root
 
     def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs `argv` on a node, as its root, from the host."""
@@ -229,6 +243,13 @@ class RootlessCluster:
         except LabkitError:
             return None
         return found.ports[0] if found.ports else None
+
+    def respecify(self, **changes: Any) -> LabSpec:
+        """Change what the lab is to be like, and return that."""
+        spec = dataclasses.replace(self.spec, **changes)
+        spec.save(self.folder.spec_file)
+        self.spec = spec
+        return spec
 
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""

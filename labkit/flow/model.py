@@ -41,13 +41,14 @@ class EvidenceId:
 
     Attributes
     ----------
-    source : {"audit", "span", "etcd", "scheduler", "runtime"}
+    source : {"audit", "span", "etcd", "scheduler", "runtime", "file"}
         Who left it.
     id : str
-        The audit id, ``TRACE/SPAN``, the etcd revision, the number of the scheduler's line or of the runtime's call.
+        The audit id, ``TRACE/SPAN``, the etcd revision, the number of the scheduler's line or of the runtime's call,
+        ``NODE:PATH``.
     """
 
-    source: Literal["audit", "span", "etcd", "scheduler", "runtime"]
+    source: Literal["audit", "span", "etcd", "scheduler", "runtime", "file"]
     id: str
 
     def __str__(self) -> str:

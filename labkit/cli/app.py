@@ -20,6 +20,7 @@ from labkit.cli import (
     node,
     proxy,
     slow_motion,
+    supplies,
     token,
 )
 from labkit.cli.faults import show
@@ -49,7 +50,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     epilog=example("labkit up", "labkit deploy tomcat --image tomcat", "labkit flow tomcat", "labkit down"),
 )
-for commands in (lifecycle, applications, happenings, kubectl, node, token, proxy, slow_motion, host, demo):
+for commands in (
+    lifecycle,
+    applications,
+    happenings,
+    kubectl,
+    node,
+    token,
+    proxy,
+    slow_motion,
+    host,
+    supplies,
+    demo,
+):
     app.add_typer(commands.app)
 
 

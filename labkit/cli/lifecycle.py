@@ -29,7 +29,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
     node_names: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Names of the nodes instead, the control plane's first.")
     ] = None,
-    provider: Annotated[str, typer.Option(metavar="auto|rootless", help="Where the nodes run.")] = "auto",
+    provider: Annotated[str, typer.Option(metavar="auto|rootless|context", help="Where the nodes run.")] = "auto",
     no_network: Annotated[
         bool, typer.Option("--no-network", help="Leave the pod network to you; nodes stay NotReady until then.")
     ] = False,
@@ -46,6 +46,10 @@ def up(  # noqa: PLR0917 - typer calls it by name
         str | None, typer.Option(metavar="DURATION", help="Life time of the bootstrap token; 0 for ever.")
     ] = None,
     images: Annotated[Path | None, typer.Option(metavar="FILE", help="Your own image catalogue.")] = None,
+    registry_mirror: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGISTRY=URL", help="Where containers' images are pulled from; not with rootless."),
+    ] = None,
     api_port: Annotated[
         int,
         typer.Option(
@@ -55,10 +59,21 @@ def up(  # noqa: PLR0917 - typer calls it by name
     privileged: Annotated[
         bool, typer.Option("--privileged", help="As root: nodes without a user namespace, which ipvs needs.")
     ] = False,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Provider context: the kubeconfig; kubectl's own by default.")
+    ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Provider context: which of its contexts; by default the current."),
+    ] = None,
+    audit_log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Provider context: the API server's audit log, if it is here.")
+    ] = None,
 ) -> None:
     """Make a lab: a real kubeadm cluster.
 
-    One that was stopped is started. What is not given has the textbook's value.
+    One that was stopped is started. What is not given has the textbook's value. With --provider context the lab is a
+    cluster that there is already: labkit watches it, and installs nothing into it.
     """
     import labkit  # noqa: PLC0415 - costs time that `--help` has not
 
@@ -77,8 +92,12 @@ def up(  # noqa: PLR0917 - typer calls it by name
                 apiserver_advertise_address=apiserver_advertise_address,
                 token_ttl=token_ttl,
                 images=images,
+                registry_mirrors=registry_mirror,
                 api_port=api_port,
                 privileged=privileged or None,
+                kubeconfig=kubeconfig,
+                context=context,
+                audit_log=audit_log,
                 progress=reporter,
             )
     except (PreflightError, ComponentError):
@@ -124,11 +143,21 @@ def status(
 
 
 @app.command(epilog=example("labkit down", "labkit down --name small"))
-def down(name: Name = DEFAULT_NAME) -> None:
+def down(
+    name: Name = DEFAULT_NAME,
+    deployed: Annotated[
+        bool, typer.Option("--deployed", help="Of a context: first delete what `labkit deploy` made there.")
+    ] = False,
+) -> None:
     """Remove a lab.
 
-    Its processes and its files go; the cache of programs stays.
+    Its processes and its files go; the cache of programs stays. A context is forgotten, its cluster is left alone.
     """
+    if deployed:
+        with progress() as reporter, reporter.phase("down"):
+            find_lab(name).down(deployed=True)
+        console.say(f"Lab {name} is gone, and what it deployed.")
+        return
     from labkit import lab  # noqa: PLC0415 - costs time that `--help` has not
 
     with progress() as reporter, reporter.phase("down"):

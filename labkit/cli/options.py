@@ -91,9 +91,9 @@ def find_lab(name: str) -> Lab:
         There is none of that name.
     """
     import labkit  # noqa: PLC0415 - as above
-    from labkit import components  # noqa: PLC0415
+    from labkit.cluster import providers  # noqa: PLC0415
 
-    find_folder(name)
+    spec = find_folder(name).load_spec()
     with progress() as reporter:
-        components.ensure(reporter)
+        providers.programs(spec, reporter)
     return labkit.attach(name)

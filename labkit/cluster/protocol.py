@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from labkit.cluster.spec import LabSpec
+from labkit.cluster.state import LabFolder
+from labkit.components import Components
 from labkit.progress import Progress
 
 
@@ -15,12 +17,20 @@ class Cluster(Protocol):
     """A cluster and the nodes that it runs on."""
 
     @property
+    def folder(self) -> LabFolder:
+        """What labkit keeps of it."""
+
+    @property
+    def programs(self) -> Components:
+        """The Kubernetes programs, for the host."""
+
+    @property
     def spec(self) -> LabSpec:
         """What it is like."""
 
     @property
     def provider(self) -> str:
-        """Where its nodes run: ``"rootless"``."""
+        """Where its nodes run: ``"rootless"``, ``"kind"`` or ``"context"``."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -31,19 +41,30 @@ class Cluster(Protocol):
         """Whether its nodes exist (which says nothing of their health)."""
 
     @property
-    def audit_log(self) -> Path:
-        """The API server's audit log, as the host sees it."""
+    def reaches_nodes(self) -> bool:
+        """Whether commands can be run on its nodes and their files be read: not in a cluster of somebody else's."""
+
+    @property
+    def audit_log(self) -> Path | None:
+        """The API server's audit log, as the host sees it; None where there is none to read."""
 
     @property
     def span_folder(self) -> Path | None:
         """Where trace spans are kept as received (labkit.node.receiver); None where none are."""
 
     @property
+    def change_log(self) -> Path | None:
+        """Where the changes that watches tell are kept (labkit.cluster.watcher); None where nobody watches."""
+
+    @property
     def proxy_folder(self) -> Path:
         """Where labkit keeps what it saw of kube-proxy (labkit.evidence.proxy)."""
 
-    def runtime_log(self, node: str) -> Path:
-        """Return the log of the calls that a node's container runtime answered (labkit.cri.calls)."""
+    def runtime_log(self, node: str) -> Path | None:
+        """Return the log of the calls that a node's container runtime answered (labkit.cri.calls).
+
+        None where the runtime keeps none: then the kubelets' spans tell of them.
+        """
 
     def pod_logs(self, node: str) -> Path:
         """Return a node's ``/var/log/pods``, as the host sees it."""
@@ -60,7 +81,7 @@ class Cluster(Protocol):
     def add_node(self, name: str, progress: Progress) -> None:
         """Add a worker; wait until it is Ready."""
 
-    def node_address(self, node: str) -> ipaddress.IPv4Address:
+    def node_address(self, node: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         """Return a node's address on the cluster's network."""
 
     def node_running(self, node: str) -> bool:

@@ -6,19 +6,20 @@ cannot spare; it is what users get as `lab.api`.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import ssl
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from labkit.cluster import kubeconfig
+from labkit.cluster.kubeconfig import Access
 from labkit.errors import ClusterError
 
 _TIMEOUT = 5.0
+_JSON = {"Accept": "application/json"}
 
 
 class ApiServer:
@@ -26,39 +27,34 @@ class ApiServer:
 
     Parameters
     ----------
-    host, port : str, int
-        Where it listens.
-    context : ssl.SSLContext
-        Whom to trust, and who is asking.
+    access : Access
+        Where it listens, whom to trust, and who is asking.
     """
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        self._host, self._port, self._context = host, port, context
+    def __init__(self, access: Access) -> None:
+        self._access = access
         self._connection = self._connect()
 
-    def _connect(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT, context=self._context)
+    def _connect(self) -> http.client.HTTPConnection:
+        return self._access.connect(_TIMEOUT)
 
     @classmethod
     def from_kubeconfig(cls, path: Path) -> ApiServer:
-        """Connect as the only user of a kubeconfig whose credentials are a client certificate."""
-        config = yaml.safe_load(path.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        host, _, port = cluster["server"].removeprefix("https://").partition(":")
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        context = ssl.create_default_context(cadata=authority)
-        # ssl reads a client's certificate and key only from a file; this one is 0600 and gone at once.
-        with tempfile.NamedTemporaryFile() as pair:
-            for part in ("client-certificate-data", "client-key-data"):
-                pair.write(base64.b64decode(user[part]) + b"\n")
-            pair.flush()
-            context.load_cert_chain(pair.name)
-        return cls(host, int(port), context)
+        """Connect as the only user of a kubeconfig of one cluster.
+
+        Raises
+        ------
+        UsageError
+            It is no kubeconfig.
+        ClusterError
+            The program that it names for credentials gives none.
+        """
+        return cls(kubeconfig.read(path))
 
     @staticmethod
-    def url(kubeconfig: Path) -> str:
+    def url(path: Path) -> str:
         """Return the URL of the API server in a kubeconfig."""
-        return str(yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+        return str(yaml.safe_load(path.read_text())["clusters"][0]["cluster"]["server"])
 
     @classmethod
     def anonymous(cls, port: int) -> ApiServer:
@@ -66,12 +62,12 @@ class ApiServer:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return cls("127.0.0.1", port, context)
+        return cls(Access("127.0.0.1", port, context=context))
 
     def get(self, path: str) -> dict[str, Any] | None:
         """Return an object or a list, or None where the server does not (yet) answer with one."""
         try:
-            self._connection.request("GET", path, headers={"Accept": "application/json"})
+            self._connection.request("GET", self._access.path + path, headers={**_JSON, **self._access.headers})
             response = self._connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException):
@@ -87,6 +83,59 @@ class ApiServer:
             return None
         parsed: dict[str, Any] = json.loads(body)
         return parsed
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """Return an object or a list, or say why there is none.
+
+        Raises
+        ------
+        ClusterError
+            The server cannot be reached, does not know who asks, or refuses; the message says which.
+        """
+        what = f"The API server at {self._access.host}:{self._access.port}"
+        try:
+            self._connection.request("GET", self._access.path + path, headers={**_JSON, **self._access.headers})
+            response = self._connection.getresponse()
+            body = response.read()
+            answer: Any = json.loads(body) if response.status == http.HTTPStatus.OK else body
+        except ssl.SSLError as error:
+            self._connection.close()
+            raise ClusterError(
+                f"{what} cannot be trusted, or does not trust who asks",
+                why=str(error),
+                fix="see the kubeconfig's certificate-authority and client-certificate",
+            ) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._connection.close()
+            raise ClusterError(
+                f"{what} cannot be reached",
+                why=str(error) or type(error).__name__,
+                fix="see whether the cluster runs, and whether this machine needs a VPN to it: kubectl version",
+            ) from error
+        if response.status == http.HTTPStatus.OK:
+            return dict(answer)
+        raise self._refusal(what, response.status, path, body)
+
+    def _refusal(self, what: str, status: int, path: str, body: bytes) -> ClusterError:
+        why = f"{status}: {_message(body)}"
+        ended = self._access.expired
+        if status == http.HTTPStatus.UNAUTHORIZED and ended is not None:
+            return ClusterError(
+                f"{what} does not know who asks: the client certificate has expired",
+                why=f"it was valid until {ended:%Y-%m-%d %H:%M:%S} UTC ({why})",
+                fix="get a new kubeconfig from whoever runs the cluster; with kubeadm: kubeadm certs renew admin.conf",
+            )
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            return ClusterError(
+                f"{what} does not know who asks", why=why, fix="get a new token or kubeconfig from who runs the cluster"
+            )
+        if status == http.HTTPStatus.FORBIDDEN:
+            return ClusterError(
+                f"{what} knows who asks, and does not allow it to read {path}",
+                why=why,
+                fix="ask who runs the cluster for the right to list and watch it, for example by ClusterRole view",
+            )
+        return ClusterError(f"{what} does not answer as one", why=f"to {path}: {why}", fix="see the server's URL")
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create an object and return it as it was stored.
@@ -105,7 +154,8 @@ class ApiServer:
         """
         what = f"{body.get('kind', 'An object')} {body['metadata']['name']} could not be made"
         try:
-            self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", **self._access.headers}
+            self._connection.request("POST", self._access.path + path, json.dumps(body), headers)
             response = self._connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -122,3 +172,11 @@ class ApiServer:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def _message(body: bytes) -> str:
+    """Return what a refusal says: a Status has a message for people."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace").strip()[:300] or "no message"

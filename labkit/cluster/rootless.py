@@ -113,6 +113,16 @@ class RootlessCluster:
         return self._sandbox is not None
 
     @property
+    def reaches_nodes(self) -> bool:
+        """Whether commands can be run on its nodes: always."""
+        return True
+
+    @property
+    def change_log(self) -> None:
+        """Nobody watches: the audit log tells more."""
+        return None
+
+    @property
     def audit_log(self) -> Path:
         """The API server's audit log, as the host sees it."""
         return self._control_plane.root / kubeadm.AUDIT_LOG.lstrip("/")

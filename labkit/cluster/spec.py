@@ -51,6 +51,8 @@ class LabSpec:
         Path of the user's own image catalogue.
     privileged : bool
         Whether its nodes' root is the machine's, as ipvs needs; only root can make such a lab.
+    provider : {"rootless", "kind", "context"}
+        Where the nodes run.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class LabSpec:
     token_ttl: str = "24h0m0s"  # noqa: S105 - a duration
     catalogue: str | None = None
     privileged: bool = False
+    provider: str = "rootless"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -140,7 +143,34 @@ class LabSpec:
     def load(cls, path: Path) -> LabSpec:
         """Read what `save` wrote."""
         values: dict[str, Any] = json.loads(path.read_text())
-        return cls(**{**values, "node_names": tuple(values["node_names"])})
+        values["node_names"] = tuple(values["node_names"])
+        if values.get("provider") != "context":
+            return cls(**values)
+        return ContextSpec(**{**values, "addresses": tuple(values["addresses"])})
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSpec(LabSpec):
+    """What the cluster behind a context of a kubeconfig is like: found, and not chosen.
+
+    Attributes
+    ----------
+    context : str
+        The context's name.
+    addresses : tuple of str
+        The nodes' own, in the order of `node_names`; empty where Kubernetes tells none.
+    audit : str or None
+        Path of its API server's audit log on this machine.
+    """
+
+    provider: str = "context"
+    context: str = ""
+    addresses: tuple[str, ...] = ()
+    audit: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a name that no lab can have; all else is as the cluster has it."""
+        check_name(self.name)
 
 
 def default_node_names(workers: int) -> tuple[str, ...]:

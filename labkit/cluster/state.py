@@ -78,6 +78,16 @@ class LabFolder:
         return self.path / "forwards"
 
     @property
+    def watch(self) -> Path:
+        """What the watcher of a context keeps."""
+        return self.path / "watch"
+
+    @property
+    def deployed(self) -> Path:
+        """What `Lab.deploy` has made: a line for each object, its resource, namespace, name and uid."""
+        return self.path / "deployed"
+
+    @property
     def spans(self) -> Path:
         """What the receiver of trace spans keeps."""
         return self.path / "spans"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ Source = Literal["folder", "cache", "path", "missing"]
 
 @dataclass(frozen=True)
 class Components:
-    """Every pinned program, found and proved.
+    """The pinned programs that a lab needs, found and proved.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Components:
         return {
             program: self.folders[pin.name] / program
             for pin in pins().values()
-            if pin.name != "cni"
+            if pin.name in self.folders and pin.name != "cni"
             for program in pin.programs
         }
 
@@ -101,6 +101,7 @@ def ensure(
     *,
     folder: Path | None = None,
     verify: bool = False,
+    only: Collection[str] | None = None,
 ) -> Components:
     """Find every component; fetch or build into the cache what is missing.
 
@@ -112,6 +113,8 @@ def ensure(
         A folder with programs to use first; without it the variable `LABKIT_COMPONENTS`.
     verify : bool, optional
         Compute the full SHA-256 of what is in the cache instead of comparing sizes and times.
+    only : collection of str, optional
+        The names of those that are needed; by default all.
 
     Raises
     ------
@@ -125,6 +128,8 @@ def ensure(
     store = Store(paths.cache_dir() / "components")
     folders: dict[str, Path] = {}
     for pin in pins().values():
+        if only is not None and pin.name not in only:
+            continue
         _, path = _look_up(pin, named, store, verify=verify)
         if path is None:
             with progress.phase(f"{pin.name} {pin.version}") as phase:

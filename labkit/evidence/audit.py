@@ -116,6 +116,11 @@ class AuditEvent:
         return (self.raw.get("responseStatus") or _NOTHING).get("code")
 
     @property
+    def inferred(self) -> str:
+        """The rule by which a request is inferred from what a watch told; empty where the API server recorded it."""
+        return cast("str", self.raw.get("inferred", ""))
+
+    @property
     def source_ips(self) -> tuple[str, ...]:
         """The addresses the request came through."""
         return tuple(self.raw.get("sourceIPs", ()))

@@ -48,7 +48,8 @@ def collect(cluster: Cluster, *, since: datetime | None = None) -> Evidence:
             if live.at_end and (cluster.span_folder is None or not awaited.since(datetime.now(UTC) - _SPANS_LATE)):
                 break
             time.sleep(_POLL_SECONDS)
-    return checked(gathered(live.facts, parts), since)
+    found = gathered(live.facts, parts)
+    return found if cluster.span_folder is None else checked(found, since)
 
 
 class AwaitedSpans:
@@ -87,6 +88,7 @@ def gathered(cluster: ClusterFacts, parts: Sequence[Evidence]) -> Evidence:
         revisions=[revision for part in parts for revision in part.revisions],
         scheduler=[line for part in parts for line in part.scheduler],
         runtime=sorted((call for part in parts for call in part.runtime), key=lambda call: call.time),
+        changes=[change for part in parts for change in part.changes],
         losses=[loss for part in parts for loss in part.losses],
     )
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from labkit.evidence.audit import AuditEvent
 
 Json = Mapping[str, Any]
-SourceName = Literal["audit", "span", "etcd", "scheduler", "runtime"]
+SourceName = Literal["audit", "span", "etcd", "scheduler", "runtime", "watch"]
+ChangeKind = Literal["LISTED", "ADDED", "MODIFIED", "DELETED"]
 ProxyKind = Literal["rules", "switch", "packet"]
 
 
@@ -153,6 +154,31 @@ class RuntimeCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One change of an object, as a watch of the API server told it (labkit.cluster.watcher).
+
+    Attributes
+    ----------
+    number : int
+        Its place in the watcher's log, from 1.
+    time : datetime.datetime
+        When the watcher was told, UTC, by its machine's clock: the change was stored before.
+    kind : {"LISTED", "ADDED", "MODIFIED", "DELETED"}
+        ``LISTED``: it was there already.
+    resource : str
+        ``"pods"``.
+    object : mapping
+        As it is after the change, or was last.
+    """
+
+    number: int
+    time: datetime
+    kind: ChangeKind
+    resource: str
+    object: Json
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyRecord:
     """What labkit saw of kube-proxy at a moment (labkit.evidence.proxy).
 
@@ -177,7 +203,7 @@ class Loss:
 
     Attributes
     ----------
-    source : {"audit", "span", "etcd", "scheduler", "runtime"}
+    source : {"audit", "span", "etcd", "scheduler", "runtime", "watch"}
         Which.
     what, why : str
         ``"2 lines are no events"``, ``"the log was rotated away while nobody read it"``.
@@ -226,4 +252,5 @@ class Evidence:
     scheduler: Sequence[SchedulerLine] = ()
     runtime: Sequence[RuntimeCall] = ()
     proxy: Sequence[ProxyRecord] = ()
+    changes: Sequence[Change] = ()
     losses: Sequence[Loss] = ()

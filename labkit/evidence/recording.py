@@ -25,7 +25,17 @@ import orjson
 from labkit.errors import EvidenceError
 from labkit.evidence import audit
 from labkit.evidence.audit import AuditEvent
-from labkit.evidence.model import ClusterFacts, Evidence, Loss, ProxyRecord, Revision, RuntimeCall, SchedulerLine, Span
+from labkit.evidence.model import (
+    Change,
+    ClusterFacts,
+    Evidence,
+    Loss,
+    ProxyRecord,
+    Revision,
+    RuntimeCall,
+    SchedulerLine,
+    Span,
+)
 from labkit.evidence.redaction import redacted, redacted_text
 
 FORMAT = "labkit recording"
@@ -328,6 +338,10 @@ def _proxy_record(raw: dict[str, Any]) -> ProxyRecord:
     return ProxyRecord(**{**raw, "time": datetime.fromisoformat(raw["time"])})
 
 
+def _change(raw: dict[str, Any]) -> Change:
+    return Change(**{**raw, "time": datetime.fromisoformat(raw["time"])})
+
+
 _MEMBERS = (
     _Member("audit.jsonl", "audit", audit.from_json, _raw),
     _Member("spans.jsonl", "spans", _span),
@@ -335,4 +349,5 @@ _MEMBERS = (
     _Member("scheduler.jsonl", "scheduler", _scheduler_line),
     _Member("runtime.jsonl", "runtime", _runtime_call),
     _Member("kube-proxy.jsonl", "proxy", _proxy_record, optional=True),
+    _Member("changes.jsonl", "changes", _change, optional=True),
 )

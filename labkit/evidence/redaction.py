@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import orjson
 
 from labkit.evidence.audit import AuditEvent, from_json
-from labkit.evidence.model import Evidence, Loss, ProxyRecord, Revision, RuntimeCall, SchedulerLine, Span
+from labkit.evidence.model import Change, Evidence, Loss, ProxyRecord, Revision, RuntimeCall, SchedulerLine, Span
 
 REDACTED = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}redacted\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 
@@ -57,7 +57,7 @@ _HINTS = (
 _TOKEN_SECRET = re.compile(r"[a-z0-9]{16}")
 _BOOTSTRAP = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")  # cluster-bootstrap/token/api/types.go
 
-_Item = TypeVar("_Item", Span, SchedulerLine, RuntimeCall, ProxyRecord, Loss)
+_Item = TypeVar("_Item", Span, SchedulerLine, RuntimeCall, ProxyRecord, Change, Loss)
 
 
 def redacted(evidence: Evidence) -> Evidence:
@@ -77,6 +77,7 @@ def redacted(evidence: Evidence) -> Evidence:
         scheduler=tuple(redaction.fields(line) for line in evidence.scheduler),
         runtime=tuple(redaction.fields(call) for call in evidence.runtime),
         proxy=tuple(redaction.fields(record) for record in evidence.proxy),
+        changes=tuple(redaction.fields(change) for change in evidence.changes),
         losses=tuple(redaction.fields(loss) for loss in evidence.losses),
     )
 

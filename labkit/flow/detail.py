@@ -235,11 +235,14 @@ class EvidenceIndex:
             return
         metadata = body.get("metadata") or {}
         version = str(metadata.get("resourceVersion", ""))
-        if version.isdigit() and ref.subresource in {"", "status"}:
+        if version.isdigit() and (event.inferred or ref.subresource in {"", "status"}):
             name = (ref.resource, metadata.get("namespace", ""), metadata.get("name", ""))
             self._versions[name][int(version)] = body
 
     def _item(self, item: EvidenceId, hop: Hop) -> EvidenceItem:
+        if item.source == "watch" and (event := self._audit.get(item.id)):
+            thing = f"{event.object.resource}/{event.object.name}" if event.object else "an object"
+            return EvidenceItem(item, f"a watch told of {thing}: {event.raw.get('watch')}; {event.inferred}", event.raw)
         if item.source == "audit" and (event := self._audit.get(item.id)):
             return EvidenceItem(item, f"audit event: {event.user} {event.verb} {event.uri}", event.raw)
         if item.source == "span" and (span := self._spans.get(item.id)):

@@ -356,7 +356,7 @@ class Members:
         key = (source.id, ref.resource)
         known = self.watches.get(key)
         if known is None or (known.verb, event.verb) == ("list", "watch"):
-            self.watches[key] = Watch(source, EvidenceId("audit", event.audit_id), event.verb, event.uri)
+            self.watches[key] = Watch(source, EvidenceId.of(event), event.verb, event.uri)
 
     def _node_of(self, event: AuditEvent) -> str:
         """Return the node that a component spoke from: its token names it (KEP-4193), else its address does."""

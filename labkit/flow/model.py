@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from labkit.evidence.audit import AuditEvent
+from labkit.evidence.model import SourceName
 from labkit.flow.actors import Actor
 
 
@@ -41,15 +43,20 @@ class EvidenceId:
 
     Attributes
     ----------
-    source : {"audit", "span", "etcd", "scheduler", "runtime", "file"}
+    source : {"audit", "span", "etcd", "scheduler", "runtime", "watch", "file"}
         Who left it.
     id : str
-        The audit id, ``TRACE/SPAN``, the etcd revision, the number of the scheduler's line or of the runtime's call,
-        ``NODE:PATH``.
+        The audit id, ``TRACE/SPAN``, the etcd revision, the number of the scheduler's line, of the runtime's call or of
+        the change that a watch told, ``NODE:PATH``.
     """
 
-    source: Literal["audit", "span", "etcd", "scheduler", "runtime", "file"]
+    source: SourceName | Literal["file"]
     id: str
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> EvidenceId:
+        """Return where a request is found: in the audit log, or in the change that it is inferred from."""
+        return cls("watch" if event.inferred else "audit", event.audit_id)
 
     def __str__(self) -> str:
         """Return source and id."""

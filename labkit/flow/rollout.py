@@ -257,7 +257,7 @@ def _life(changes: Sequence[tuple[AuditEvent, Phase | None]], version: Version, 
             before = stretches.pop()
             stretches.append(Stretch(phase, before.start, following, before.evidence))
         else:
-            stretches.append(Stretch(phase, max(0.0, start), following, EvidenceId("audit", event.audit_id)))
+            stretches.append(Stretch(phase, max(0.0, start), following, EvidenceId.of(event)))
     first, _ = changes[0]
     if stretches and first.verb != "create" and stretches[0].start > 0:
         found = Stretch(_readiness(first.response), 0.0, stretches[0].start, stretches[0].evidence)

@@ -209,7 +209,7 @@ def _from_audit(events: Sequence[AuditEvent], pod: str) -> Iterator[_Draft]:
         ref = event.object
         if ref is None or event.verb not in {"create", "patch"} or (event.code or 500) >= 400:
             continue
-        known = [EvidenceId("audit", event.audit_id)]
+        known = [EvidenceId.of(event)]
         if (ref.resource, ref.subresource) == ("pods", "binding") and f"{ref.namespace}/{ref.name}" == pod:
             yield _Draft(event.received, False, known, node=target_node(event))
         elif ref.resource == "events" and event.response:

@@ -158,7 +158,7 @@ class Storage:
             removes = (
                 last and member.event.verb == "delete" and not metadata(member.event.response).get("deletionTimestamp")
             )
-        evidence = [EvidenceId("audit", member.event.audit_id)]
+        evidence = [EvidenceId.of(member.event)]
         start, end = request.start, request.end
         inner = step.inner if step else None
         if step is not None:

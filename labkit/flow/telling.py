@@ -44,7 +44,7 @@ def tell(flow: Flow, evidence: Evidence) -> Story:
     evidence : Evidence
         Where it was found.
     """
-    ids = {item.id for hop in flow.hops for item in hop.evidence if item.source == "audit"}
+    ids = {item.id for hop in flow.hops for item in hop.evidence if item.source in {"audit", "watch"}}
     members = Members(flow.subject, evidence.cluster.addresses)
     bodies: dict[str, AuditEvent] = {}
     end = max([flow.hops[0].end, *(moment(span.end) for span in evidence.spans[-1:])])
@@ -116,6 +116,12 @@ def _watching(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
     seen = [watch for watch in seen if watch.watcher.kind in _WATCHERS]
     notified = [hop for hop in flow.hops if hop.kind == "notify" and hop.target.kind in _WATCHERS]
     told = {hop.target.name for hop in notified if hop.target.kind == "controller" or not seen}
+    if not flow.hops[0].observed:
+        told |= {hop.target.name for hop in notified}
+        return _Shown(
+            f"That {', '.join(sorted(told))} watch is inferred from what they do: there is no audit log to say so.",
+            tuple(item for hop in notified[:1] for item in hop.evidence),
+        )
     parts = []
     if seen:
         names = ", ".join(dict.fromkeys(watch.watcher.name for watch in seen))
@@ -132,7 +138,7 @@ def _watching(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
 def _asked(flow: Flow) -> _Shown:
     root = flow.hops[0]
     note = f"Seen from the API server: a request of {root.source.name}. What was typed is in no evidence."
-    return _Shown(note, root.evidence[:1], observed=True)
+    return _Shown(note, root.evidence[:1], observed=root.observed)
 
 
 def _placed(flow: Flow, evidence: Evidence) -> _Shown:

@@ -46,7 +46,7 @@ def trace(
         `subject` names no object.
     """
     name = selector(subject, namespace) if isinstance(subject, str) else subject
-    members = Members(name, evidence.cluster.addresses, heritage(evidence.revisions))
+    members = Members(name, evidence.cluster.addresses, heritage(evidence.revisions, evidence.changes))
     for event in in_order(evidence.audit):
         members.take(event)
     window = _choose(members.windows, name, action)
@@ -123,7 +123,7 @@ def _unseen_calls(window: Window, runtime: Runtime) -> list[Draft]:
             status = mapping(event.response, "status")
             calls = runtime.reported(pod, member.source.node, status, (bound[name.uid], event.received))
             for call in calls:
-                call.evidence = (EvidenceId("audit", event.audit_id),)
+                call.evidence = (EvidenceId.of(event),)
             found[name.uid] = calls
     return [call for calls in found.values() for call in calls]
 
@@ -140,8 +140,10 @@ def _request(member: Member) -> Draft:
         event.staged,
         describe(event, member.name),
         member.because,
-        (EvidenceId("audit", event.audit_id),),
+        (EvidenceId.of(event),),
         code=event.code,
+        observed=not event.inferred,
+        rule=event.inferred,
     )
 
 
@@ -150,4 +152,6 @@ def _losses(evidence: Evidence) -> tuple[str, ...]:
     sources = {"spans": "trace spans", "revisions": "etcd revisions", "runtime": "calls of container runtimes"}
     missing = [f"no {words}" for source, words in sources.items() if not getattr(evidence, source)]
     lost = [f"{loss.source}: {loss.what}" + (f" ({loss.why})" if loss.why else "") for loss in evidence.losses]
+    if evidence.changes and all(event.inferred for event in evidence.audit):
+        missing.append("no audit log: who asked is inferred from what watches told")
     return (*missing, *lost)

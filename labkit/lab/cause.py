@@ -56,7 +56,9 @@ class Follow:
         self._before = self._get()
         self._watches = self._stack.enter_context(watch(self._lab.cluster))
         self._since = datetime.now(UTC)
-        self._audit = AuditTail(self._lab.cluster.audit_log, self._since)
+        audit = self._lab.cluster.audit_log
+        assert audit is not None  # noqa: S101 - a lab with nodes to look into has its own
+        self._audit = AuditTail(audit, self._since)
         self._stack.callback(self._audit.close)
         return self
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from labkit.cluster.rest import ApiServer
@@ -43,6 +45,30 @@ def exists(api: ApiServer, namespace: str, name: str, image: str) -> bool:
             fix=f"labkit kubectl -- delete deployment {name}, or choose another name",
         )
     return True
+
+
+def note(api: ApiServer, deployed: Path, resource: str, namespace: str, name: str) -> None:
+    """Remember that labkit made an object, in a file, so that it can be told from a later one of its name."""
+    found = api.get(_path(resource, namespace, name))
+    if found is not None:
+        with deployed.open("a") as file:
+            print(resource, namespace, name, found["metadata"]["uid"], file=file)
+
+
+def remove(api: ApiServer, deployed: Path, kubectl: Callable[[list[str]], object]) -> None:
+    """Delete what `note` remembers, if it is there still and is the same object.
+
+    Raises
+    ------
+    ClusterError
+        kubectl refused.
+    """
+    for line in deployed.read_text().splitlines() if deployed.exists() else ():
+        resource, namespace, name, uid = line.split()
+        found = api.get(_path(resource, namespace, name))
+        if found is not None and found["metadata"]["uid"] == uid:
+            kubectl(["delete", resource, name, f"--namespace={namespace}"])
+    deployed.unlink(missing_ok=True)
 
 
 def wait_until_running(api: ApiServer, namespace: str, name: str, *, phase: Phase, timeout: float) -> None:
@@ -86,6 +112,11 @@ def wait_until_running(api: ApiServer, namespace: str, name: str, *, phase: Phas
         elif time.monotonic() > deadline:
             raise ClusterError(f"Deployment {name!r} cannot be seen", why="the API server does not answer with it")
         time.sleep(_POLL_SECONDS)
+
+
+def _path(resource: str, namespace: str, name: str) -> str:
+    group = "/apis/apps/v1" if resource == "deployments" else "/api/v1"
+    return f"{group}/namespaces/{namespace}/{resource}/{name}"
 
 
 def _images(pod: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from labkit.flow.export import to_json
 from labkit.flow.names import selector
 from labkit.flow.rollout import rollout
 from labkit.flow.scheduling import why
+from labkit.flow.watched import understood
 from labkit.lab.rollout import PodsOverTime
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Happenings(ABC):
 
     def actions(self) -> list[Action]:
         """Return what people did, in order of time."""
-        return actions(self.evidence().audit)
+        return actions(understood(self.evidence()).audit)
 
     def explain(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Explanation:
         """Explain what one action about an object caused.
@@ -143,7 +144,7 @@ class Happenings(ABC):
             Nobody did anything to it while it was recorded.
         """
         name = selector(full_name(subject), namespace)
-        evidence = self.evidence_about(name)
+        evidence = understood(self.evidence_about(name))
         flow = trace(evidence, name, action=action)
         return Explanation(flow, tell(flow, evidence), evidence, self.recorded)
 

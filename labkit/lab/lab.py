@@ -10,10 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from labkit.cluster import freeze
-from labkit.cluster.freeze import Freeze
+from labkit.cluster.context import not_here
+from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
-from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError
 from labkit.evidence.audit import AuditLog
@@ -32,7 +31,7 @@ from labkit.lab.owners import Owners
 from labkit.lab.panels import Panels
 from labkit.lab.proxy import LabProxy
 from labkit.lab.recorder import Recorder
-from labkit.lab.slow_motion import SlowMotion
+from labkit.lab.still import Still
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -44,18 +43,18 @@ if TYPE_CHECKING:
 _BEFORE = timedelta(seconds=1)  # what an action is based on is older than its request
 
 
-class Lab(Happenings, Panels, Installation):
+class Lab(Happenings, Panels, Still, Installation):
     """A lab, running or stopped; `labkit.up` makes one and `labkit.attach` finds it again.
 
     As a context manager it is taken down at the end, whatever happened.
 
     Parameters
     ----------
-    cluster : RootlessCluster
+    cluster : Cluster
         Its cluster.
     """
 
-    def __init__(self, cluster: RootlessCluster) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
     def __enter__(self) -> Self:
@@ -102,11 +101,13 @@ class Lab(Happenings, Panels, Installation):
     @property
     def proxy(self) -> LabProxy:
         """kube-proxy: its mode, the switch to another, and the rules that it gave to each node's kernel."""
+        self._require_nodes("The rules of its kube-proxies cannot be read", "labkit kubectl -- get endpointslices")
         return LabProxy(self)
 
     @property
     def etcd(self) -> LabEtcd:
         """etcd: its keys, their values and histories, and what is written."""
+        self._require_nodes("Its etcd cannot be read", "labkit kubectl -- get pods --watch --output yaml")
         return LabEtcd(self)
 
     def components(self) -> Components:
@@ -119,6 +120,7 @@ class Lab(Happenings, Panels, Installation):
         ClusterError
             A node's tools fail.
         """
+        self._require_nodes("Its components' processes cannot be seen", "labkit status")
         from labkit.lab import components  # noqa: PLC0415 - reading certificates takes a library that few need
 
         with self.api_server() as api:
@@ -136,6 +138,7 @@ class Lab(Happenings, Panels, Installation):
         ClusterError
             No container of it runs, or one cannot be looked into.
         """
+        self._require_nodes(f"The processes of pod {pod} cannot be seen", f"labkit kubectl -- exec {pod} -- ps")
         with self.api_server() as api:
             return anatomy.read(api, self.nodes, self.kubectl, pod, namespace)
 
@@ -213,8 +216,10 @@ class Lab(Happenings, Panels, Installation):
             printed = []
             if not deploy.exists(api, "default", name, image):
                 printed.append(self.kubectl([*create, f"--port={port}"] if port else create))
+                deploy.note(api, self.cluster.folder.deployed, "deployments", "default", name)
             if port and api.get(f"/api/v1/namespaces/default/services/{name}") is None:
                 printed.append(self.kubectl(["expose", "deployment", name, f"--port={port}"]))
+                deploy.note(api, self.cluster.folder.deployed, "services", "default", name)
             deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
         return Output("\n".join(printed))
 
@@ -250,13 +255,16 @@ class Lab(Happenings, Panels, Installation):
         A lab that has run for hours holds far more than one flow needs.
         """
         about = (subject.resource, subject.namespace, subject.name)
+        if self.cluster.audit_log is None:
+            return self.evidence()
         done = actions(AuditLog(self.cluster.audit_log, only=may_matter(subject)))
         times = [each.time for each in done if (each.object.resource, each.object.namespace, each.object.name) == about]
         return self.evidence(min(times, default=datetime.now(UTC)) - _BEFORE)
 
     def actions(self) -> list[Action]:
         """Return what people did since the API server's log began, in order of time."""
-        return actions(AuditLog(self.cluster.audit_log))
+        log = self.cluster.audit_log
+        return super().actions() if log is None else actions(AuditLog(log))
 
     def record(self, path: Path | str, title: str = "") -> Recorder:
         """Keep what the components leave during a `with` block in a file.
@@ -275,54 +283,6 @@ class Lab(Happenings, Panels, Installation):
         """
         self._require_running()
         return Recorder(self.cluster, path, title)
-
-    def freeze(self, component: str, *, limit: float = freeze.LONGEST) -> Freeze:
-        """Hold a component still; as a context manager until the end of the block.
-
-        It goes on by itself after the limit, when `thaw` is called, and when this process ends, however that is.
-
-        Parameters
-        ----------
-        component : str
-            ``"etcd"``, ``"kube-apiserver"``, ``"kube-controller-manager"``, ``"kube-scheduler"``, or
-            ``"kubelet/NODE"``, ``"kube-proxy/NODE"``.
-        limit : float
-            Seconds, at most 600.
-
-        Raises
-        ------
-        UsageError
-            There is no such component, or the limit is out of range.
-        ClusterError
-            It does not run.
-        """
-        return freeze.freeze(self.cluster, component, limit=limit)
-
-    def thaw(self, component: str | None = None) -> tuple[str, ...]:
-        """Let a component, or every one, go on, whoever froze it; return those that were frozen."""
-        return tuple(map(str, freeze.thaw(self.cluster, component)))
-
-    @property
-    def frozen(self) -> tuple[str, ...]:
-        """The components that are held still."""
-        return tuple(map(str, freeze.frozen(self.cluster)))
-
-    def slow_motion(self, name: str = "tomcat", *, image: str = "tomcat8", replicas: int = 1) -> SlowMotion:
-        """Step through a deployment on the real cluster: one component at a time goes on.
-
-        Parameters
-        ----------
-        name, image : str
-            Of the deployment, which must not exist yet, and of its container.
-        replicas : int
-            How many pods.
-
-        Raises
-        ------
-        UsageError
-            There is such a deployment.
-        """
-        return SlowMotion(self, name, image=image, replicas=replicas)
 
     def evidence(self, since: datetime | None = None) -> Evidence:
         """Return what the components left: audit events, trace spans, revisions, calls and log lines.
@@ -352,8 +312,17 @@ class Lab(Happenings, Panels, Installation):
             if not self.cluster.running:
                 self.cluster.start(reporter)
 
-    def down(self) -> None:
-        """Remove the lab: its processes and its files."""
+    def down(self, *, deployed: bool = False) -> None:
+        """Remove the lab: its processes and its files; with provider ``context`` forget it, the cluster stays.
+
+        Parameters
+        ----------
+        deployed : bool
+            Whether what `deploy` made there is deleted first, which matters with provider ``context`` alone.
+        """
+        if deployed:
+            with self.api_server() as api:
+                deploy.remove(api, self.cluster.folder.deployed, self.kubectl)
         self._forget_api()
         with self.cluster.folder.locked():
             self.cluster.down()
@@ -380,6 +349,10 @@ class Lab(Happenings, Panels, Installation):
         if client is not None:
             client.rest_client.pool_manager.clear()
             client.close()
+
+    def _require_nodes(self, what: str, instead: str) -> None:
+        if not self.cluster.reaches_nodes:
+            raise not_here(self.spec, what, instead)
 
     def _require_running(self) -> None:
         if not self.cluster.running or not self.kubeconfig.exists():

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit import components
+from labkit.cluster import mirrors, providers, state
 from labkit.cluster import preflight as host_preflight
-from labkit.cluster import rootless, state
+from labkit.cluster.context import ContextCluster
+from labkit.cluster.protocol import Cluster
 from labkit.cluster.rootless import RootlessCluster
-from labkit.cluster.spec import LabSpec, default_node_names
+from labkit.cluster.spec import ContextSpec, LabSpec, default_node_names
 from labkit.cluster.state import LabFolder
 from labkit.cri.images import Catalogue
 from labkit.errors import PreflightError, UsageError
@@ -23,7 +24,7 @@ from labkit.node import forward, outer
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
-PROVIDERS = ("auto", "rootless", "replay")
+PROVIDERS = ("auto", "rootless", "context", "replay")
 #: Names the provider where `up` is not told of one.
 PROVIDER_VARIABLE = "LABKIT_PROVIDER"
 _DEFAULT_NAME = "lab"
@@ -43,8 +44,12 @@ def up(
     apiserver_advertise_address: str | None = None,
     token_ttl: str | None = None,
     images: Path | None = None,
+    registry_mirrors: Sequence[str] | None = None,
     api_port: int = 0,
     privileged: bool | None = None,
+    kubeconfig: Path | None = None,
+    context: str | None = None,
+    audit_log: Path | None = None,
     progress: Progress | None = None,
 ) -> Lab:
     """Make a lab, or find the one of that name; in either case it runs when this returns.
@@ -53,7 +58,8 @@ def up(
     textbook's value.
 
     With provider ``replay`` there is no cluster: what a notebook asks is answered from a recorded session of it, and
-    the rest of the parameters means nothing.
+    the rest of the parameters means nothing. With provider ``context`` the cluster is somebody else's, as a kubeconfig
+    reaches it: nothing is installed into it, and only the last three parameters before `progress` say which it is.
 
     Parameters
     ----------
@@ -63,7 +69,7 @@ def up(
         How many, beside the control plane; 2 by default.
     node_names : sequence of str
         The names instead, the control plane's first.
-    provider : {"auto", "rootless", "replay"}
+    provider : {"auto", "rootless", "context", "replay"}
         Where the nodes run; by default as `LABKIT_PROVIDER` says. In a notebook of labkit's own, ``auto`` is ``replay``
         where this machine can run no lab, and says so.
     network : bool
@@ -80,10 +86,18 @@ def up(
         Life time of the bootstrap token, ``"0"`` for ever.
     images : Path
         Your own image catalogue.
+    registry_mirrors : sequence of str
+        ``"docker.io=https://mirror.example"``: where nodes that are containers pull images from.
     api_port : int
         Of 127.0.0.1, for the API server; 0 takes a free one.
     privileged : bool
         Whether its nodes' root is the machine's; only kube-proxy's ipvs mode needs it, and only root can.
+    kubeconfig : Path
+        With provider ``context``: the file; by default kubectl's own.
+    context : str
+        With provider ``context``: which of the file's contexts; by default its current one.
+    audit_log : Path
+        With provider ``context``: the API server's audit log, if this machine can read it.
     progress : Progress
         Where phases are reported; by default the notebook shows them.
 
@@ -114,6 +128,13 @@ def up(
         "privileged": privileged,
     }
     given = {key: value for key, value in given.items() if value is not None}
+    if [mirrors.Mirror.parse(text) for text in registry_mirrors or ()]:
+        raise mirrors.refuse("rootless" if provider == "auto" else provider)
+    if provider == "context":
+        _refuse_useless(given, provider)
+        return _up_context(name, progress, kubeconfig, context, audit_log)
+    chosen = {"kubeconfig": kubeconfig, "context": context, "audit_log": audit_log}
+    _refuse_useless({key: value for key, value in chosen.items() if value is not None}, provider)
     spec = LabSpec(name=name, **given)
     Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
     folder = LabFolder.of(name)
@@ -136,7 +157,7 @@ def attach(name: str = "lab") -> Lab:
     """
     folder = LabFolder.of(name)
     folder.load_spec()
-    return Lab(RootlessCluster(folder, components.ensure()))
+    return Lab(providers.load(folder))
 
 
 def down(name: str = "lab") -> bool:
@@ -150,7 +171,7 @@ def down(name: str = "lab") -> bool:
     folder = LabFolder.of(name)
     with folder.locked():
         existed = folder.path.exists()
-        rootless.remove(folder)
+        providers.remove(folder)
     return existed
 
 
@@ -173,9 +194,9 @@ def preflight() -> Preparation:
     return this_machine()
 
 
-def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress) -> RootlessCluster:
+def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress) -> Cluster:
     if folder.ready_file.exists():
-        existing = RootlessCluster(folder, components.ensure(progress))
+        existing = providers.load(folder, progress)
         _refuse_difference(existing.spec, given)
         if not existing.running:
             existing.start(progress)
@@ -186,9 +207,44 @@ def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, 
         host_preflight.require(host_preflight.checks(), privileged=spec.privileged)
         if api_port:
             forward.listen(api_port).close()
-        rootless.remove(folder)
-    programs = components.ensure(progress)
-    return RootlessCluster.up(folder, spec, programs, progress, api_port=api_port)
+        providers.remove(folder)
+    return RootlessCluster.up(folder, spec, providers.programs(spec, progress), progress, api_port=api_port)
+
+
+def _up_context(
+    name: str,
+    progress: Progress | None,
+    kubeconfig: Path | None,
+    context: str | None,
+    audit_log: Path | None,
+) -> Lab:
+    """Remember a context as a lab, or find the one of that name."""
+    if audit_log is not None and not audit_log.is_file():
+        raise UsageError(f"There is no audit log {audit_log}", fix="name the file that the API server writes")
+    audit = None if audit_log is None else str(audit_log.absolute())
+    spec = ContextSpec(name=name, node_names=(), context=context or "", audit=audit)
+    folder = LabFolder.of(name)
+    with watch(progress) as reporter, folder.locked():
+        if folder.ready_file.exists():
+            existing = providers.load(folder, reporter)
+            given = {"provider": "context", "context": context, "audit": audit}
+            _refuse_difference(existing.spec, {key: value for key, value in given.items() if value is not None})
+            if not existing.running:
+                existing.start(reporter)
+            return Lab(existing)
+        providers.remove(folder)
+        programs = providers.programs(spec, reporter)
+        return Lab(ContextCluster.up(folder, spec, programs, reporter, kubeconfig=kubeconfig))
+
+
+def _refuse_useless(given: dict[str, Any], provider: str) -> None:
+    if given:
+        names = ", ".join(key.replace("_", " ") for key in given)
+        raise UsageError(
+            f"Provider {provider!r} has no use for: {names}",
+            why="with provider 'context' the cluster is as it is; all else is for clusters that labkit makes",
+            fix="leave it out, or choose another --provider",
+        )
 
 
 def _refuse_difference(existing: LabSpec, given: dict[str, Any]) -> None:

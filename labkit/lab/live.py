@@ -12,6 +12,7 @@ from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import Evidence
 from labkit.flow import Action, Flow, Hop, ObjectName, Story, actions, tell, trace
 from labkit.flow.names import selector
+from labkit.flow.watched import understood
 from labkit.lab.happenings import Explanation, full_name
 from labkit.widgets.flow import LiveFlow
 
@@ -38,13 +39,14 @@ class Follower:
     def poll(self) -> tuple[Flow, Story] | None:
         """Return the flow of the latest action and its story; None if there is nothing new."""
         part = self._live.poll()
-        if not any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.losses)):
+        if not any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.changes, part.losses)):
             return None
         self._parts.append(part)
         if not self._live.at_end:
             return None
-        evidence = gathered(self._live.facts, self._parts)
-        self._parts = [evidence]
+        gathered_now = gathered(self._live.facts, self._parts)
+        self._parts = [gathered_now]
+        evidence = understood(gathered_now)
         if not any(self._concerns(action) for action in actions(evidence.audit)):
             return None
         try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from labkit.cluster.rootless import RootlessCluster
+    from labkit.cluster.protocol import Cluster
     from labkit.lab.lab import Lab
     from labkit.widgets.dashboard import Dashboard
     from labkit.widgets.deploy import DeployPanel
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Panels(ABC):
     """What `labkit.lab.Lab` has of panels. Widgets take long to import, and a terminal has no use for them."""
 
-    cluster: RootlessCluster
+    cluster: Cluster
 
     @abstractmethod
     def _require_running(self) -> None: ...
@@ -33,15 +33,16 @@ class Panels(ABC):
         """
         from labkit.widgets.dashboard import Dashboard  # noqa: PLC0415
 
-        return Dashboard(
-            {
-                "Deploy and watch": (self.deploy_panel(name, image=image), self.watch(name)),
-                "Scheduler": (self.why_panel(),),
-                "Nodes": (self.nodes_panel(),),
-                "kube-proxy": (cast("Lab", self).proxy.panel(),),
-                "etcd": (cast("Lab", self).etcd.panel(f"{name} -events"),),
-            }
-        )
+        lab = cast("Lab", self)
+        tabs: dict[str, tuple[Any, ...]] = {
+            "Deploy and watch": (self.deploy_panel(name, image=image), self.watch(name)),
+            "Scheduler": (self.why_panel(),),
+        }
+        if self.cluster.reaches_nodes:
+            tabs["Nodes"] = (self.nodes_panel(),)
+            tabs["kube-proxy"] = (lab.proxy.panel(),)
+            tabs["etcd"] = (lab.etcd.panel(f"{name} -events"),)
+        return Dashboard(tabs)
 
     def deploy_panel(self, name: str = "tomcat", *, image: str = "tomcat8") -> DeployPanel:
         """Return a panel that deploys, scales, exposes and deletes by buttons, and shows the pods on their nodes.

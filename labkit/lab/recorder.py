@@ -74,7 +74,8 @@ class Recorder:
         self._ended.set()
         self._thread.join()
         self._live.close()
-        seen.look(self._cluster)
+        if self._cluster.reaches_nodes:
+            seen.look(self._cluster)
         save(self.evidence(), self.path, title=self.title, marks=self._marks, recorded=self._began)
 
     def mark(self, what: str) -> None:
@@ -84,14 +85,16 @@ class Recorder:
     def evidence(self) -> Evidence:
         """Return what was recorded so far."""
         until = self._until or datetime.now(UTC) - timedelta(seconds=_LATE_SECONDS)
-        found = checked(gathered(self._live.facts, list(self._parts)), self._began, until)
+        found = gathered(self._live.facts, list(self._parts))
+        if self._cluster.span_folder is not None:
+            found = checked(found, self._began, until)
         return replace(found, proxy=kept(self._cluster.proxy_folder, self._began))
 
     def _follow(self) -> None:
         ended: float | None = None
         while True:
             part = self._live.poll()
-            if any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.losses)):
+            if any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.changes, part.losses)):
                 self._parts.append(part)
             if self._ended.is_set():
                 ended = ended or time.monotonic()

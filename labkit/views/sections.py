@@ -35,6 +35,7 @@ _SOURCES = {
     "etcd": "etcd",
     "scheduler": "Scheduler's log",
     "runtime": "Call of the runtime",
+    "watch": "Told by a watch",
 }
 
 

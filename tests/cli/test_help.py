@@ -32,10 +32,11 @@ NAMES = [" ".join(path) or "labkit" for path in COMMANDS]
 
 
 def test_the_tree_has_every_command_that_is_promised() -> None:
-    promised = """up status down freeze thaw stop start doctor kubectl kubeconfig deploy open flow why record replay
-        export demo node components proxy proxy-mode proxy-rules proxy-trace proxy-follow proxy-bench
-        node-list node-exec node-shell node-stop node-start node-logs node-add node-prepare components-list
-        components-fetch join token token-create token-list token-delete token-join-command token-ca-hash"""
+    promised = """up preflight status down freeze thaw stop start doctor kubectl kubeconfig deploy open flow why record
+        replay export demo node components proxy proxy-mode proxy-rules proxy-trace proxy-follow proxy-bench
+        node-list node-exec node-shell node-stop node-start node-restart node-rejoin node-logs node-add node-prepare components-list
+        components-fetch join token token-create token-list token-delete token-join-command token-ca-hash
+        images images-save images-load"""
     assert {"-".join(path) for path in COMMANDS if path} == set(promised.split())
 
 

@@ -152,6 +152,7 @@ def test_a_restart_of_the_api_server_while_following(lab: Lab) -> None:
 
         follow(0.5)
         lab.kubectl("create configmap before-restart")
+        assert log is not None
         moved = log.with_name(f"audit-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}.log")
         log.rename(moved)
         lab.kubectl("label configmap before-restart a=b")

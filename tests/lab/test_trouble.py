@@ -17,6 +17,7 @@ import pytest
 
 import labkit
 from labkit.cluster.rest import ApiServer
+from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.state import LabFolder
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.lab import Lab
@@ -197,6 +198,7 @@ def test_after_down_nothing_is_left(second: Lab) -> None:
     folder = lab.cluster.folder.path
     url = lab.open("svc/kubernetes", port=443)
     assert url.startswith("http://127.0.0.1:")
+    assert isinstance(lab.cluster, RootlessCluster)
     assert lab.cluster._sandbox is not None
     namespace = str(Path(f"/proc/{lab.cluster._sandbox.holder.pid}/ns/pid").readlink())
     assert len(traces.pid_namespace_members(namespace)) >= 3

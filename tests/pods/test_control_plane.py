@@ -108,6 +108,7 @@ def test_workers_joined_by_token_and_certificates(lab: Lab) -> None:
 
 def _audit(lab: Lab, **wanted: str) -> list[dict[str, Any]]:
     """Return the audit events whose object reference has these fields."""
+    assert lab.cluster.audit_log is not None
     events = map(json.loads, lab.cluster.audit_log.read_text().splitlines())
     return [event for event in events if wanted.items() <= event.get("objectRef", {}).items()]
 
@@ -148,6 +149,7 @@ def test_audit_log_has_no_secrets(space: Space) -> None:
         "patch",
     }
     assert _audit(space.lab, namespace=space.name, resource="serviceaccounts", subresource="token")
+    assert space.lab.cluster.audit_log is not None
     log = space.lab.cluster.audit_log.read_text()
     assert MARK in log
     for hidden in (SECRET, b64encode(SECRET.encode()).decode(), token, token.split(".")[2]):

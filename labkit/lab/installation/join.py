@@ -20,6 +20,7 @@ from labkit.evidence.audit import AuditLog
 from labkit.flow.joining import Certificate, join_flow
 from labkit.flow.model import Flow
 from labkit.lab.installation import refusals
+from labkit.lab.installation.ours import own_cluster
 from labkit.lab.installation.tokens import Token
 from labkit.proxy.table import Table
 
@@ -188,7 +189,8 @@ def join(lab: Lab, asked: Asked, progress: Progress, *, since: datetime) -> Join
     ClusterError
         kubeadm refuses; the message has its words, the cause and the cure.
     """
-    cluster, before = lab.cluster, lab.cluster.node_joined(asked.node)
+    cluster = own_cluster(lab)
+    before = cluster.node_joined(asked.node)
     document = kubeadm.join_document(
         lab.spec,
         lab.spec.node_names.index(asked.node),
@@ -236,7 +238,7 @@ def check(lab: Lab, node: str) -> None:
 def credentials(lab: Lab, node: str, token: Token | str | None, ca_hash: object) -> tuple[str, str]:
     """Return the token and the hash that a machine is to join with: by default new ones, which are right."""
     chosen = str(lab.token.create(ttl="10m", description=f"for {node}") if token is None else token)
-    authority = lab.cluster.node_root(lab.spec.node_names[0]) / _CA
+    authority = own_cluster(lab).node_root(lab.spec.node_names[0]) / _CA
     return chosen, bootstrap.ca_hash(authority) if ca_hash is None else str(ca_hash)
 
 
@@ -287,7 +289,7 @@ def _registered(lab: Lab, name: str, seconds: float) -> bool:
 
 def _tidy(lab: Lab, node: str) -> None:
     """Remove what a join left that was refused before the kubelet began, so that the next can be tried."""
-    root = lab.cluster.node_root(node)
+    root = own_cluster(lab).node_root(node)
     if not (root / "var/lib/kubelet/config.yaml").exists():
         for path in _LEFT:
             (root / path).unlink(missing_ok=True)
@@ -299,7 +301,7 @@ def _flow(lab: Lab, asked: Asked, token_id: str, since: datetime) -> Flow:
         each.encode() for each in (token_id, asked.name or asked.node, "cluster-info", "certificatesigningrequests")
     ]
     return join_flow(
-        AuditLog(lab.cluster.audit_log, only=lambda line: any(each in line for each in mine)),
+        AuditLog(own_cluster(lab).audit_log, only=lambda line: any(each in line for each in mine)),
         asked.name or asked.node,
         token_id,
         _certificate(lab, asked.node),
@@ -312,7 +314,7 @@ def _flow(lab: Lab, asked: Asked, token_id: str, since: datetime) -> Flow:
 
 def _certificate(lab: Lab, node: str) -> Certificate:
     """Return the kubelet's certificate, and the signing request whose answer it is."""
-    current = lab.cluster.node_root(node) / _CERTIFICATE
+    current = own_cluster(lab).node_root(node) / _CERTIFICATE
     own = current.with_name(current.readlink().name)  # the link is absolute, as the node sees it
     certificate = x509.load_pem_x509_certificate(own.read_bytes())
     with lab.api_server() as api:

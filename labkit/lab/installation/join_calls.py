@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
+from labkit.lab.installation.ours import own_cluster
 from labkit.widgets.progress import watch
 
 if TYPE_CHECKING:
-    from labkit.cluster.rootless import RootlessCluster
     from labkit.lab.installation.join import Joined
     from labkit.lab.installation.tokens import LabTokens, Token
     from labkit.lab.lab import Lab
@@ -22,8 +22,6 @@ PATIENCE = 10.0
 
 class JoinCalls:
     """The calls of a lab about tokens and joining; what they need of it is what `Lab` has."""
-
-    cluster: RootlessCluster
 
     @property
     def token(self) -> LabTokens:
@@ -44,8 +42,8 @@ class JoinCalls:
         """
         lab = cast("Lab", self)
         if name not in lab.spec.node_names:
-            with watch(progress) as reporter, self.cluster.folder.locked():
-                self.cluster.prepare_node(name, reporter)
+            with watch(progress) as reporter, lab.cluster.folder.locked():
+                own_cluster(lab).prepare_node(name, reporter)
         return lab.nodes[name]
 
     def join(
@@ -92,7 +90,7 @@ class JoinCalls:
         with watch(progress) as reporter:
             self.prepare(node, progress=reporter)
             asked = join.Asked(node, *join.credentials(lab, node, token, ca_hash), name, server, seconds)
-            with self.cluster.folder.locked():
+            with lab.cluster.folder.locked():
                 return join.join(lab, asked, reporter, since=since)
 
     def join_panel(self, node: str = "node-03") -> JoinPanel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from labkit.lab.installation.ours import own_cluster
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -81,5 +82,5 @@ class NodeCalls:
         """
         lab = cast("Lab", self)
         with watch(progress) as reporter, lab.cluster.folder.locked():
-            lab.cluster.rejoin_node(node, reporter)
+            own_cluster(lab).rejoin_node(node, reporter)
         return lab.nodes[node]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 from labkit.errors import ClusterError
 from labkit.lab.installation import identity, refusals
 from labkit.lab.installation.identity import CaHash, ClusterInfo, Signature
+from labkit.lab.installation.ours import own_cluster
 from labkit.lab.kubectl import Output
 from labkit.views import grid
 
@@ -193,7 +194,7 @@ class LabTokens:
     def ca_hash(self) -> CaHash:
         """Return the hash of the cluster's CA, by which who joins knows it: step by step, and as openssl has it."""
         master = self._lab.nodes[0]
-        pem = self._lab.cluster.node_root(master.name) / "etc/kubernetes/pki/ca.crt"
+        pem = own_cluster(self._lab).node_root(master.name) / "etc/kubernetes/pki/ca.crt"
         return identity.ca_hash(pem.read_bytes(), master.exec(identity.OPENSSL))
 
     def cluster_info(self) -> ClusterInfo:

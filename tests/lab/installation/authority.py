@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from labkit.cluster.rest import ApiServer
 from labkit.lab import Lab
+from labkit.lab.installation.ours import own_cluster
 
 _RELOADS_SECONDS = 90.0  # the API server looks at its certificate each minute, and when the file system tells
 
@@ -74,7 +75,7 @@ def _kept(lab: Lab, *names: str) -> Iterator[None]:
 
 
 def _folder(lab: Lab) -> Path:
-    return lab.cluster.node_root(lab.nodes[0].name) / "etc/kubernetes/pki"
+    return own_cluster(lab).node_root(lab.nodes[0].name) / "etc/kubernetes/pki"
 
 
 def _served(lab: Lab) -> str:

@@ -17,6 +17,7 @@ from labkit.cluster.kubeadm import BY_HAND
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
 from labkit.lab.installation.join import Joined
+from labkit.lab.installation.ours import own_cluster
 from labkit.progress import Progress
 from tests.cli.command import labkit as labkit_command
 from tests.lab.installation import authority
@@ -92,7 +93,7 @@ def test_cluster_info_is_signed_with_a_token_and_with_no_other(young: Lab, joine
 
 
 def test_a_machine_joins_and_every_step_of_it_has_evidence(young: Lab, joined: Joined) -> None:
-    assert young.cluster.node_joined("node-01")
+    assert own_cluster(young).node_joined("node-01")
     phases = [each.phase for each in joined.said]
     assert phases.index("preflight") < phases.index("discovery") < phases.index("kubelet-start")
     assert [each.seconds for each in joined.said] == sorted(each.seconds for each in joined.said)
@@ -136,7 +137,7 @@ def test_a_refused_join_has_kubeadms_words_the_cause_and_the_cure(
     assert says in error.why
     assert cause in error.why
     assert error.fix
-    assert not young.cluster.node_joined("outside")
+    assert not own_cluster(young).node_joined("outside")
 
 
 def test_a_token_that_was_deleted_or_has_expired_lets_nobody_in(young: Lab) -> None:
@@ -180,7 +181,7 @@ def test_a_machine_joins_once(young: Lab, joined: Joined) -> None:
     error = _refused(young, joined.node)
     assert "kubelet.conf already exists" in error.why
     assert "has joined already" in error.why
-    assert young.cluster.node_joined(joined.node)
+    assert own_cluster(young).node_joined(joined.node)
 
 
 def test_the_control_plane_does_not_join(young: Lab) -> None:

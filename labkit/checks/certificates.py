@@ -67,4 +67,4 @@ def annotated(lab: Lab, name: str, key: str) -> Verdict:
         return Verdict(False, "The mirror pod has it, and no process is another one: you edited the picture.", evidence)
     if in_file:
         return Verdict(False, "It is in the file, and not where a pod's annotations are, or not read yet.", evidence)
-    return Verdict(False, "It is neither in the manifest nor in the API.", evidence)
+    return Verdict(None, "It is neither in the manifest nor in the API yet.", evidence)

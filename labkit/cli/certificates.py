@@ -12,7 +12,7 @@ from labkit.cli.options import DEFAULT_NAME, Name, example, find_lab
 app = typer.Typer()
 _certs = typer.Typer(
     invoke_without_command=True,
-    help="Show the certificates: who signed whom, for what, until when; or renew one.",
+    help="The certificates: who signed whom, until when; renew.",
     epilog=example("labkit certs", "labkit certs --json", "labkit certs renew apiserver"),
 )
 app.add_typer(_certs, name="certs")
@@ -27,7 +27,7 @@ def _complete_renewable(incomplete: str) -> list[str]:
 
 @_certs.callback()
 def certs(context: typer.Context, as_json: _Json = False, name: Name = DEFAULT_NAME) -> None:
-    """Show the certificates: who signed whom, for what, until when; or renew one."""
+    """Show the certificates, or renew one."""
     if context.invoked_subcommand:
         return
     found = find_lab(name).certificates.read()

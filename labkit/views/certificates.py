@@ -113,7 +113,7 @@ def _box(item: Item, x: float, y: float, wide: float) -> Group:
     )
     paint = "ink" if item.kind == "authority" else _PAINTS.get(item.kind, "runtime")
     data = {"name": item.name, "signer": item.signer}
-    return Group("component", (outline, *texts), paint, data, title=f"{item.name}: {item.told}. {item.use}")
+    return Group("component", (outline, *texts), paint, data, title=f"{item.name}, {item.who}: {item.told}. {item.use}")
 
 
 def _words(items: Sequence[Item]) -> str:

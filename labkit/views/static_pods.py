@@ -13,7 +13,7 @@ from labkit.views.palette import COMPONENTS
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Rect, Scene, Shape, Text
 
 _WIDTH, _MARGIN = 960.0, 16.0
-_FILE, _KUBELET, _PROCESS, _MIRROR = (16.0, 216.0), (296.0, 88.0), (448.0, 216.0), (712.0, 232.0)  # left, width
+_FILE, _KUBELET, _PROCESS, _MIRROR = (16.0, 240.0), (304.0, 80.0), (424.0, 216.0), (680.0, 264.0)  # left, width
 _HEAD, _HIGH, _PITCH = 40.0, 48.0, 64.0
 _ARROW = 8.0
 _HEADINGS = ((_FILE, "manifest, a file of the node"), (_PROCESS, "process"), (_MIRROR, "mirror pod, in the API"))

@@ -26,7 +26,7 @@ def test_who_signed_a_certificate(lab: Lab) -> None:
 def test_an_annotation_reached_the_pod(lab: Lab) -> None:
     key = "example.com/lesson"
     pod = f"kube-scheduler-{lab.nodes[0].name}"
-    assert certificates.annotated(lab, "kube-scheduler", key).right is False
+    assert certificates.annotated(lab, "kube-scheduler", key).right is None
     lab.kubectl(["annotate", "pod", pod, "--namespace", "kube-system", f"{key}=done"])
     picture = certificates.annotated(lab, "kube-scheduler", key)
     assert picture.right is False

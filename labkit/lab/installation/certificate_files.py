@@ -55,7 +55,10 @@ class NodeFile:
     @property
     def config(self) -> Mapping[str, Any] | None:
         """What a kubeconfig says; None of any other file."""
-        return yaml.safe_load(self.text) if self.path.endswith(".conf") else None
+        if not self.path.endswith(".conf"):
+            return None
+        parsed: Mapping[str, Any] = yaml.safe_load(self.text)
+        return parsed
 
     def certificates(self) -> list[x509.Certificate]:
         """Return the certificates in it: a kubeconfig has its user's own and does not count its cluster's."""

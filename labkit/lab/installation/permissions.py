@@ -207,7 +207,8 @@ def _about(question: Mapping[str, str], node: str) -> dict[str, str]:
 
 def _documents(printed: str) -> list[dict[str, Any]]:
     """Return the JSON documents that kubectl printed one after the other."""
-    decoder, found, at = json.JSONDecoder(), [], 0
+    decoder, at = json.JSONDecoder(), 0
+    found: list[dict[str, Any]] = []
     while at < len(printed):
         body, at = decoder.raw_decode(printed, at)
         found.append(body)

@@ -193,7 +193,9 @@ class LabStaticPods:
             finally:
                 self._node.exec(f"mv {_KEPT}/{name}.away {FOLDER}/{name}.yaml")
 
-        return self._watched(name, f"{FOLDER}/{name}.yaml was taken away until the process had ended", away_and_back)
+        return self._watched(
+            name, f"{FOLDER}/{name}.yaml was taken away until the process had ended", away_and_back, settles=_TIMEOUT
+        )
 
     def delete_mirror(self, name: str) -> Undeleted:
         """Delete a static pod's mirror by `kubectl delete pod`, and look at what comes of it.
@@ -241,7 +243,7 @@ class LabStaticPods:
                 moments.append(Moment(passed, f"process {before} has ended"))
             if pid and pid != before:
                 moments.append(Moment(passed, f"process {pid} runs"))
-                self._mirror_again(pod, uid, started, moments)
+                self._mirror_again(pod, uid, started, moments, same=settles < math.inf)
                 trouble = None
                 break
             if trouble := kubelet_trouble.find(self._log()[seen:]):
@@ -257,15 +259,15 @@ class LabStaticPods:
         logged = tuple(line for line in self._log()[seen:] if name in line)
         return Restart(name, (before, pid), tuple(moments), logged, trouble)
 
-    def _mirror_again(self, pod: str, uid: str, started: float, moments: list[Moment]) -> None:
-        """Wait until the API has a mirror of the new pod."""
+    def _mirror_again(self, pod: str, uid: str, started: float, moments: list[Moment], *, same: bool) -> None:
+        """Wait until the API has a mirror of the pod: of the same manifest, the one that was there may stay."""
 
         def there() -> bool:
             about = self._mirrors().get(pod, {"metadata": {}})["metadata"]
-            return bool(about) and about.get("uid") != uid and "deletionTimestamp" not in about
+            return bool(about) and "deletionTimestamp" not in about and (same or about["uid"] != uid)
 
         self._until(there, f"the mirror {pod} does not come")
-        moments.append(Moment(time.monotonic() - started, f"the API has a new mirror pod, {pod}"))
+        moments.append(Moment(time.monotonic() - started, f"the API has the mirror pod {pod}"))
 
     def _put(self, name: str, text: str) -> None:
         """Write a manifest beside the folder and move it there: the kubelet must not read half of it."""

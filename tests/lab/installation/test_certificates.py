@@ -108,7 +108,7 @@ def test_the_textbooks_kubeconfig_works_and_is_the_owners_alone(lab: Lab) -> Non
 
 
 def test_the_commands(lab: Lab) -> None:
-    listed = json.loads(labkit("certs", "--json", LABKIT_NAME=lab.name).stdout)
+    listed = json.loads(here("certs", "--json", LABKIT_NAME=lab.name).stdout)
     assert {each["name"] for each in listed} == {each.name for each in lab.certificates.read().found}
     assert "signed by" in here("certs", LABKIT_NAME=lab.name).stdout.lower()
     renewed = here("certs", "renew", "etcd-healthcheck-client", LABKIT_NAME=lab.name)

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from labkit.cli import (
     applications,
+    certificates,
     console,
     demo,
     happenings,
@@ -56,6 +57,7 @@ for commands in (
     happenings,
     kubectl,
     node,
+    certificates,
     token,
     proxy,
     slow_motion,

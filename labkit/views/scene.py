@@ -42,6 +42,7 @@ View = Literal[
     "anatomy",
     "architecture",
     "cause",
+    "certificates",
     "connections",
     "lanes",
     "lookup",
@@ -56,6 +57,7 @@ View = Literal[
     "revisions",
     "rollout",
     "score",
+    "static-pods",
 ]
 _MOMENTARY = frozenset({"cross", "label", "object", "over", "overnumber"})
 State = Literal["", "past", "now"]

@@ -32,11 +32,12 @@ NAMES = [" ".join(path) or "labkit" for path in COMMANDS]
 
 
 def test_the_tree_has_every_command_that_is_promised() -> None:
-    promised = """up preflight status down freeze thaw stop start doctor kubectl kubeconfig deploy open flow why record
-        replay export demo node components proxy proxy-mode proxy-rules proxy-trace proxy-follow proxy-bench
-        node-list node-exec node-shell node-stop node-start node-restart node-rejoin node-logs node-add node-prepare components-list
-        components-fetch join token token-create token-list token-delete token-join-command token-ca-hash
-        images images-save images-load"""
+    promised = """up preflight status down freeze thaw stop start doctor kubectl kubeconfig deploy open flow why
+        record replay export demo node components proxy proxy-mode proxy-rules proxy-trace
+        proxy-follow proxy-bench node-list node-exec node-shell node-stop node-start node-restart
+        node-rejoin node-logs node-add node-prepare components-list components-fetch join token
+        token-create token-list token-delete token-join-command token-ca-hash images images-save
+        images-load certs certs-renew static-pods"""
     assert {"-".join(path) for path in COMMANDS if path} == set(promised.split())
 
 
@@ -109,7 +110,7 @@ def test_what_takes_long_to_import_is_not_imported_for_little(no_lab: object, ar
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("labkit sta", {"status", "start"}),
+        ("labkit sta", {"status", "start", "static-pods"}),
         ("labkit status --name re", {"resting"}),
         ("labkit --name resting node stop w", {"worker-a"}),
         ("labkit node shell --name resting c", {"cp"}),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from labkit.lab.installation.certificate_calls import CertificateCalls
 from labkit.lab.installation.join_calls import JoinCalls
 from labkit.lab.installation.node_calls import NodeCalls
 
 
-class Installation(NodeCalls, JoinCalls):
+class Installation(NodeCalls, JoinCalls, CertificateCalls):
     """The calls of a lab about how its cluster was made."""

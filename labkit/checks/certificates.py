@@ -1,0 +1,70 @@
+"""The exercises about certificates and static pods: who signed one, and an annotation that reached a running pod."""
+
+from __future__ import annotations
+
+from labkit.checks.verdict import Verdict, looks, unanswered
+from labkit.errors import UsageError
+from labkit.lab import Lab
+
+_NAMESPACE = "kube-system"
+
+
+@looks
+def signed_by(lab: Lab, name: str, answer: str | None) -> Verdict:
+    """Check which authority signed a certificate.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    name : str
+        The certificate's: ``"apiserver-etcd-client"``.
+    answer : str or None
+        The name of a certificate.
+    """
+    if answer is None:
+        return unanswered('the name of a certificate, for example "apiserver"')
+    found = lab.certificates.read()
+    asked = found[name]
+    try:
+        given = found[answer]
+    except UsageError as error:
+        return Verdict(False, f"There is no certificate {answer!r}.", (error.why,))
+    evidence = (f"{name} is for this: {asked.use}", f"{answer} is for this: {given.use}")
+    if not given.authority:
+        return Verdict(False, f"{answer} is no authority: its key must not sign anything.", evidence)
+    if asked.signed_by != answer:
+        return Verdict(False, f"The key of {answer} did not make that signature. Who has to believe {name}?", evidence)
+    return Verdict(True, f"Its key verifies the signature of {name}.", evidence)
+
+
+@looks
+def annotated(lab: Lab, name: str, key: str) -> Verdict:
+    """Check that a static pod runs from a manifest that has an annotation.
+
+    Parameters
+    ----------
+    lab : Lab
+        Where to look.
+    name : str
+        The static pod's: ``"kube-scheduler"``.
+    key : str
+        The annotation's.
+    """
+    (pod,) = [each for each in lab.static_pods.read().found if each.name == name]
+    in_file = key in lab.static_pods.manifest(name)
+    with lab.api_server() as api:
+        mirror = api.get(f"/api/v1/namespaces/{_NAMESPACE}/pods/{name}-{pod.node}") or {"metadata": {}}
+    in_api = key in mirror["metadata"].get("annotations", {})
+    evidence = (
+        f"{pod.manifest} {'has' if in_file else 'does not have'} the word {key}",
+        f"the mirror pod {'has' if in_api else 'does not have'} the annotation",
+        f"process {pod.pid} runs for {pod.process_age} s",
+    )
+    if in_file and in_api:
+        return Verdict(True, "The kubelet read the file, started another process, and told the API.", evidence)
+    if in_api:
+        return Verdict(False, "The mirror pod has it, and no process is another one: you edited the picture.", evidence)
+    if in_file:
+        return Verdict(False, "It is in the file, and not where a pod's annotations are, or not read yet.", evidence)
+    return Verdict(None, "It is neither in the manifest nor in the API yet.", evidence)

@@ -165,6 +165,20 @@ def down(
     console.say(f"Lab {name} is gone." if existed else f"There is no lab {name}; nothing to do.")
 
 
+@app.command(epilog=example("labkit repair"))
+def repair(name: Name = DEFAULT_NAME) -> None:
+    """Bring back what was removed from a lab's system, and let go on what is held still.
+
+    `labkit status` says what is missing.
+    """
+    lab = find_lab(name)
+    with progress() as reporter:
+        repaired = lab.repair(progress=reporter)
+    console.say(repaired.caption())
+    if repaired.rows():
+        console.table([title.upper() for title in repaired.TITLES], repaired.rows())
+
+
 @app.command(epilog=example("labkit stop"))
 def stop(name: Name = DEFAULT_NAME) -> None:
     """End all processes of a lab and keep its data."""
@@ -201,3 +215,5 @@ def show_lab(lab: Lab) -> None:
     address = f", API server {found.api_server}" if found.api_server else ""
     console.say(f"Lab {found.name}: {found.state}, Kubernetes {found.kubernetes_version} ({found.provider}){address}")
     console.table(("NODE", "ROLE", "ADDRESS", "STATE", "COMPONENTS"), found.rows())
+    for line in found.advice():
+        console.say(line)

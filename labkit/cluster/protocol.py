@@ -49,6 +49,10 @@ class Cluster(Protocol):
         """The API server's audit log, as the host sees it; None where there is none to read."""
 
     @property
+    def manifests(self) -> Path:
+        """The folder of the control plane's static pods, as the host sees it."""
+
+    @property
     def span_folder(self) -> Path | None:
         """Where trace spans are kept as received (labkit.node.receiver); None where none are."""
 

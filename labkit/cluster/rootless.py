@@ -128,6 +128,11 @@ class RootlessCluster:
         return self._control_plane.root / kubeadm.AUDIT_LOG.lstrip("/")
 
     @property
+    def manifests(self) -> Path:
+        """The folder of the control plane's static pods, as the host sees it."""
+        return self._control_plane.root / "etc/kubernetes/manifests"
+
+    @property
     def span_folder(self) -> Path | None:
         """Where the lab's receiver keeps trace spans."""
         return self.folder.spans

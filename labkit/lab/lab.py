@@ -20,7 +20,7 @@ from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
 from labkit.flow import Action, ObjectName, actions
 from labkit.flow.relevance import may_matter
-from labkit.lab import anatomy, deploy, kubectl, owners, services, status
+from labkit.lab import anatomy, deploy, kubectl, owners, repairs, services, status
 from labkit.lab.anatomy import Anatomy
 from labkit.lab.etcd import LabEtcd
 from labkit.lab.happenings import Happenings
@@ -156,6 +156,19 @@ class Lab(Happenings, Panels, Still, Installation):
     def status(self) -> status.LabStatus:
         """Return how the lab is: nodes, and the components on each."""
         return status.read(self.cluster)
+
+    def repair(self, *, progress: Progress | None = None) -> repairs.Repaired:
+        """Bring back what `status` says is missing, by kubeadm's own phases; what is held still goes on.
+
+        Raises
+        ------
+        UsageError
+            Another command is changing the lab.
+        ClusterError
+            The lab or its control plane does not run, or what was made does not run in time.
+        """
+        with watch(progress) as reporter:
+            return repairs.run(self, reporter)
 
     def kubectl(self, arguments: str | Sequence[str], *, stdin: str = "") -> Output:
         """Run the pinned kubectl and return what it printed.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from labkit.cluster import readiness
+from labkit.cluster import parts, readiness
 from labkit.cluster.freeze import EVERYWHERE
 from labkit.cluster.freeze import Component as Freezable
 from labkit.cluster.kubeadm import STATIC_PODS
@@ -19,8 +19,10 @@ from labkit.widgets.nodes import NodesState
 
 if TYPE_CHECKING:
     from labkit.cluster.freeze import Freeze
+    from labkit.cluster.parts import Missing
     from labkit.lab.lab import Lab
     from labkit.lab.sockets import Process
+    from labkit.progress import Progress
 
 _WORKER = ("kubelet", RUNTIME, "kube-proxy")
 _ANSWERS = ("kube-apiserver", "etcd")  # who has to go on so that the API server answers
@@ -48,7 +50,7 @@ class LiveNodes:
         names = self._lab.spec.node_names
         with ThreadPoolExecutor() as pool:
             processes = dict(zip(names, pool.map(self._processes, names), strict=True))
-        told, waiting, trouble = self._asked(self._components(processes, {})[names[0]])
+        told, waiting, missing, trouble = self._asked(self._components(processes, {})[names[0]])
         found = self._components(processes, waiting)
         nodes = [
             NodeSeen(
@@ -60,7 +62,7 @@ class LiveNodes:
             )
             for name in names
         ]
-        return NodesState(tuple(nodes), trouble)
+        return NodesState(tuple(nodes), trouble, tuple(map(str, missing)))
 
     def freezable(self, component: str) -> bool:
         """Whether a component can be held still."""
@@ -98,6 +100,12 @@ class LiveNodes:
         while self._freezes:
             self._freezes.popitem()[1].thaw()
 
+    def repair(self, progress: Progress) -> str:
+        """Bring back what is missing."""
+        repaired = self._lab.repair(progress=progress)
+        done = (f"{name}: {what}; {done}." for name, what, done in repaired.rows())
+        return "\n".join((f"{repaired.caption()}.", *done))
+
     def _processes(self, name: str) -> list[Process] | None:
         """Return a node's processes; None where it is off."""
         node = self._lab.nodes[name]
@@ -132,21 +140,28 @@ class LiveNodes:
         note = f"{_minutes(held.left)} min left" if held and held.active else ""
         return ComponentSeen(name, "frozen", process.pid, listens, note)
 
-    def _asked(self, control_plane: Sequence[ComponentSeen]) -> tuple[dict[str, bool], dict[tuple[str, str], str], str]:
-        """Return which nodes are Ready, and why containers wait, as the API server tells; else why it does not."""
+    def _asked(
+        self, control_plane: Sequence[ComponentSeen]
+    ) -> tuple[dict[str, bool], dict[tuple[str, str], str], tuple[Missing, ...], str]:
+        """Return which nodes are Ready, why containers wait, and what is missing, as far as the API server tells.
+
+        Last comes why it does not tell.
+        """
+        cluster = self._lab.cluster
         silent = [each for each in control_plane if each.name in _ANSWERS and each.state != "runs"]
-        if silent and self._lab.cluster.running:
+        if silent and cluster.running:
             who = ", ".join(f"{each.name}: {each.told}" for each in silent)
-            return {}, {}, f"{who}; {_CANNOT_TELL}."
+            return {}, {}, parts.missing(cluster, None), f"{who}; {_CANNOT_TELL}."
         try:
             with self._lab.api_server() as api:
                 nodes, pods = api.get("/api/v1/nodes"), api.get("/api/v1/namespaces/kube-system/pods")
+                missing = parts.missing(cluster, api if nodes and pods else None)
         except (LabkitError, OSError) as error:  # also of a lab that is removed right now
-            return {}, {}, str(error)
+            return {}, {}, (), str(error)
         if nodes is None or pods is None:
-            return {}, {}, f"The API server does not answer; {_CANNOT_TELL}."
+            return {}, {}, missing, f"The API server does not answer; {_CANNOT_TELL}."
         waiting = {key: reason for pod in pods["items"] for key, reason in _waiting(pod)}
-        return {node["metadata"]["name"]: readiness.node_ready(node) for node in nodes["items"]}, waiting, ""
+        return {node["metadata"]["name"]: readiness.node_ready(node) for node in nodes["items"]}, waiting, missing, ""
 
 
 def _waiting(pod: Mapping[str, Any]) -> list[tuple[tuple[str, str], str]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from labkit.cluster import readiness
+from labkit.cluster import parts, readiness
+from labkit.cluster.parts import Missing
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 
@@ -71,6 +73,8 @@ class LabStatus:
         The URL for programs on the host; empty when stopped.
     nodes : tuple of NodeStatus
         The control plane first.
+    missing : tuple of Missing
+        The parts that somebody has removed; `labkit.lab.Lab.repair` brings them back.
     """
 
     name: str
@@ -79,13 +83,14 @@ class LabStatus:
     state: State
     api_server: str
     nodes: tuple[NodeStatus, ...]
+    missing: tuple[Missing, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain objects for `json.dumps`."""
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        """Return a table of nodes and components; all text is escaped."""
+        """Return a table of nodes and components, and what is missing; all text is escaped."""
         head = "".join(f'<th scope="col" style="text-align:left">{title}</th>' for title in _TITLES)
         rows = "".join(
             "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
@@ -95,7 +100,13 @@ class LabStatus:
         return (
             f'<table><caption style="text-align:left">{caption}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"{''.join(f'<p>{html.escape(line)}</p>' for line in self.advice())}"
         )
+
+    def advice(self) -> list[str]:
+        """Return what is missing, a line each, and what to do; nothing where nothing is."""
+        repair = [f"Bring it back: lab.repair(), or labkit repair --name {self.name}"]
+        return [*map(str, self.missing), *(repair if self.missing else [])]
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return a row of text per node, under the titles node, role, address, state, components."""
@@ -107,7 +118,7 @@ _TITLES = ("node", "role", "address", "state", "components")
 
 def read(cluster: Cluster) -> LabStatus:
     """Ask a cluster how it is."""
-    nodes, pods, answering = _ask(cluster)
+    nodes, pods, lacking, answering = _ask(cluster)
     state: State = "stopped" if not cluster.running else "running" if answering else "not answering"
     return LabStatus(
         name=cluster.spec.name,
@@ -116,18 +127,22 @@ def read(cluster: Cluster) -> LabStatus:
         state=state,
         api_server=ApiServer.url(cluster.kubeconfig) if cluster.running and cluster.kubeconfig.exists() else "",
         nodes=tuple(_node(cluster, name, nodes.get(name), pods) for name in cluster.spec.node_names),
+        missing=lacking,
     )
 
 
-def _ask(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]], bool]:
+def _ask(
+    cluster: Cluster,
+) -> tuple[dict[str, Any], list[dict[str, Any]], tuple[Missing, ...], bool]:
+    """Return the API's nodes and system pods, what is missing, and whether the API server answers."""
     if not cluster.running or not cluster.kubeconfig.exists():
-        return {}, [], False
-    api = ApiServer.from_kubeconfig(cluster.kubeconfig)
-    nodes, pods = api.get("/api/v1/nodes"), api.get("/api/v1/namespaces/kube-system/pods")
-    api.close()
-    if nodes is None or pods is None:
-        return {}, [], False
-    return {node["metadata"]["name"]: node for node in nodes["items"]}, pods["items"], True
+        return {}, [], (), False
+    with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
+        nodes, pods = api.get("/api/v1/nodes"), api.get("/api/v1/namespaces/kube-system/pods")
+        if nodes is None or pods is None:
+            return {}, [], parts.missing(cluster, None), False
+        lacking = parts.missing(cluster, api)
+    return {node["metadata"]["name"]: node for node in nodes["items"]}, pods["items"], lacking, True
 
 
 def _node(cluster: Cluster, name: str, node: dict[str, Any] | None, pods: list[dict[str, Any]]) -> NodeStatus:

@@ -104,8 +104,7 @@ def read(api: ApiServer) -> ProxyConfig:
         raise ClusterError(
             "kube-proxy's mode cannot be read",
             why="the API server has no ConfigMap kube-system/kube-proxy, or does not answer",
-            fix="labkit status; a deleted one comes back by: "
-            "labkit node exec master -- kubeadm init phase addon kube-proxy --config /etc/kubernetes/labkit/init.yaml",
+            fix="labkit status; what was deleted comes back by: labkit repair",
         )
     return ProxyConfig(found)
 

@@ -105,6 +105,8 @@ class Panel(anywidget.AnyWidget):
             self._working = True
             self._said, self._failed = job[0], False
             self.begun(message)
+        # At once, not when it is next painted: somebody waits for an answer to a click.
+        self.state = {**self.state, "working": True, "said": job[0], "failed": False}
         threading.Thread(target=self._work, args=(job[1],), name="labkit-panel", daemon=True).start()
 
     def start(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from labkit.progress import PhaseEvent, Progress
 from labkit.views import components_by_node, grid
 from labkit.views.components_by_node import ComponentState, NodeSeen
 from labkit.widgets._panel import Panel, page, style
@@ -27,10 +28,13 @@ class NodesState:
         The control plane first.
     trouble : str
         Why not all is known; empty where all is.
+    missing : sequence of str
+        What of the cluster's own parts was removed, and what stops without it; a line each.
     """
 
     nodes: tuple[NodeSeen, ...]
     trouble: str = ""
+    missing: Sequence[str] = ()
 
 
 class NodesSource(Protocol):
@@ -61,6 +65,9 @@ class NodesSource(Protocol):
     def release(self) -> None:
         """Let go on what was frozen here."""
 
+    def repair(self, progress: Progress) -> str:
+        """Bring back what is missing, and return what came of it."""
+
 
 class NodesPanel(Panel):
     """Every node with its components: who runs, who is held still, and a button at each.
@@ -75,7 +82,7 @@ class NodesPanel(Panel):
     state : dict
         What the page shows, beside what every panel does: ``title``; ``picture``, an SVG, and its ``size``;
         ``headings`` and ``rows`` of the same as a table; ``controls``, the buttons in the picture, each
-        ``{node, component, do, label, name, able, place}``; ``trouble``.
+        ``{node, component, do, label, name, able, place}``; ``missing``, a line per part that was removed; ``trouble``.
     """
 
     _esm = page("nodes.js")
@@ -105,11 +112,17 @@ class NodesPanel(Panel):
             "headings": list(components_by_node.HEADINGS),
             "rows": [list(row) for row in components_by_node.rows(nodes)],
             "controls": self._controls(),
+            "missing": list(self._seen.missing),
             "trouble": self._seen.trouble,
         }
 
     def job(self, message: Mapping[str, Any]) -> tuple[str, Callable[[], str]] | None:
-        """Return what a button stands for: ``{"do": "freeze", "node": NODE, "component": COMPONENT}``."""
+        """Return what a button stands for.
+
+        ``{"do": "freeze", "node": NODE, "component": COMPONENT}``; ``{"do": "repair"}`` brings back what is missing.
+        """
+        if message.get("do") == "repair":
+            return ("Repairing …", self._repair) if self._seen.missing else None
         asked = {key: message.get(key) for key in ("do", "node", "component")}
         with self._lock:
             controls = self._controls()
@@ -137,6 +150,14 @@ class NodesPanel(Panel):
             case _:
                 return self._source.thaw(node, component)
 
+    def _repair(self) -> str:
+        return self._source.repair(Progress(self._advance))
+
+    def _advance(self, event: PhaseEvent) -> None:
+        """Say how far a repair is."""
+        with self._lock:
+            self._said = f"Repairing: {event.phase} {event.detail}".rstrip()
+
     def _controls(self) -> list[dict[str, Any]]:
         """Return the buttons: one per node, and one per component that can be held still."""
         nodes = self._seen.nodes
@@ -162,11 +183,13 @@ class NodesPanel(Panel):
         state = self.state
         picture = state["picture"].replace(f"labkit-nodes-{self.still}", f"labkit-nodes-still-{self.still}")
         said = "".join(f'<p style="white-space:pre-wrap">{html.escape(state[key])}</p>' for key in ("trouble", "said"))
-        return f"{picture}{grid.table(state['headings'], state['rows'], caption=state['title'])}{said}"
+        missing = "".join(f"<p>{html.escape(line)}</p>" for line in state["missing"])
+        return f"{picture}{grid.table(state['headings'], state['rows'], caption=state['title'])}{missing}{said}"
 
     def still_text(self) -> str:
         """Return the same as text."""
-        return f"{self.state['title']}\n{grid.text(self.state['headings'], self.state['rows'])}"
+        table = grid.text(self.state["headings"], self.state["rows"])
+        return "\n".join((self.state["title"], table, *self.state["missing"]))
 
 
 def _control(node: str, component: str, does: str, place: components_by_node.Place, *, able: bool) -> dict[str, Any]:

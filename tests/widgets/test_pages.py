@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from labkit.flow import EvidenceId
 from labkit.flow.attempts import Attempt, SchedulingDecision, Score, Verdict
+from labkit.progress import Progress
 from labkit.views.components_by_node import ComponentSeen, NodeSeen
 from labkit.widgets._panel import Panel
 from labkit.widgets.nodes import NodesPanel, NodesState
@@ -54,8 +56,11 @@ class Nodes:
 
     title = HOSTILE
 
+    def __init__(self, *missing: str) -> None:
+        self.missing = missing
+
     def look(self) -> NodesState:
-        return NodesState(NODES, HOSTILE)
+        return NodesState(NODES, HOSTILE, self.missing)
 
     def freezable(self, component: str) -> bool:
         return component == "etcd"
@@ -72,6 +77,11 @@ class Nodes:
 
     def release(self) -> None:
         """Nothing is held."""
+
+    def repair(self, progress: Progress) -> str:
+        with progress.phase("everything"):
+            self.missing = ()
+        return "Repaired."
 
 
 class Pods:
@@ -123,6 +133,36 @@ def test_a_button_says_what_it_stands_for_and_keeps_the_focus(page: Page) -> Non
     page.evaluate("window.show({working: false})")
     expect(page.get_by_role("button", name="Start node-01")).to_be_focused()
     expect(page.locator("[data-key='kubelet/node-01']")).to_have_count(0)
+
+
+def test_what_is_missing_is_listed_with_a_button_that_repairs_it(page: Page) -> None:
+    mount(page, NodesPanel(Nodes()))
+    expect(page.locator(".missing")).to_be_hidden()
+    page.reload()
+    page.set_content("<!doctype html><title>Panels</title>")
+    mount(page, NodesPanel(Nodes("Missing: DaemonSet kube-proxy. So nothing follows.", HOSTILE)))
+    lines = page.get_by_role("list", name="What is missing").get_by_role("listitem")
+    expect(lines).to_have_text(["Missing: DaemonSet kube-proxy. So nothing follows.", HOSTILE])
+    assert violations(page, ".labkit-panel") == []
+    page.get_by_role("button", name="Repair").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("window.sent.at(-1)") == {"do": "repair"}
+
+
+def test_the_button_repairs_only_what_is_missing() -> None:
+    panel = NodesPanel(Nodes(HOSTILE))
+    assert HOSTILE in panel.still_text()
+    assert HOSTILE not in panel.still_html()
+    panel.press({"do": "repair"})
+    assert panel.state["working"], "a click is answered at once"
+    end = time.monotonic() + 5
+    while panel.paint() or panel.state["working"]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert (panel.state["said"], panel.state["missing"]) == ("Repaired.", [])
+    panel.press({"do": "repair"})
+    assert not panel._working
+    panel.close()
 
 
 def test_nobody_looks_for_a_page_out_of_sight(page: Page) -> None:

@@ -1,13 +1,17 @@
 // Nodes and their components: the picture, and in it a real button at each node and at each component.
 //
-// `state` is what labkit.widgets.nodes.NodesPanel keeps; a button sends {do, node, component}.
+// `state` is what labkit.widgets.nodes.NodesPanel keeps; a button sends {do, node, component}, or {do: "repair"}
+// where something of the cluster's own is missing.
 
 class Nodes extends ButtonPanel {
   constructor(model, root, name) {
     super(model, root, name, "labkit-nodes");
     this.layer = make("div", { class: "layer", role: "group", "aria-label": "Stop and start nodes, freeze and thaw components" });
     this.map = make("div", { class: "map" }, this.picture, this.layer);
-    this.begin(this.title, this.said, this.trouble, make("div", { class: "window" }, this.map), this.twin);
+    this.missing = make("ul", { "aria-label": "What is missing" });
+    this.buttons.repair = make("button", { type: "button", "data-key": "repair", onclick: () => this.ask({ do: "repair" }) }, "Repair");
+    this.wrong = make("div", { class: "missing", role: "status" }, this.missing, this.buttons.repair);
+    this.begin(this.title, this.said, this.trouble, this.wrong, make("div", { class: "window" }, this.map), this.twin);
   }
 
   take() {
@@ -16,8 +20,16 @@ class Nodes extends ButtonPanel {
     const [wide, high] = state.size;
     this.map.style.width = `${wide}px`;
     this.map.style.aspectRatio = `${wide} / ${high}`;
+    this.takeMissing(state);
     const keys = new Set(state.controls.map((control) => this.control(control, state)));
-    for (const key of Object.keys(this.buttons)) if (!keys.has(key)) this.forget(key);
+    for (const key of Object.keys(this.buttons)) if (key !== "repair" && !keys.has(key)) this.forget(key);
+  }
+
+  takeMissing({ missing, working }) {
+    this.wrong.hidden = missing.length === 0;
+    const told = [...this.missing.children].map((line) => line.textContent);
+    if (told.join() !== missing.join()) this.missing.replaceChildren(...missing.map((line) => make("li", {}, line)));
+    this.enable(this.buttons.repair, !working);
   }
 
   /** A button keeps its place and the focus while what it does changes with what is seen. */

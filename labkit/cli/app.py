@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from labkit.cli import applications, console, demo, happenings, host, kubectl, lifecycle, node, proxy, slow_motion
+from labkit.cli import applications, console, demo, happenings, host, init, kubectl, lifecycle, node, proxy, slow_motion
 from labkit.cli.faults import show
 from labkit.cli.options import NAME_VARIABLE, complete_lab, example
 from labkit.errors import LabkitError
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     epilog=example("labkit up", "labkit deploy tomcat --image tomcat", "labkit flow tomcat", "labkit down"),
 )
-for commands in (lifecycle, applications, happenings, kubectl, node, proxy, slow_motion, host, demo):
+for commands in (lifecycle, init, applications, happenings, kubectl, node, proxy, slow_motion, host, demo):
     app.add_typer(commands.app)
 
 

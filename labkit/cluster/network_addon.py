@@ -8,8 +8,8 @@ from labkit.cluster.documents import dump_all
 from labkit.cluster.kubeadm import API_PORT
 from labkit.cluster.spec import LabSpec
 
-_NAME = "labkit-network"
-_NAMESPACE = "kube-system"
+NAME = "labkit-network"
+NAMESPACE = "kube-system"
 
 
 def manifest(spec: LabSpec) -> str:
@@ -17,8 +17,8 @@ def manifest(spec: LabSpec) -> str:
 
     The agent speaks to the API server's own address: a Service's address needs kube-proxy, which may come later.
     """
-    metadata = {"name": _NAME, "namespace": _NAMESPACE}
-    cluster_metadata = {"name": _NAME}
+    metadata = {"name": NAME, "namespace": NAMESPACE}
+    cluster_metadata = {"name": NAME}
     group = "rbac.authorization.k8s.io"
     documents: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
@@ -32,7 +32,7 @@ def manifest(spec: LabSpec) -> str:
             "apiVersion": f"{group}/v1",
             "kind": "ClusterRoleBinding",
             "metadata": cluster_metadata,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": _NAME},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": NAME},
             "subjects": [{"kind": "ServiceAccount", **metadata}],
         },
         {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": _daemon_set_spec(spec)},
@@ -43,7 +43,7 @@ def manifest(spec: LabSpec) -> str:
 def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:
     server = f"https://{spec.advertise_address}:{API_PORT}"
     container = {
-        "name": _NAME,
+        "name": NAME,
         "image": "labkit/network:v1",
         "command": ["python3", "-I", "-m", "labkit.cluster.network_agent"],
         "args": [server, "$(NODE_NAME)"],
@@ -51,7 +51,7 @@ def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:
         "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}},
         "volumeMounts": [{"name": "cni", "mountPath": "/etc/cni/net.d"}],
     }
-    labels = {"app": _NAME}
+    labels = {"app": NAME}
     return {
         "selector": {"matchLabels": labels},
         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}},
@@ -60,7 +60,7 @@ def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:
             "spec": {
                 "hostNetwork": True,
                 "priorityClassName": "system-node-critical",
-                "serviceAccountName": _NAME,
+                "serviceAccountName": NAME,
                 "terminationGracePeriodSeconds": 1,
                 "tolerations": [{"operator": "Exists"}],
                 "containers": [container],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,6 +31,7 @@ from labkit.progress import Progress
 
 _API = "api"
 _ADMIN = "etc/kubernetes/admin.conf"
+_KUBELET = "etc/kubernetes/kubelet.conf"
 _CA = "etc/kubernetes/pki/ca.crt"
 _TOKEN_SECONDS = 30.0
 
@@ -55,9 +58,16 @@ class RootlessCluster:
 
     @classmethod
     def up(
-        cls, folder: LabFolder, spec: LabSpec, programs: Components, progress: Progress, *, api_port: int = 0
+        cls,
+        folder: LabFolder,
+        spec: LabSpec,
+        programs: Components,
+        progress: Progress,
+        *,
+        api_port: int = 0,
+        init: bool = True,
     ) -> RootlessCluster:
-        """Make a cluster and wait until it serves.
+        """Make a cluster and wait until it serves; or prepare its nodes only.
 
         The caller holds the lab's lock, and has made sure that there is none of that name.
 
@@ -73,6 +83,8 @@ class RootlessCluster:
             Shows the phases.
         api_port : int
             Of 127.0.0.1, for the API server; 0 takes a free one.
+        init : bool
+            Whether `kubeadm init` and `kubeadm join` are run; without, the nodes wait for them.
 
         Raises
         ------
@@ -87,14 +99,29 @@ class RootlessCluster:
         with cluster._undone_on_failure():
             with progress.phase("nodes"):
                 cluster._boot(spec.node_names, api_port=api_port)
-            cluster._bootstrap(progress)
+            if init:
+                cluster._bootstrap(progress)
+            else:
+                cluster.write_init_files(kubeadm.init_documents(spec, bootstrap.new_token(), whole=True))
+                for name in spec.node_names:
+                    cluster._node(name).wait_for_runtime(cluster._running_sandbox())
         folder.ready_file.touch()
         return cluster
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig, for programs on the host."""
-        return self.folder.kubeconfig
+        """The administrator's kubeconfig, for programs on the host; missing until `kubeadm init` has made one.
+
+        It follows the one on the control plane's node, whoever wrote that: a learner may run `kubeadm` by hand.
+        """
+        admin, copy = self._control_plane.root / _ADMIN, self.folder.kubeconfig
+        if not admin.parent.exists():  # a node that has never run
+            return copy
+        if not admin.exists():
+            copy.unlink(missing_ok=True)
+        elif admin.stat().st_size and (not copy.exists() or copy.stat().st_mtime_ns < admin.stat().st_mtime_ns):
+            self._write_kubeconfig()
+        return copy
 
     @property
     def running(self) -> bool:
@@ -102,6 +129,11 @@ class RootlessCluster:
         if self._sandbox is None or not self._sandbox.alive:
             self._sandbox = outer.find(self.folder.path)
         return self._sandbox is not None
+
+    @property
+    def initialised(self) -> bool:
+        """Whether `kubeadm init` has come at least as far as the administrator's kubeconfig."""
+        return self.kubeconfig.exists()
 
     @property
     def audit_log(self) -> Path:
@@ -132,8 +164,11 @@ class RootlessCluster:
         with self._undone_on_failure():
             with progress.phase("nodes"):
                 self._boot(self.spec.node_names)
+            if not self.initialised:
+                return
             with progress.phase("cluster") as phase:
-                readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=since, phase=phase)
+                names = [name for name in self.spec.node_names if self.node_joined(name)]
+                readiness.wait_until_ready(self.kubeconfig, self.spec, names, since=since, phase=phase)
 
     def stop(self) -> None:
         """End every process; etcd's data and the nodes' files stay."""
@@ -151,11 +186,9 @@ class RootlessCluster:
             raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
         if len(self.spec.node_names) > MAX_WORKERS:
             raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
-        spec = dataclasses.replace(self.spec, node_names=(*self.spec.node_names, name))
         token = bootstrap.new_token()
         with progress.phase(f"node {name}"):
-            spec.save(self.folder.spec_file)
-            self.spec = spec
+            spec = self.respecify(node_names=(*self.spec.node_names, name))
             self._start_nodes([name])
             create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
             run(self.node_command(spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
@@ -173,6 +206,14 @@ class RootlessCluster:
     def node_running(self, node: str) -> bool:
         """Whether a node's sandbox exists."""
         return self._sandbox is not None and self._node(node).running(self._sandbox)
+
+    def node_joined(self, node: str) -> bool:
+        """Whether a node's kubelet has the kubeconfig that `kubeadm init` or `kubeadm join` leaves to it."""
+        return (self._node(node).root / _KUBELET).exists()
+
+    def node_root(self, node: str) -> Path:
+        """Return a node's root folder, as the host sees it."""
+        return self._node(node).root
 
     def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs `argv` on a node, as its root, from the host."""
@@ -198,6 +239,17 @@ class RootlessCluster:
         except LabkitError:
             return None
         return found.ports[0] if found.ports else None
+
+    def write_init_files(self, documents: str) -> None:
+        """Write on the control plane's node what `kubeadm init` is to read, and the files that it names."""
+        _write(self._control_plane, {kubeadm.CONFIG: documents} | kubeadm.files())
+
+    def respecify(self, **changes: Any) -> LabSpec:
+        """Change what the lab is to be like, and return that."""
+        spec = dataclasses.replace(self.spec, **changes)
+        spec.save(self.folder.spec_file)
+        self.spec = spec
+        return spec
 
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
@@ -242,7 +294,7 @@ class RootlessCluster:
         self._forwards.open(self._sandbox, _API, api, local_port=api_port)
         self._start_nodes(names)
         receive.wait(receiver, spans, log=log)
-        if self.kubeconfig.exists():
+        if self.initialised:
             self._write_kubeconfig()
 
     def _start_nodes(self, names: Iterable[str]) -> None:
@@ -278,7 +330,7 @@ class RootlessCluster:
 
     def _init(self, token: str, progress: Progress) -> None:
         node = self._control_plane
-        _write(node, {kubeadm.CONFIG: kubeadm.init_documents(self.spec, token)} | kubeadm.files())
+        self.write_init_files(kubeadm.init_documents(self.spec, token))
         with progress.phase("kubeadm init") as phase:
             node.wait_for_runtime(self._running_sandbox())
             command = ["kubeadm", "init", "--config", kubeadm.CONFIG]
@@ -303,7 +355,7 @@ class RootlessCluster:
         with progress.phase("add-ons"):
             name = self._control_plane.name
             printed = run(self.node_command(name, coredns.PRINT_COMMAND), what="print kubeadm's manifest of CoreDNS")
-            manifests = [coredns.with_quick_probe(printed)]
+            manifests = [coredns.manifest(printed)]
             if self.spec.network:
                 manifests.append(network_addon.manifest(self.spec))
             # Validation would have the API server describe all its types first.
@@ -314,10 +366,10 @@ class RootlessCluster:
         """Copy the administrator's kubeconfig to the host, with the address that reaches the API server from there."""
         config = yaml.safe_load((self._control_plane.root / _ADMIN).read_text())
         config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._forwards.port(_API)}"
-        draft = self.kubeconfig.with_suffix(".draft")
-        draft.touch(mode=0o600)
-        draft.write_text(dump(config))
-        draft.rename(self.kubeconfig)
+        # A name of its own, and for this user alone: several threads may find it old at the same time.
+        with tempfile.NamedTemporaryFile("w", dir=self.folder.path, prefix="kubeconfig-", delete=False) as draft:
+            draft.write(dump(config))
+        Path(draft.name).rename(self.folder.kubeconfig)
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[None]:

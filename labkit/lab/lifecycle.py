@@ -43,6 +43,7 @@ def up(
     images: Path | None = None,
     api_port: int = 0,
     privileged: bool | None = None,
+    init: bool = True,
     progress: Progress | None = None,
 ) -> Lab:
     """Make a lab, or find the one of that name; in either case it runs when this returns.
@@ -82,6 +83,9 @@ def up(
         Of 127.0.0.1, for the API server; 0 takes a free one.
     privileged : bool
         Whether its nodes' root is the machine's; only kube-proxy's ipvs mode needs it, and only root can.
+    init : bool
+        Whether the cluster is initialised. Without, the nodes are prepared and wait: for `Lab.init`, or for
+        `kubeadm init` in a node's shell; the network add-on is then yours to install, too.
     progress : Progress
         Where phases are reported; by default the notebook shows them.
 
@@ -112,12 +116,18 @@ def up(
         "privileged": privileged,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    spec = LabSpec(name=name, **given)
+    if not init and network:
+        raise UsageError(
+            "The network add-on cannot be applied to a cluster that is not initialised yet",
+            why="kubectl apply needs an API server",
+            fix="leave the network out, and call lab.network.install() after lab.init()",
+        )
+    spec = LabSpec(name=name, **(given if init else {**given, "network": False}))
     Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
     folder = LabFolder.of(name)
     try:
         with watch(progress) as reporter, folder.locked():
-            return Lab(_up(folder, spec, given, api_port, reporter))
+            return Lab(_up(folder, spec, given, api_port, reporter, init=init))
     except PreflightError as error:
         if provider == "auto" and running_notebook() in sessions():
             return instead(None, why=error)
@@ -162,10 +172,18 @@ def doctor() -> preflight.Report:
     return preflight.Report(tuple(preflight.checks()))
 
 
-def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress) -> RootlessCluster:
+def _up(
+    folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress, *, init: bool
+) -> RootlessCluster:
     if folder.ready_file.exists():
         existing = RootlessCluster(folder, components.ensure(progress))
         _refuse_difference(existing.spec, given)
+        if init and not existing.initialised:
+            raise UsageError(
+                f"Lab {spec.name!r} exists and is different",
+                why="its nodes are prepared, and not initialised yet",
+                fix=f"labkit up --name {spec.name} --no-init finds it; labkit down --name {spec.name} removes it",
+            )
         if not existing.running:
             existing.start(progress)
         return existing
@@ -177,7 +195,7 @@ def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, 
             forward.listen(api_port).close()
         rootless.remove(folder)
     programs = components.ensure(progress)
-    return RootlessCluster.up(folder, spec, programs, progress, api_port=api_port)
+    return RootlessCluster.up(folder, spec, programs, progress, api_port=api_port, init=init)
 
 
 def _refuse_difference(existing: LabSpec, given: dict[str, Any]) -> None:

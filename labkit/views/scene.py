@@ -49,6 +49,7 @@ View = Literal[
     "outages",
     "owners",
     "packet",
+    "phases",
     "pods",
     "proxy",
     "revisions",

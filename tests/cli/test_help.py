@@ -34,6 +34,7 @@ NAMES = [" ".join(path) or "labkit" for path in COMMANDS]
 def test_the_tree_has_every_command_that_is_promised() -> None:
     promised = """up status down freeze thaw stop start doctor kubectl kubeconfig deploy open flow why record replay
         export demo node components proxy proxy-mode proxy-rules proxy-trace proxy-follow proxy-bench
+        init reset network network-install
         node-list node-exec node-shell node-stop node-start node-logs node-add components-list components-fetch"""
     assert {"-".join(path) for path in COMMANDS if path} == set(promised.split())
 

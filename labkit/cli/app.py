@@ -16,6 +16,7 @@ from labkit.cli import (
     demo,
     happenings,
     host,
+    init,
     kubectl,
     lifecycle,
     node,
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 for commands in (
     lifecycle,
+    init,
     applications,
     happenings,
     kubectl,

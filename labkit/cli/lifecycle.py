@@ -33,6 +33,9 @@ def up(  # noqa: PLR0917 - typer calls it by name
     no_network: Annotated[
         bool, typer.Option("--no-network", help="Leave the pod network to you; nodes stay NotReady until then.")
     ] = False,
+    no_init: Annotated[
+        bool, typer.Option("--no-init", help="Prepare the nodes only; kubeadm init and join are left to you.")
+    ] = False,
     service_cidr: Annotated[str | None, typer.Option(metavar="CIDR", help="Addresses of Services.")] = None,
     pod_network_cidr: Annotated[str | None, typer.Option(metavar="CIDR", help="Addresses of pods.")] = None,
     image_repository: Annotated[
@@ -98,6 +101,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
                 kubeconfig=kubeconfig,
                 context=context,
                 audit_log=audit_log,
+                init=not no_init,
                 progress=reporter,
             )
     except (PreflightError, ComponentError):

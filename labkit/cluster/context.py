@@ -105,6 +105,16 @@ class ContextCluster:
         return cluster
 
     @property
+    def initialised(self) -> bool:
+        """True: it is somebody's cluster already."""
+        return True
+
+    @property
+    def manifests(self) -> None:
+        """They lie on a node."""
+        return None
+
+    @property
     def kubeconfig(self) -> Path:
         """The user's kubeconfig, of this context alone."""
         return self.folder.kubeconfig
@@ -181,6 +191,10 @@ class ContextCluster:
     def pod_logs(self, node: str) -> Path:  # noqa: ARG002 - as above
         """Refuse: they lie on a node."""
         self._refuse("Files of its nodes cannot be read", "labkit kubectl -- logs POD")
+
+    def node_joined(self, node: str) -> bool:  # noqa: ARG002 - it is one of those that the API server named
+        """Return True: a node is known because it has joined."""
+        return True
 
     def node_log(self, node: str, component: str) -> Path:
         """Refuse: it lies on a node."""

@@ -54,11 +54,15 @@ _PROMPT_SPANS = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_BSP_MAX_QUEUE_SIZE": "8
 
 #: What a node of a lab needs beside the command that `kubeadm token create --print-join-command` prints.
 BY_HAND = f"--cri-socket unix://{CRI_SOCKET} --ignore-preflight-errors {','.join(IGNORED_PREFLIGHT_ERRORS)}"
+#: CoreDNS is asked each second whether it is ready (labkit.cluster.coredns says why).
+_PROMPT_COREDNS = {
+    "spec": {"template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}}}
+}
 
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 
 
-def init_documents(spec: LabSpec, token: str) -> str:
+def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
     """Return the configuration of `kubeadm init` as YAML documents.
 
     Parameters
@@ -67,6 +71,8 @@ def init_documents(spec: LabSpec, token: str) -> str:
         The lab.
     token : str
         The bootstrap token, ``[a-z0-9]{6}.[a-z0-9]{16}``.
+    whole : bool
+        Whether kubeadm installs CoreDNS, too; by default labkit does, meanwhile (`labkit.cluster.coredns`).
     """
     init = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -75,7 +81,7 @@ def init_documents(spec: LabSpec, token: str) -> str:
         "localAPIEndpoint": {"advertiseAddress": spec.advertise_address, "bindPort": API_PORT},
         "nodeRegistration": _registration(spec, 0),
         "patches": {"directory": _PATCHES},
-        "skipPhases": ["addon/coredns"],  # labkit.cluster.coredns applies it
+        "skipPhases": [] if whole else ["addon/coredns"],
     }
     cluster = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -163,6 +169,7 @@ def files() -> dict[str, str]:
         f"{EVIDENCE_FOLDER}/audit-policy.yaml": _AUDIT_POLICY.read_text(),
         f"{EVIDENCE_FOLDER}/tracing.yaml": dump(tracing),
         **{f"{_PATCHES}/{name}+strategic.yaml": dump(_patient(name)) for name in STATIC_PODS},
+        f"{_PATCHES}/corednsdeployment+strategic.yaml": dump(_PROMPT_COREDNS),
     }
 
 

@@ -9,7 +9,7 @@ from labkit.cluster.kubeadm import API_PORT
 from labkit.cluster.spec import LabSpec
 
 NAME = "labkit-network"
-_NAMESPACE = "kube-system"
+NAMESPACE = "kube-system"
 
 
 def manifest(spec: LabSpec) -> str:
@@ -17,7 +17,7 @@ def manifest(spec: LabSpec) -> str:
 
     The agent speaks to the API server's own address: a Service's address needs kube-proxy, which may come later.
     """
-    metadata = {"name": NAME, "namespace": _NAMESPACE}
+    metadata = {"name": NAME, "namespace": NAMESPACE}
     cluster_metadata = {"name": NAME}
     group = "rbac.authorization.k8s.io"
     documents: list[dict[str, Any]] = [

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_CONFIG = Path("/etc/cni/net.d/10-labkit.conflist")
+CONFIG = Path("/etc/cni/net.d/10-labkit.conflist")
 _RETRY_SECONDS = 0.5
 _WATCH_SECONDS = 300
 
@@ -118,10 +118,10 @@ class Agent:
     def _apply(self) -> None:
         own = self._nodes.get(self._node_name, {}).get("spec", {}).get("podCIDR", "")
         if own and own != self._pod_range:
-            _CONFIG.parent.mkdir(parents=True, exist_ok=True)
-            draft = _CONFIG.with_suffix(".draft")
+            CONFIG.parent.mkdir(parents=True, exist_ok=True)
+            draft = CONFIG.with_suffix(".draft")
             draft.write_text(json.dumps(cni_config(own), indent=2))
-            draft.rename(_CONFIG)
+            draft.rename(CONFIG)
             self._pod_range = own
             print(f"pods of {self._node_name} get addresses of {own}", flush=True)
         wanted = routes(self._nodes, self._node_name)

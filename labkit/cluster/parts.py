@@ -76,8 +76,8 @@ def missing(cluster: Cluster, api: ApiServer | None) -> tuple[Missing, ...]:
     api : ApiServer or None
         None where it does not answer: then only the control plane's own pods are known.
     """
-    if not cluster.running or not cluster.kubeconfig.exists():
-        return ()
+    if not cluster.reaches_nodes or not cluster.running or not cluster.initialised:
+        return ()  # what somebody else's cluster is to have, nobody here knows
     add_ons_missing = () if api is None else _add_ons(cluster.spec, api)
     return (*_static_pods(cluster), *add_ons_missing)
 
@@ -89,7 +89,10 @@ def add_ons(spec: LabSpec) -> tuple[str, ...]:
 
 def _static_pods(cluster: Cluster) -> tuple[Missing, ...]:
     """Return the static pods whose manifests are gone: known without the API server."""
-    paths = {name: cluster.manifests / f"{name}.yaml" for name in STATIC_PODS}
+    folder = cluster.manifests
+    if folder is None:
+        return ()
+    paths = {name: folder / f"{name}.yaml" for name in STATIC_PODS}
     where = f"on {cluster.spec.node_names[0]}"
     return tuple(
         Missing(name, (f"/etc/kubernetes/manifests/{path.name} {where}",), _STOPS[name])

@@ -34,7 +34,11 @@ class Cluster(Protocol):
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig, for programs on the host."""
+        """The administrator's kubeconfig, for programs on the host; missing until `kubeadm init` has made one."""
+
+    @property
+    def initialised(self) -> bool:
+        """Whether `kubeadm init` has come at least as far as the administrator's kubeconfig."""
 
     @property
     def running(self) -> bool:
@@ -49,8 +53,8 @@ class Cluster(Protocol):
         """The API server's audit log, as the host sees it; None where there is none to read."""
 
     @property
-    def manifests(self) -> Path:
-        """The folder of the control plane's static pods, as the host sees it."""
+    def manifests(self) -> Path | None:
+        """The folder of the control plane's static pods, as the host sees it; None where it cannot."""
 
     @property
     def span_folder(self) -> Path | None:
@@ -90,6 +94,9 @@ class Cluster(Protocol):
 
     def node_running(self, node: str) -> bool:
         """Whether a node runs."""
+
+    def node_joined(self, node: str) -> bool:
+        """Whether a node's kubelet has the kubeconfig that `kubeadm init` or `kubeadm join` leaves to it."""
 
     def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs `argv` on a node, as its root, from the host."""

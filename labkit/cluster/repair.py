@@ -131,9 +131,7 @@ def _manifest(cluster: Cluster, part: str) -> tuple[str, str]:
     command = ["kubeadm", "init", "phase", "addon", part, "--config", CONFIG, "--print-manifest"]
     printed = _on_control_plane(cluster, command, f"print kubeadm's manifest of {part}")
     said = " ".join(command[:5])
-    if part == parts.COREDNS:
-        return coredns.with_quick_probe(printed), said
-    return printed[printed.index("apiVersion:") :], said
+    return coredns.manifest(printed), said
 
 
 def _set_by_learner(document: dict[str, object], api: ApiServer) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +24,7 @@ from labkit.cri.images import Catalogue
 from labkit.cri.references import Reference
 from labkit.errors import ClusterError, LabkitError, UsageError
 from labkit.node import network, outer, receive
-from labkit.node.node import CRI_SOCKET, Node
+from labkit.node.node import Node
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import run
 from labkit.progress import Progress
@@ -33,13 +34,6 @@ _ADMIN = "etc/kubernetes/admin.conf"
 _KUBELET = "etc/kubernetes/kubelet.conf"
 _CA = "etc/kubernetes/pki/ca.crt"
 _TOKEN_SECONDS = 30.0
-_RESET_SECONDS = 120.0
-#: Takes a node back to where it was before `kubeadm join`. The kubelet ends first, so that it starts nothing anew.
-_RESET = f"""set -e
-rm -f /var/lib/kubelet/kubeadm-flags.env
-pkill -KILL -x kubelet || true
-kubeadm reset --force --cri-socket unix://{CRI_SOCKET}
-"""
 
 
 class RootlessCluster:
@@ -64,9 +58,16 @@ class RootlessCluster:
 
     @classmethod
     def up(
-        cls, folder: LabFolder, spec: LabSpec, programs: Components, progress: Progress, *, api_port: int = 0
+        cls,
+        folder: LabFolder,
+        spec: LabSpec,
+        programs: Components,
+        progress: Progress,
+        *,
+        api_port: int = 0,
+        init: bool = True,
     ) -> RootlessCluster:
-        """Make a cluster and wait until it serves.
+        """Make a cluster and wait until it serves; or prepare its nodes only.
 
         The caller holds the lab's lock, and has made sure that there is none of that name.
 
@@ -82,6 +83,8 @@ class RootlessCluster:
             Shows the phases.
         api_port : int
             Of 127.0.0.1, for the API server; 0 takes a free one.
+        init : bool
+            Whether `kubeadm init` and `kubeadm join` are run; without, the nodes wait for them.
 
         Raises
         ------
@@ -96,14 +99,29 @@ class RootlessCluster:
         with cluster._undone_on_failure():
             with progress.phase("nodes"):
                 cluster._boot(spec.node_names, api_port=api_port)
-            cluster._bootstrap(progress)
+            if init:
+                cluster._bootstrap(progress)
+            else:
+                cluster.write_init_files(kubeadm.init_documents(spec, bootstrap.new_token(), whole=True))
+                for name in spec.node_names:
+                    cluster._node(name).wait_for_runtime(cluster._running_sandbox())
         folder.ready_file.touch()
         return cluster
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig, for programs on the host."""
-        return self.folder.kubeconfig
+        """The administrator's kubeconfig, for programs on the host; missing until `kubeadm init` has made one.
+
+        It follows the one on the control plane's node, whoever wrote that: a learner may run `kubeadm` by hand.
+        """
+        admin, copy = self._control_plane.root / _ADMIN, self.folder.kubeconfig
+        if not admin.parent.exists():  # a node that has never run
+            return copy
+        if not admin.exists():
+            copy.unlink(missing_ok=True)
+        elif admin.stat().st_size and (not copy.exists() or copy.stat().st_mtime_ns < admin.stat().st_mtime_ns):
+            self._write_kubeconfig()
+        return copy
 
     @property
     def running(self) -> bool:
@@ -121,6 +139,11 @@ class RootlessCluster:
     def change_log(self) -> None:
         """Nobody watches: the audit log tells more."""
         return None
+
+    @property
+    def initialised(self) -> bool:
+        """Whether `kubeadm init` has come at least as far as the administrator's kubeconfig."""
+        return self.kubeconfig.exists()
 
     @property
     def audit_log(self) -> Path:
@@ -156,6 +179,8 @@ class RootlessCluster:
         with self._undone_on_failure():
             with progress.phase("nodes"):
                 self._boot(self.spec.node_names)
+            if not self.initialised:
+                return
             with progress.phase("cluster") as phase:
                 names = [name for name in self.spec.node_names if self.node_joined(name)]
                 readiness.wait_until_ready(self.kubeconfig, self.spec, names, since=since, phase=phase)
@@ -184,24 +209,10 @@ class RootlessCluster:
     def add_node(self, name: str, progress: Progress) -> None:
         """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
         self.prepare_node(name, progress)
-        self._join_with_new_token(name, progress)
+        self.join_node(name, progress)
 
-    def rejoin_node(self, name: str, progress: Progress) -> None:
-        """Run `kubeadm reset` on a worker, then `kubeadm join` as `add_node` does.
-
-        kubeadm leaves the kubelet's end to systemd, which a rootless node has not: it is ended here, and its supervisor
-        (labkit/node/init.sh) can start it only once `kubeadm join` has configured it anew.
-        """
-        self._node(name)
-        if name == self.spec.node_names[0]:
-            raise UsageError(
-                f"{name} cannot join again", why="it is the control plane: who joins asks it", fix="choose a worker"
-            )
-        with progress.phase(f"kubeadm reset {name}"):
-            run(self.node_command(name, ["sh", "-c", _RESET]), what=f"reset {name}", timeout=_RESET_SECONDS)
-        self._join_with_new_token(name, progress)
-
-    def _join_with_new_token(self, name: str, progress: Progress) -> None:
+    def join_node(self, name: str, progress: Progress) -> None:
+        """Have a prepared node join by `kubeadm join`, with a token of its own; wait until it is Ready."""
         token = bootstrap.new_token()
         create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
         run(self.node_command(self.spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
@@ -259,6 +270,10 @@ class RootlessCluster:
             return None
         return found.ports[0] if found.ports else None
 
+    def write_init_files(self, documents: str) -> None:
+        """Write on the control plane's node what `kubeadm init` is to read, and the files that it names."""
+        _write(self._control_plane, {kubeadm.CONFIG: documents} | kubeadm.files())
+
     def respecify(self, **changes: Any) -> LabSpec:
         """Change what the lab is to be like, and return that."""
         spec = dataclasses.replace(self.spec, **changes)
@@ -309,7 +324,7 @@ class RootlessCluster:
         self._forwards.open(self._sandbox, _API, api, local_port=api_port)
         self._start_nodes(names)
         receive.wait(receiver, spans, log=log)
-        if self.kubeconfig.exists():
+        if self.initialised:
             self._write_kubeconfig()
 
     def _start_nodes(self, names: Iterable[str]) -> None:
@@ -345,7 +360,7 @@ class RootlessCluster:
 
     def _init(self, token: str, progress: Progress) -> None:
         node = self._control_plane
-        _write(node, {kubeadm.CONFIG: kubeadm.init_documents(self.spec, token)} | kubeadm.files())
+        self.write_init_files(kubeadm.init_documents(self.spec, token))
         with progress.phase("kubeadm init") as phase:
             node.wait_for_runtime(self._running_sandbox())
             command = ["kubeadm", "init", "--config", kubeadm.CONFIG]
@@ -370,7 +385,7 @@ class RootlessCluster:
         with progress.phase("add-ons"):
             name = self._control_plane.name
             printed = run(self.node_command(name, coredns.PRINT_COMMAND), what="print kubeadm's manifest of CoreDNS")
-            manifests = [coredns.with_quick_probe(printed)]
+            manifests = [coredns.manifest(printed)]
             if self.spec.network:
                 manifests.append(network_addon.manifest(self.spec))
             # Validation would have the API server describe all its types first.
@@ -381,10 +396,10 @@ class RootlessCluster:
         """Copy the administrator's kubeconfig to the host, with the address that reaches the API server from there."""
         config = yaml.safe_load((self._control_plane.root / _ADMIN).read_text())
         config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._forwards.port(_API)}"
-        draft = self.kubeconfig.with_suffix(".draft")
-        draft.touch(mode=0o600)
-        draft.write_text(dump(config))
-        draft.rename(self.kubeconfig)
+        # A name of its own, and for this user alone: several threads may find it old at the same time.
+        with tempfile.NamedTemporaryFile("w", dir=self.folder.path, prefix="kubeconfig-", delete=False) as draft:
+            draft.write(dump(config))
+        Path(draft.name).rename(self.folder.kubeconfig)
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[None]:

@@ -196,8 +196,15 @@ class Catalogue:
         Raises
         ------
         NotFoundError
-            If the catalogue has none; the message lists what it has.
+            If the catalogue has none; the message lists what it has. Or if no host has the registry's name, as it is
+            of all names under ``.invalid`` (RFC 6761, section 6.4).
         """
+        registry = reference.repository.partition("/")[0]
+        if registry.partition(":")[0].endswith(".invalid"):
+            raise NotFoundError(
+                f"image {reference}: no host is called {registry}",
+                fix="Give a registry that this node can reach.",
+            )
         for image in self._images:
             if image.matches(reference, self._version):
                 return image

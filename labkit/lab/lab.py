@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from labkit.cluster import kubeadm
 from labkit.cluster.context import not_here
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
@@ -309,6 +310,7 @@ class Lab(Happenings, Panels, Still, Installation):
 
     def add_node(self, name: str, *, progress: Progress | None = None) -> LabNode:
         """Add a worker by `kubeadm join` and wait until it is Ready."""
+        self._require_running()
         with watch(progress) as reporter, self.cluster.folder.locked():
             self.cluster.add_node(name, reporter)
         return self.nodes[name]
@@ -368,5 +370,12 @@ class Lab(Happenings, Panels, Still, Installation):
             raise not_here(self.spec, what, instead)
 
     def _require_running(self) -> None:
-        if not self.cluster.running or not self.kubeconfig.exists():
+        if self.cluster.running and not self.cluster.initialised:
+            raise ClusterError(
+                f"Lab {self.name!r} is not initialised yet",
+                why="its nodes are prepared, and no API server runs on them",
+                fix=f"lab.init(), or: labkit node exec --name {self.name} {self.nodes[0].name} kubeadm init "
+                f"--config {kubeadm.CONFIG}",
+            )
+        if not self.cluster.running:
             raise ClusterError(f"Lab {self.name!r} does not run", fix=f"labkit up --name {self.name}")

@@ -50,6 +50,7 @@ def up(
     kubeconfig: Path | None = None,
     context: str | None = None,
     audit_log: Path | None = None,
+    init: bool = True,
     progress: Progress | None = None,
 ) -> Lab:
     """Make a lab, or find the one of that name; in either case it runs when this returns.
@@ -98,6 +99,9 @@ def up(
         With provider ``context``: which of the file's contexts; by default its current one.
     audit_log : Path
         With provider ``context``: the API server's audit log, if this machine can read it.
+    init : bool
+        Whether the cluster is initialised. Without, the nodes are prepared and wait: for `Lab.init`, or for
+        `kubeadm init` in a node's shell; the network add-on is then yours to install, too.
     progress : Progress
         Where phases are reported; by default the notebook shows them.
 
@@ -128,6 +132,12 @@ def up(
         "privileged": privileged,
     }
     given = {key: value for key, value in given.items() if value is not None}
+    if not init and network:
+        raise UsageError(
+            "The network add-on cannot be applied to a cluster that is not initialised yet",
+            why="kubectl apply needs an API server",
+            fix="leave the network out, and call lab.network.install() after lab.init()",
+        )
     if [mirrors.Mirror.parse(text) for text in registry_mirrors or ()]:
         raise mirrors.refuse("rootless" if provider == "auto" else provider)
     if provider == "context":
@@ -135,12 +145,12 @@ def up(
         return _up_context(name, progress, kubeconfig, context, audit_log)
     chosen = {"kubeconfig": kubeconfig, "context": context, "audit_log": audit_log}
     _refuse_useless({key: value for key, value in chosen.items() if value is not None}, provider)
-    spec = LabSpec(name=name, **given)
+    spec = LabSpec(name=name, **(given if init else {**given, "network": False}))
     Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
     folder = LabFolder.of(name)
     try:
         with watch(progress) as reporter, folder.locked():
-            return Lab(_up(folder, spec, given, api_port, reporter))
+            return Lab(_up(folder, spec, given, api_port, reporter, init=init))
     except PreflightError as error:
         if provider == "auto" and running_notebook() in sessions():
             return instead(None, why=error)
@@ -194,10 +204,18 @@ def preflight() -> Preparation:
     return this_machine()
 
 
-def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress) -> Cluster:
+def _up(
+    folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, progress: Progress, *, init: bool
+) -> Cluster:
     if folder.ready_file.exists():
         existing = providers.load(folder, progress)
         _refuse_difference(existing.spec, given)
+        if init and not existing.initialised:
+            raise UsageError(
+                f"Lab {spec.name!r} exists and is different",
+                why="its nodes are prepared, and not initialised yet",
+                fix=f"labkit up --name {spec.name} --no-init finds it; labkit down --name {spec.name} removes it",
+            )
         if not existing.running:
             existing.start(progress)
         return existing
@@ -208,7 +226,7 @@ def _up(folder: LabFolder, spec: LabSpec, given: dict[str, Any], api_port: int, 
         if api_port:
             forward.listen(api_port).close()
         providers.remove(folder)
-    return RootlessCluster.up(folder, spec, providers.programs(spec, progress), progress, api_port=api_port)
+    return RootlessCluster.up(folder, spec, providers.programs(spec, progress), progress, api_port=api_port, init=init)
 
 
 def _up_context(

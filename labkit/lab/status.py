@@ -12,7 +12,7 @@ from labkit.cluster.parts import Missing
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 
-State = Literal["running", "stopped", "not answering"]
+State = Literal["running", "stopped", "not answering", "not initialised"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class NodeStatus:
         Whether Kubernetes says Ready.
     components : tuple of ComponentStatus
         What runs on it.
+    joined : bool
+        Whether `kubeadm init` or `kubeadm join` has come as far as its kubelet's kubeconfig.
     """
 
     name: str
@@ -57,6 +59,7 @@ class NodeStatus:
     running: bool
     ready: bool
     components: tuple[ComponentStatus, ...]
+    joined: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,9 @@ class LabStatus:
     ----------
     name, provider, kubernetes_version : str
         What it is.
-    state : {"running", "stopped", "not answering"}
-        ``not answering``: its nodes exist but its API server does not answer.
+    state : {"running", "stopped", "not answering", "not initialised"}
+        ``not answering``: its nodes exist but its API server does not answer; ``not initialised``: they wait for
+        `kubeadm init`.
     api_server : str
         The URL for programs on the host; empty when stopped.
     nodes : tuple of NodeStatus
@@ -120,6 +124,8 @@ def read(cluster: Cluster) -> LabStatus:
     """Ask a cluster how it is."""
     nodes, pods, lacking, answering = _ask(cluster)
     state: State = "stopped" if not cluster.running else "running" if answering else "not answering"
+    if cluster.running and not cluster.initialised:
+        state = "not initialised"
     return LabStatus(
         name=cluster.spec.name,
         provider=cluster.provider,
@@ -148,13 +154,15 @@ def _ask(
 def _node(cluster: Cluster, name: str, node: dict[str, Any] | None, pods: list[dict[str, Any]]) -> NodeStatus:
     running = cluster.running and cluster.node_running(name)
     ready = running and node is not None and readiness.node_ready(node)
-    components = [ComponentStatus("kubelet", "running" if ready else "unknown" if running else "stopped")]
+    joined = cluster.node_joined(name)
+    kubelet = "running" if ready else "stopped" if not running else "unknown" if joined else "not configured"
+    components = [ComponentStatus("kubelet", kubelet)]
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
         if pod["spec"].get("nodeName") == name:
             container = (pod["status"].get("containerStatuses") or [{"name": pod["metadata"]["name"], "state": {}}])[0]
             components.append(ComponentStatus(container["name"], _container_state(container["state"])))
     role = "control-plane" if name == cluster.spec.node_names[0] else "worker"
-    return NodeStatus(name, role, str(cluster.node_address(name)), running, ready, tuple(components))
+    return NodeStatus(name, role, str(cluster.node_address(name)), running, ready, tuple(components), joined)
 
 
 def _container_state(state: dict[str, Any]) -> str:
@@ -164,6 +172,8 @@ def _container_state(state: dict[str, Any]) -> str:
 
 
 def _state(node: NodeStatus) -> str:
+    if not node.joined and node.running:
+        return "prepared"
     return "Ready" if node.ready else "NotReady" if node.running else "stopped"
 
 

@@ -21,7 +21,7 @@ keep_running() { # NAME COMMAND...
     done
 }
 
-run_kubelet() ( # in a shell of its own, which exec replaces
+run_kubelet() { # in the background: exec replaces that shell
     # Written by `kubeadm init` and `kubeadm join`; kubelet's own unit file for systemd reads the same one.
     . /var/lib/kubelet/kubeadm-flags.env
     export GOGC=25 # memory is scarcer in a lab than processor time
@@ -29,11 +29,29 @@ run_kubelet() ( # in a shell of its own, which exec replaces
     # shellcheck disable=SC2086  # the flags are words
     exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
         --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml $KUBELET_KUBEADM_ARGS
-)
+}
+
+configured() { [ -s /var/lib/kubelet/config.yaml ] && [ -s /var/lib/kubelet/kubeadm-flags.env ]; }
+
+keep_kubelet() { # as long as it is configured: `kubeadm reset` takes its files away, and has no systemd to stop it
+    while :; do
+        until configured; do sleep 0.05; done
+        run_kubelet >>"$log/kubelet.log" 2>&1 &
+        kubelet=$!
+        (
+            while configured; do sleep 1; done
+            kill "$kubelet"
+        ) &
+        watcher=$!
+        wait "$kubelet"
+        echo "labkit: kubelet ended with status $?; starting it again when it is configured" >>"$log/kubelet.log"
+        kill "$watcher" 2>/dev/null
+        sleep 0.2
+    done
+}
 
 keep_running runtime "$python" -I -m labkit.cri --config /etc/labkit/runtime.json &
 until [ -S /run/labkit/cri.sock ]; do sleep 0.05; done
 : >"$log/runtime-serves" # tells who waits to run kubeadm
-until [ -s /var/lib/kubelet/config.yaml ] && [ -s /var/lib/kubelet/kubeadm-flags.env ]; do sleep 0.05; done
-keep_running kubelet run_kubelet &
+keep_kubelet &
 wait

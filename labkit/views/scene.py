@@ -50,6 +50,7 @@ View = Literal[
     "outages",
     "owners",
     "packet",
+    "phases",
     "pods",
     "preparation",
     "proxy",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -14,10 +14,12 @@ from labkit.flow.attempts import Attempt, SchedulingDecision, Score, Verdict
 from labkit.progress import Progress
 from labkit.views.components_by_node import ComponentSeen, NodeSeen
 from labkit.widgets._panel import Panel
+from labkit.widgets.init import InitPanel
 from labkit.widgets.nodes import NodesPanel, NodesState
 from labkit.widgets.why import Decisions, WhyPanel
 from tests.chromium import chromium, needs_chromium
 from tests.widgets.axe import violations
+from tests.widgets.phases import Phases
 
 pytestmark = needs_chromium
 
@@ -110,9 +112,16 @@ def mount(page: Page, panel: Panel) -> None:
     panel.close()
 
 
-@pytest.mark.parametrize("kind", [NodesPanel, WhyPanel])
-def test_what_a_cluster_calls_itself_is_text(page: Page, kind: type[NodesPanel | WhyPanel]) -> None:
-    panel = NodesPanel(Nodes()) if kind is NodesPanel else WhyPanel(Pods())
+PANELS: dict[str, Callable[[], Panel]] = {
+    "nodes": lambda: NodesPanel(Nodes()),
+    "why": lambda: WhyPanel(Pods()),
+    "init": lambda: InitPanel(Phases(HOSTILE), title=HOSTILE),
+}
+
+
+@pytest.mark.parametrize("kind", PANELS)
+def test_what_a_cluster_calls_itself_is_text(page: Page, kind: str) -> None:
+    panel = PANELS[kind]()
     assert HOSTILE not in panel.still_html()
     assert HOSTILE in panel.still_text()
     mount(page, panel)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from labkit.errors import UsageError
 from labkit.lab.installation.ours import own_cluster
+from labkit.lab.installation.reset import reset
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -81,6 +83,12 @@ class NodeCalls:
             kubeadm failed, or the node does not get Ready.
         """
         lab = cast("Lab", self)
-        with watch(progress) as reporter, lab.cluster.folder.locked():
-            own_cluster(lab).rejoin_node(node, reporter)
+        cluster, name = own_cluster(lab), lab.nodes[node].name
+        if name == lab.spec.node_names[0]:
+            raise UsageError(
+                f"{name} cannot join again", why="it is the control plane: who joins asks it", fix="choose a worker"
+            )
+        with watch(progress) as reporter, cluster.folder.locked():
+            reset(cluster, name, reporter)
+            cluster.join_node(name, reporter)
         return lab.nodes[node]

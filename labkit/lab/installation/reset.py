@@ -1,0 +1,65 @@
+"""`kubeadm reset`: a node as it was before `kubeadm init` or `kubeadm join`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+
+from labkit.cluster import bootstrap, kubeadm
+from labkit.cluster.rootless import RootlessCluster
+from labkit.errors import ClusterError
+from labkit.node.node import CRI_SOCKET
+from labkit.node.process import run
+from labkit.progress import Progress
+
+_FLAGS = "var/lib/kubelet/kubeadm-flags.env"
+_KUBELET_SECONDS = 15.0
+
+
+def reset(cluster: RootlessCluster, node: str, progress: Progress) -> None:
+    """Run `kubeadm reset` on a node, and take away what it leaves to people.
+
+    Its own last lines name that: the network's configuration in ``/etc/cni/net.d``. kubeadm stops the kubelet by
+    systemd, which a rootless node has not: here the kubelet ends when the file with its flags is gone
+    (labkit/node/init.sh).
+
+    Parameters
+    ----------
+    cluster : RootlessCluster
+        A lab's whose nodes run.
+    node : str
+        Which.
+    progress : Progress
+        Shows what is done.
+
+    Raises
+    ------
+    ClusterError
+        kubeadm failed, or the kubelet does not end.
+    """
+    root = cluster.node_root(node)
+    with progress.phase(f"kubeadm reset {node}"):
+        (root / _FLAGS).unlink(missing_ok=True)
+        _wait_for_the_kubelets_end(cluster, node)
+        command = ["kubeadm", "reset", "--force", "--cri-socket", f"unix://{CRI_SOCKET}"]
+        run(cluster.node_command(node, command), what=f"reset {node}", timeout=120.0)
+        for left in (root / "etc/cni/net.d").iterdir():
+            left.unlink()
+        if node == cluster.spec.node_names[0]:
+            shutil.rmtree(cluster.audit_log.parent, ignore_errors=True)  # the next cluster begins one of its own
+            spec = cluster.respecify(network=False)
+            cluster.write_init_files(kubeadm.init_documents(spec, bootstrap.new_token(), whole=True))
+
+
+def _wait_for_the_kubelets_end(cluster: RootlessCluster, node: str) -> None:
+    deadline = time.monotonic() + _KUBELET_SECONDS
+    look = cluster.node_command(node, ["pidof", "kubelet"])
+    while subprocess.run(look, check=False, capture_output=True).returncode == 0:
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"The kubelet of {node} does not end",
+                why=f"it still runs {_KUBELET_SECONDS:.0f} s after its flags were taken away",
+                fix=f"labkit node stop {node}, then labkit node start {node}",
+            )
+        time.sleep(0.1)

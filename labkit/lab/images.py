@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from labkit.cluster.spec import LabSpec
 from labkit.components import Components, Row
@@ -51,9 +52,11 @@ def needed(programs: Components, rows: list[Row], spec: LabSpec) -> list[NeededI
     ClusterError
         kubeadm fails.
     """
-    command = [
+    command: list[str | Path] = [
         programs.program("kubeadm"),
-        *("config", "images", "list"),
+        "config",
+        "images",
+        "list",
         f"--kubernetes-version={spec.kubernetes_version}",
         f"--image-repository={spec.image_repository}",
     ]

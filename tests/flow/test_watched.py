@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ def told(evidence: Evidence) -> Evidence:
     return replace(evidence, audit=(), spans=(), revisions=(), scheduler=(), runtime=(), changes=changes)
 
 
-def _changes(evidence: Evidence, stored: dict[int, object]) -> Iterator[Change]:
+def _changes(evidence: Evidence, stored: dict[int, datetime]) -> Iterator[Change]:
     time, known = evidence.audit[0].received, set()
     for number, revision in enumerate(evidence.revisions, 1):
         parts = revision.key.split("/")[2:]
         resource = PREFIXES.get("/".join(parts[:2]), parts[0])
-        time = stored.get(revision.revision, time)  # type: ignore[assignment]
+        time = stored.get(revision.revision, time)
         body = revision.previous if revision.removed else revision.value
         if resource not in RESOURCES or body is None:
             continue

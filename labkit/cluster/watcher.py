@@ -78,7 +78,7 @@ def follow(kubeconfig: Path, folder: Path) -> None:
 
     def run(resource: str, url: str) -> None:
         listed = done(resource)
-        for seen in Watching(kubeconfig, url, listed):
+        for seen in Watching(kubeconfig, url, listed).follow():
             log.append(resource, seen)
             if seen.kind == "LOST":
                 listed()  # what may not be read keeps nobody waiting for the rest

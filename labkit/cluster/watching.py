@@ -8,7 +8,8 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +64,7 @@ class Seen:
 
 
 class Watching:
-    """Follows one resource, for as long as somebody iterates over it.
+    """Follows one resource.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class Watching:
         self._known: dict[str, Json] | None = None
         self._version = ""
 
-    def __iter__(self) -> Iterator[Seen]:
+    def follow(self) -> Generator[Seen, None, None]:
         """Yield what is told, without end; where nothing can be read, that is told once."""
         pause, failed = _BACK_OFF[0], ""
         while True:
@@ -92,7 +93,7 @@ class Watching:
                     pause, failed = _BACK_OFF[0], ""
                 continue
             except _GoneError:
-                self._version = ""  # too old to go on from: what is there is listed anew
+                self.forget_version()
                 continue
             except (OSError, http.client.HTTPException, ValueError, KeyError, LabkitError) as error:
                 why = " ".join(str(error).split()) or type(error).__name__
@@ -102,12 +103,17 @@ class Watching:
             time.sleep(pause)
             pause = min(2 * pause, _BACK_OFF[1])
 
+    def forget_version(self) -> None:
+        """List everything anew before watching on: the version to go on from is too old for the server."""
+        self._version = ""
+
     def _list(self) -> Iterator[Seen]:
         """Tell what is there; after a gap, how that differs from what was known before it."""
         items: dict[str, Json] = {}
         next_page, version = "", ""
         while True:
-            answer = json.loads(self._get(f"limit={_PAGE}&continue={next_page}").read())
+            with self._get(f"limit={_PAGE}&continue={next_page}") as response:
+                answer = json.loads(response.read())
             kind = {"apiVersion": answer["apiVersion"], "kind": str(answer["kind"]).removesuffix("List")}
             items |= {item["metadata"]["uid"]: {**kind, **item} for item in answer["items"]}
             version, next_page = answer["metadata"]["resourceVersion"], answer["metadata"].get("continue", "")
@@ -124,35 +130,39 @@ class Watching:
     def _watch(self) -> Iterator[Seen]:
         query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={_SERVER_SECONDS}&resourceVersion={self._version}"
         assert self._known is not None  # noqa: S101 - it was listed first
-        for line in self._get(query):
-            told = json.loads(line)
-            item = told["object"]
-            if told["type"] == "ERROR":
-                if item.get("code") == _GONE:
-                    raise _GoneError
-                raise ValueError(str(item.get("message", item)))
-            self._version = item["metadata"]["resourceVersion"]
-            if told["type"] != "BOOKMARK":
-                uid = item["metadata"]["uid"]
-                if told["type"] == "DELETED":
-                    self._known.pop(uid, None)
-                else:
-                    self._known[uid] = item
-                yield Seen(told["type"], item)
+        with self._get(query) as response:
+            for line in response:
+                told = json.loads(line)
+                item = told["object"]
+                if told["type"] == "ERROR":
+                    if item.get("code") == _GONE:
+                        raise _GoneError
+                    raise ValueError(str(item.get("message", item)))
+                self._version = item["metadata"]["resourceVersion"]
+                if told["type"] != "BOOKMARK":
+                    uid = item["metadata"]["uid"]
+                    if told["type"] == "DELETED":
+                        self._known.pop(uid, None)
+                    else:
+                        self._known[uid] = item
+                    yield Seen(told["type"], item)
 
-    def _get(self, query: str) -> http.client.HTTPResponse:
+    @contextmanager
+    def _get(self, query: str) -> Iterator[http.client.HTTPResponse]:
         access = kubeconfig.read(self._path)
         connection = access.connect(_TIMEOUT)
-        connection.request(
-            "GET", f"{access.path}{self._url}?{query}", headers={"Accept": "application/json", **access.headers}
-        )
-        response = connection.getresponse()
-        if response.status == _GONE:
-            raise _GoneError
-        if response.status != http.HTTPStatus.OK:
-            body = response.read().decode(errors="replace")[:300]
-            raise ValueError(f"the API server answers {response.status} to {self._url}: {body}")
-        return response
+        try:
+            headers = {"Accept": "application/json", **access.headers}
+            connection.request("GET", f"{access.path}{self._url}?{query}", headers=headers)
+            with connection.getresponse() as response:
+                if response.status == _GONE:
+                    raise _GoneError
+                if response.status != http.HTTPStatus.OK:
+                    body = response.read().decode(errors="replace")[:300]
+                    raise ValueError(f"the API server answers {response.status} to {self._url}: {body}")
+                yield response
+        finally:
+            connection.close()
 
 
 class _GoneError(Exception):

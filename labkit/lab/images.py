@@ -54,7 +54,9 @@ def needed(programs: Components, rows: list[Row], spec: LabSpec) -> list[NeededI
     """
     command: list[str | Path] = [
         programs.program("kubeadm"),
-        *("config", "images", "list"),
+        "config",
+        "images",
+        "list",
         f"--kubernetes-version={spec.kubernetes_version}",
         f"--image-repository={spec.image_repository}",
     ]

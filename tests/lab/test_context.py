@@ -6,6 +6,7 @@ import base64
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -170,22 +171,21 @@ def test_a_context_that_is_not_there(copy: tuple[Path, dict[str, Any]], tmp_path
         labkit.up("refused", provider="rootless", context="nowhere")
 
 
-def test_a_watch_that_is_too_old_begins_again_and_says_so(lab: Lab) -> None:
+def test_a_watch_that_begins_anew_tells_what_it_missed(lab: Lab) -> None:
     watching = Watching(lab.kubeconfig, RESOURCES["services"], lambda: None)
-    told = iter(watching)
-    first = next(told)
-    assert (first.kind, first.object["kind"]) == ("LISTED", "Service")
-    while watching._version == "":
+    told = watching.follow()
+    with closing(told):
         first = next(told)
-    watching._version = "1"  # older than anything that an API server keeps: 410
-    lab.kubectl("create service clusterip told --tcp=80")
-    try:
-        seen = next(each for each in told if each.kind != "LISTED")
-        assert (seen.kind, "only its outcome is known" in seen.why) == ("LOST", True)
-        assert next(told).object["metadata"]["name"] == "told"
-    finally:
-        lab.kubectl("delete service told")
-    assert next(told).kind == "DELETED"
+        assert (first.kind, first.object["kind"]) == ("LISTED", "Service")
+        watching.forget_version()  # as when it is too old for the server
+        lab.kubectl("create service clusterip told --tcp=80")
+        try:
+            seen = next(each for each in told if each.kind != "LISTED")
+            assert (seen.kind, "only its outcome is known" in seen.why) == ("LOST", True)
+            assert next(told).object["metadata"]["name"] == "told"
+        finally:
+            lab.kubectl("delete service told")
+        assert next(told).kind == "DELETED"
 
 
 def signed(pki: Path | None, valid: timedelta) -> tuple[bytes, bytes]:

@@ -249,6 +249,9 @@ def _kubelet(*, user_namespace: bool) -> dict[str, Any]:
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": ["none"],
         "failSwapOn": False,
+        # A mirror pod that could not be made, for want of the API server's priority classes, is tried again with the
+        # next sync; by default that is after 60 to 90 s (kubernetes/pkg/kubelet/kubelet.go, pod_workers.go).
+        "syncFrequency": "15s",
         "localStorageCapacityIsolation": False,
         "makeIPTablesUtilChains": False,
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0.1%", "nodefs.inodesFree": "0.1%"},

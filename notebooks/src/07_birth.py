@@ -1,12 +1,12 @@
 # %% [markdown]
 # # The cluster's birth
 #
-# **Goals.** You know what each line of the textbook's script prepares on a machine. You know what `kubeadm init` does, in
-# which order, and what each phase leaves behind; what its options mean, and who notices when one of them is wrong; and why
-# a node is *NotReady* until somebody installs a network.
+# **Goals.** You know what each line of the textbook's script prepares on a machine. You know what `kubeadm init`
+# does, in which order, and what each phase leaves behind; what its options mean, and who notices when one of them is
+# wrong; and why a node is *NotReady* until somebody installs a network.
 #
-# **Time.** 35 minutes. **Needs.** Linux; no Docker, no root. Do *The architecture* first. Two more notebooks belong to the
-# installation: *The cluster's birth: machines join*, and *After the birth*.
+# **Time.** 35 minutes. **Needs.** Linux; no Docker, no root. Do *The architecture* first. Two more notebooks belong
+# to the installation: *The cluster's birth: machines join*, and *After the birth*.
 
 # %% [markdown]
 # ## 1. Three machines, and no cluster
@@ -100,10 +100,10 @@ address = lab.try_init("advertise-address")
 address
 
 # %% [markdown]
-# **Why.** kubeadm checks what it can before it writes anything: that is its phase *preflight*. It can see the version,
-# and whether the images are to be had. It does not compare the ranges, and it does not try the address: that is found
-# out by those who use them. Then you have half a cluster, and the error that kubeadm prints is not the cause: it only
-# says how long it waited. The cause is in the log of the component that failed.
+# **Why.** kubeadm checks what it can before it writes anything: that is its phase *preflight*. It can see the
+# version, and whether the images are to be had. It does not compare the ranges, and it does not try the address:
+# that is found out by those who use them. Then you have half a cluster, and the error that kubeadm prints is not the
+# cause: it only says how long it waited. The cause is in the log of the component that failed.
 
 # %% [markdown]
 # ### Exercise
@@ -121,8 +121,8 @@ init.noticed([repository, version, ranges, address], answer)
 #
 # *Predict:* the API server does not run yet. Which phases can work without it, and which need it?
 #
-# `kubeadm init` is a list of phases, and each can be run by itself: `kubeadm init phase certs all`. Press the buttons,
-# one phase at a time, and look at what each one wrote. (In a terminal: `labkit node shell master`.)
+# `kubeadm init` is a list of phases, and each can be run by itself: `kubeadm init phase certs all`. Press the
+# buttons, one phase at a time, and look at what each one wrote. (In a terminal: `labkit node shell master`.)
 
 # %% tags=["nbval-ignore-output"]
 steps = lab.init_steps()
@@ -137,9 +137,9 @@ run
 
 # %% [markdown]
 # **Why.** The first six phases only write files on this node: certificates, kubeconfigs, manifests, the kubelet's
-# configuration. Then kubeadm *waits*: it is the kubelet that reads the manifests and has the containers started. As soon
-# as the API server answers, the other phases write objects: the configuration, a label and a taint for the node, a token,
-# CoreDNS and kube-proxy.
+# configuration. Then kubeadm *waits*: it is the kubelet that reads the manifests and has the containers started. As
+# soon as the API server answers, the other phases write objects: the configuration, a label and a taint for the
+# node, a token, CoreDNS and kube-proxy.
 #
 # Everything that was written during a phase, for example files in *certs*, and objects in *bootstrap-token*:
 
@@ -169,8 +169,8 @@ init.made(run, answer)
 lab.try_init("init-twice")
 
 # %% [markdown]
-# **Why.** *preflight* finds the ports taken and the files there, and stops: it would otherwise overwrite the keys of a
-# cluster that runs. To begin anew on purpose there is `kubeadm reset` (`lab.reset()`).
+# **Why.** *preflight* finds the ports taken and the files there, and stops: it would otherwise overwrite the keys of
+# a cluster that runs. To begin anew on purpose there is `kubeadm reset` (`lab.reset()`).
 
 # %% [markdown]
 # ## 4. The network add-on
@@ -197,13 +197,13 @@ network = lab.network.install()
 network
 
 # %% [markdown]
-# **Why.** The add-on's pod uses the node's own network (`hostNetwork`), as kube-proxy does, and it tolerates that the
-# node is not Ready: so it can start first. It writes one file, the CNI configuration. The container runtime finds the
-# file and tells the kubelet, and the kubelet says *Ready*. With that the taint `node.kubernetes.io/not-ready` goes, and
-# the scheduler places CoreDNS.
+# **Why.** The add-on's pod uses the node's own network (`hostNetwork`), as kube-proxy does, and it tolerates that
+# the node is not Ready: so it can start first. It writes one file, the CNI configuration. The container runtime
+# finds the file and tells the kubelet, and the kubelet says *Ready*. With that the taint
+# `node.kubernetes.io/not-ready` goes, and the scheduler places CoreDNS.
 #
-# The table shows what changed on the node: the file, and a pair of virtual interfaces and a route for each pod that has
-# an address of its own. Who did what, as a flow with its evidence:
+# The table shows what changed on the node: the file, and a pair of virtual interfaces and a route for each pod that
+# has an address of its own. Who did what, as a flow with its evidence:
 
 # %% tags=["nbval-ignore-output"]
 lab.explain("daemonset/labkit-network", "kube-system")
@@ -220,8 +220,8 @@ lab.down()
 # ## Summary
 #
 # - What the textbook's script does belongs to the machine, not to Kubernetes; each line protects a part of the node.
-# - `kubeadm init` is a list of phases. The first ones only write files; the kubelet starts the control plane from them;
-#   the last ones write objects through the API server.
-# - kubeadm checks some options itself. Of others it only says that it has waited: the cause is in the log of the component
-#   that could not work with them.
+# - `kubeadm init` is a list of phases. The first ones only write files; the kubelet starts the control plane from
+#   them; the last ones write objects through the API server.
+# - kubeadm checks some options itself. Of others it only says that it has waited: the cause is in the log of the
+#   component that could not work with them.
 # - A node is *NotReady* until a network add-on has written the CNI configuration.

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # After the birth: certificates, static pods, nodes that come and go
 #
-# **Goals.** You know which authority signed which certificate, and which connection uses it; what happens when one ends,
-# and how it is renewed. You can say who starts the API server when there is no API server. You label a node, keep pods away
-# from it, empty it without harm, remove it and let it join again; you know what goes on while the master is away.
+# **Goals.** You know which authority signed which certificate, and which connection uses it; what happens when one
+# ends, and how it is renewed. You can say who starts the API server when there is no API server. You label a node,
+# keep pods away from it, empty it without harm, remove it and let it join again; you know what goes on while the
+# master is away.
 #
 # **Time.** 40 minutes. **Needs.** Linux; no Docker, no root. Do *The cluster's birth* first.
 
@@ -16,10 +17,11 @@ lab
 # %% [markdown]
 # ## 1. Certificates: who believes whom
 #
-# No component of Kubernetes believes a caller because of its address. Each shows a certificate, and the other asks: did
-# an authority that I know sign it, and is it still valid?
+# No component of Kubernetes believes a caller because of its address. Each shows a certificate, and the other asks:
+# did an authority that I know sign it, and is it still valid?
 #
-# *Predict:* how many authorities does a cluster of kubeadm have? Does etcd believe what the cluster's authority signed?
+# *Predict:* how many authorities does a cluster of kubeadm have? Does etcd believe what the cluster's authority
+# signed?
 
 # %% tags=["nbval-ignore-output"]
 lab.certificates
@@ -50,8 +52,8 @@ certificates.signed_by(lab, "apiserver-etcd-client", answer)
 # %% [markdown]
 # ### What is in a kubeconfig
 #
-# A kubeconfig is an address, an authority to believe, and a certificate to show. The certificate's *CN* is the user, its
-# *O*s are the groups. What a user may do is told by RBAC: here the API server itself is asked.
+# A kubeconfig is an address, an authority to believe, and a certificate to show. The certificate's *CN* is the user,
+# its *O*s are the groups. What a user may do is told by RBAC: here the API server itself is asked.
 #
 # *Predict:* may the scheduler read Secrets? May a kubelet delete its own node?
 
@@ -59,9 +61,9 @@ certificates.signed_by(lab, "apiserver-etcd-client", answer)
 lab.certificates.kubeconfigs()
 
 # %% [markdown]
-# Look at `super-admin.conf`: its group `system:masters` is let through before RBAC is asked. No one can take that right
-# away, but by a new authority. So that file stays in a safe, and `admin.conf` is what one works with: its right comes
-# from a binding, and a binding can be deleted.
+# Look at `super-admin.conf`: its group `system:masters` is let through before RBAC is asked. No one can take that
+# right away, but by a new authority. So that file stays in a safe, and `admin.conf` is what one works with: its
+# right comes from a binding, and a binding can be deleted.
 #
 # ### The textbook's three lines
 #
@@ -89,9 +91,10 @@ lab.certificates.expire()
 lab.certificates.renew("apiserver")
 
 # %% [markdown]
-# **Why was nothing restarted?** The API server watches the file of its own server certificate and shows the new one to
-# the next caller. Others read their file once, at their start: after `lab.certificates.renew("scheduler.conf")` the
-# scheduler is started anew. The old certificate stays valid until its end: Kubernetes has no list of what was revoked.
+# **Why was nothing restarted?** The API server watches the file of its own server certificate and shows the new one
+# to the next caller. Others read their file once, at their start: after `lab.certificates.renew("scheduler.conf")`
+# the scheduler is started anew. The old certificate stays valid until its end: Kubernetes has no list of what was
+# revoked.
 
 # %% [markdown]
 # ## 2. Static pods: started from a file
@@ -126,8 +129,8 @@ lab.static_pods.write("kube-scheduler", whole.replace("spec:", "spec: [", 1))
 lab.static_pods.restore("kube-scheduler")
 
 # %% [markdown]
-# The kubelet's own configuration is a file, too, and it reads that at its start alone. *Predict:* with a tab in it, does
-# the kubelet start? Do its pods stop?
+# The kubelet's own configuration is a file, too, and it reads that at its start alone. *Predict:* with a tab in it,
+# does the kubelet start? Do its pods stop?
 
 # %% tags=["nbval-ignore-output"]
 kubelet = lab.kubelet("node-01")
@@ -174,8 +177,8 @@ print(lab.kubectl("get pod guest"))
 print(lab.kubectl("get pod guest --output jsonpath={.status.conditions[0].message}"))
 
 # %% [markdown]
-# These are the scheduler's own words: it names each reason, and how many nodes it is about. Nothing has failed: the pod
-# waits, and is looked at again when a Node changes. So take the taint off:
+# These are the scheduler's own words: it names each reason, and how many nodes it is about. Nothing has failed: the
+# pod waits, and is looked at again when a Node changes. So take the taint off:
 
 # %% tags=["nbval-ignore-output"]
 lab.kubectl("taint nodes node-01 node-02 for-")
@@ -255,8 +258,8 @@ print(lab.kubectl("get nodes"))
 # %% [markdown]
 # ## 4. Restart
 #
-# A worker is switched off, as if somebody had pulled its plug, and on again four seconds later. Meanwhile another node
-# asks the shop each 100 ms.
+# A worker is switched off, as if somebody had pulled its plug, and on again four seconds later. Meanwhile another
+# node asks the shop each 100 ms.
 #
 # *Predict:* does it need a token to come back? Are requests lost?
 
@@ -278,7 +281,8 @@ answer = None
 nodes.registered(worker, answer)
 
 # %% [markdown]
-# Now the master. *Predict:* how many requests to the shop are lost while there is no API server, no etcd, no scheduler?
+# Now the master. *Predict:* how many requests to the shop are lost while there is no API server, no etcd, no
+# scheduler?
 
 # %% tags=["nbval-ignore-output"]
 master = lab.restart("master", away=4, service="shop")
@@ -289,9 +293,9 @@ print("requests lost while the master was away:", master.failed)
 
 # %% [markdown]
 # **Why.** The pods and the rules in the kernels of the workers were there, and no component of the master is on a
-# request's way. See also in which order the master comes back: the kubelet first, which asks to be registered and gets
-# no answer; from manifests in its own files it has etcd, the API server, the scheduler and the controller-manager
-# started; only then somebody can answer it.
+# request's way. See also in which order the master comes back: the kubelet first, which asks to be registered and
+# gets no answer; from manifests in its own files it has etcd, the API server, the scheduler and the
+# controller-manager started; only then somebody can answer it.
 
 # %% [markdown]
 # ## 5. Tear down
@@ -302,7 +306,8 @@ lab.down()
 # %% [markdown]
 # ## Summary
 #
-# - No component believes a caller because of its address: each side shows a certificate, and the other asks who signed it.
+# - No component believes a caller because of its address: each side shows a certificate, and the other asks who
+#   signed it.
 # - A certificate ends; a renewed one counts as soon as its owner has read it.
 # - A static pod is a file in a folder that a kubelet reads. Its pod in the API is a report.
 # - Labels and taints steer the scheduler. Draining asks for evictions, and a budget may refuse them.

@@ -2,8 +2,8 @@
 # # The cluster's birth: machines join
 #
 # **Goals.** You know what a bootstrap token is good for, and how long; what the hash beside it protects; and how a
-# machine that nobody knows becomes a node with a certificate of its own. You have seen a join refused in several ways,
-# and you can tell from kubeadm's words what is wrong. You can find a machine whose preparation is undone.
+# machine that nobody knows becomes a node with a certificate of its own. You have seen a join refused in several
+# ways, and you can tell from kubeadm's words what is wrong. You can find a machine whose preparation is undone.
 #
 # **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *The cluster's birth* first.
 
@@ -68,15 +68,15 @@ print("openssl agrees:", digest.agrees)
 # *Predict:* the machine has no certificate of the cluster yet. So its first request goes to a server that may be
 # anybody's. What does it ask for, and why is it safe to believe the answer?
 #
-# It reads `cluster-info`, which everybody may read: the API server's address, the CA's certificate, and for each token
-# a signature. Only who knows the token's secret can have made it:
+# It reads `cluster-info`, which everybody may read: the API server's address, the CA's certificate, and for each
+# token a signature. Only who knows the token's secret can have made it:
 
 # %% tags=["nbval-ignore-output"]
 lab.token.verify(short)
 
 # %% [markdown]
-# **Why both?** The token proves that the answer comes from somebody who knows the token. But everybody who joined with
-# it knows it, too. The hash is of the CA's key, which only the control plane has.
+# **Why both?** The token proves that the answer comes from somebody who knows the token. But everybody who joined
+# with it knows it, too. The hash is of the CA's key, which only the control plane has.
 
 # %% [markdown]
 # ## 3. Refused
@@ -107,20 +107,20 @@ for wrong in tries:
 # %% [markdown]
 # ## 4. Joined
 #
-# *Predict:* which requests does the new machine send, and who answers? Who decides that it may have a certificate: you,
-# the API server, or somebody else?
+# *Predict:* which requests does the new machine send, and who answers? Who decides that it may have a certificate:
+# you, the API server, or somebody else?
 
 # %% tags=["nbval-ignore-output"]
 joined = lab.join("node-03", token=short)
 joined
 
 # %% [markdown]
-# Read the picture from left to right. *kubeadm* reads `cluster-info` as nobody, checks signature and hash, then reads
-# the cluster's configuration with the token. It starts the *kubelet*, which makes a key of its own and asks for a
-# certificate: a **CertificateSigningRequest**. Two parts of the controller-manager answer it: one approves it, because
-# the token's group `system:bootstrappers:kubeadm:default-node-token` may have a node's certificate; one signs it with
-# the CA's key. Dashed arrows are inferred: nobody logs that a watcher was told. From then on the token is not needed:
-# the kubelet is `system:node:node-03`, and registers its Node.
+# Read the picture from left to right. *kubeadm* reads `cluster-info` as nobody, checks signature and hash, then
+# reads the cluster's configuration with the token. It starts the *kubelet*, which makes a key of its own and asks
+# for a certificate: a **CertificateSigningRequest**. Two parts of the controller-manager answer it: one approves it,
+# because the token's group `system:bootstrappers:kubeadm:default-node-token` may have a node's certificate; one
+# signs it with the CA's key. Dashed arrows are inferred: nobody logs that a watcher was told. From then on the token
+# is not needed: the kubelet is `system:node:node-03`, and registers its Node.
 
 # %% tags=["nbval-ignore-output"]
 joined.hops()
@@ -143,14 +143,15 @@ except ClusterError as error:
     print(error)
 
 # %% [markdown]
-# **By hand.** In a terminal: `labkit node prepare node-04`, then `labkit token join-command`, and type what it prints in
-# `labkit node shell node-04`.
+# **By hand.** In a terminal: `labkit node prepare node-04`, then `labkit token join-command`, and type what it
+# prints in `labkit node shell node-04`.
 
 # %% [markdown]
 # ## 5. A machine that was not prepared
 #
 # Somebody has undone a line of the script on *node-02*. *Predict:* which one may it be, if the node is *Ready*, its
-# pods run, and nobody on another node gets an answer from them? (*far* has a pod on each worker, and the master asks.)
+# pods run, and nobody on another node gets an answer from them? (*far* has a pod on each worker, and the master
+# asks.)
 
 # %% tags=["nbval-ignore-output"]
 from labkit.checks import experiment
@@ -163,9 +164,9 @@ print(f"before: {before.failed} of {before.asked} requests failed, after: {after
 print(lab.kubectl("get nodes"))
 
 # %% [markdown]
-# **Why** does `kubectl get nodes` say nothing of it? A kubelet tells that it runs, that its runtime answers, and that a
-# network has been configured. Whether packets get through, nobody tries. So a preparation is looked at where it is:
-# `labkit preflight node-02` in a terminal, or here:
+# **Why** does `kubectl get nodes` say nothing of it? A kubelet tells that it runs, that its runtime answers, and
+# that a network has been configured. Whether packets get through, nobody tries. So a preparation is looked at where
+# it is: `labkit preflight node-02` in a terminal, or here:
 
 # %% tags=["nbval-ignore-output"]
 lab.preflight("node-02").unmet

@@ -50,6 +50,22 @@ TESTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("test_kube_proxy", "test_whose_rules_they_are"),
         ("test_kube_proxy", "test_why_a_service_refuses"),
     ),
+    "07_birth": (
+        ("test_nodes", "test_what_a_check_protects"),
+        ("test_init", "test_who_noticed_a_mistake"),
+        ("test_init", "test_in_which_phase_it_was_made"),
+    ),
+    "07_birth_after": (
+        ("test_certificates", "test_who_signed_a_certificate"),
+        ("test_certificates", "test_an_annotation_reached_the_pod"),
+        ("test_nodes", "test_who_refused_an_eviction"),
+        ("test_nodes", "test_how_a_node_is_registered_again"),
+    ),
+    "07_birth_join": (
+        ("test_join", "test_which_token_lives_longest"),
+        ("test_join", "test_who_said_yes"),
+        ("test_nodes", "test_a_node_is_repaired"),
+    ),
     "08_drills": (
         ("test_drills", "test_what_a_request_needs"),
         ("test_drills", "test_who_starts_a_killed_component_again"),

@@ -93,6 +93,7 @@ def test_a_wrong_option_and_the_node_as_before(birth: Lab, mistake: str, who: st
     assert wrong.right is False
     assert who == "kubeadm" or who not in repr(wrong), "kubeadm is named in every clue"
     assert birth.status().state == "not initialised"
+    birth.nodes[0].exec("mkdir -p /var/lib/etcd")
     left = birth.nodes[0].exec("find /etc/kubernetes /var/lib/etcd -type f -not -path '*/labkit/*'")
     assert left == "", "reset has taken away all but folders"
 

@@ -64,7 +64,7 @@ class NodeFile:
         """Return the certificates in it: a kubeconfig has its user's own and does not count its cluster's."""
         pem = self.text
         if config := self.config:
-            data = config["users"][0]["user"].get("client-certificate-data", "")
+            data = (config["users"][0]["user"] or {}).get("client-certificate-data", "")
             pem = base64.b64decode(data).decode()
         return x509.load_pem_x509_certificates(pem.encode()) if pem.strip() else []
 

@@ -90,5 +90,6 @@ class NodeCalls:
             )
         with watch(progress) as reporter, cluster.folder.locked():
             reset(cluster, name, reporter)
+            lab.kubectl(["delete", "node", name, "--ignore-not-found"])  # kubeadm refuses a name that is Ready
             cluster.join_node(name, reporter)
         return lab.nodes[node]

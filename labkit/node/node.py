@@ -224,10 +224,26 @@ class Node:
 
     def _init_pid(self, outer: OuterSandbox) -> int | None:
         """Return the pid of the node's first process as the outer sandbox numbers it, None where it is gone."""
-        if not self._process.exists() or not outer.alive:
+        if not outer.alive:
             return None
-        pid, _, started = self._process.read_text().partition(" ")
-        return int(pid) if _start_time(outer, int(pid)) == started else None
+        if self._process.exists():
+            pid, _, started = self._process.read_text().partition(" ")
+            if pid and _start_time(outer, int(pid)) == started:
+                return int(pid)
+        return self._not_noted(outer)
+
+    def _not_noted(self, outer: OuterSandbox) -> int | None:
+        """Return the first process of a node whose `start` was killed before it had taken its note, or in between.
+
+        A number alone may long be another process's: it must see this node's files.
+        """
+        pid = read_child_pid(self.folder / "sandbox.json")
+        identity = self.root / "etc/machine-id"
+        if pid is None or not identity.exists() or not _start_time(outer, pid):
+            return None
+        command = outer.command(["cat", f"/proc/{pid}/root/etc/machine-id"])
+        seen = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+        return pid if seen == identity.read_text() else None
 
 
 def _start_time(outer: OuterSandbox, pid: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -59,7 +60,13 @@ class Identity:
         ProcessLookupError
             If the process has ended.
         """
-        descriptor = os.pidfd_open(self.pid)
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except OSError as error:
+            # After a node's restart the number may be that of a thread: ENOENT, in some kernels EINVAL.
+            if error.errno not in {errno.ENOENT, errno.EINVAL, errno.ESRCH}:
+                raise
+            raise ProcessLookupError(self.pid) from error
         if not self.alive():
             os.close(descriptor)
             raise ProcessLookupError(self.pid)

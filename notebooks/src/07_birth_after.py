@@ -147,8 +147,8 @@ kubelet.repair()
 # %% tags=["exercise"]
 certificates.annotated(lab, "kube-scheduler", "example.com/lesson")
 
-# %% tags=["nbval-ignore-output"]
-lab.static_pods.restore("kube-scheduler")  # as kubeadm made it
+# %% [markdown]
+# Afterwards, `lab.static_pods.restore("kube-scheduler")` puts the manifest back as kubeadm made it.
 
 # %% [markdown]
 # ## 3. Verify, and label

@@ -156,7 +156,7 @@ except ClusterError as error:
 # %% tags=["nbval-ignore-output"]
 from labkit.checks import experiment
 
-lab.deploy("far", image="nginx", replicas=2)
+lab.deploy("far", image="nginx", replicas=3)
 before = experiment.requests(lab, "far", seconds=2)
 lab.nodes["node-02"].exec("echo 0 > /proc/sys/net/ipv4/ip_forward")
 after = experiment.requests(lab, "far", seconds=3)

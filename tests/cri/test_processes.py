@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -32,6 +33,22 @@ def test_a_process_is_known_by_pid_and_start_time(sleeper: subprocess.Popen[byte
     assert sleeper.wait() == -signal.SIGTERM
     assert not identity.alive()
     assert not identity.signal(signal.SIGTERM)
+
+
+def test_a_thread_that_has_the_number_of_an_ended_process_is_not_that_process() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        assert thread.native_id
+        ended = Identity(thread.native_id, 1)
+        assert not ended.alive()
+        assert not ended.signal(signal.SIGKILL)
+        with pytest.raises(ProcessLookupError):
+            ended.open()
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_zombie_is_not_alive() -> None:

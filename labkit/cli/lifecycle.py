@@ -171,9 +171,9 @@ def down(
 
 @app.command(epilog=example("labkit repair"))
 def repair(name: Name = DEFAULT_NAME) -> None:
-    """Bring back what was removed from a lab's system, and let go on what is held still.
+    """Bring back what was removed from a lab's system.
 
-    `labkit status` says what is missing.
+    What is held still goes on. `labkit status` says what is missing.
     """
     lab = find_lab(name)
     with progress() as reporter:

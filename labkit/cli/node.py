@@ -84,7 +84,7 @@ def restart(
     away: Annotated[float, typer.Option(min=2, metavar="SECONDS", help="How long it is off.")] = 5.0,
     service: Annotated[str, typer.Option(metavar="SERVICE", help="A Service to ask each 100 ms meanwhile.")] = "",
 ) -> None:
-    """Switch a node off and on again, and tell what happened until it is back."""
+    """Switch a node off and on, and tell how it comes back."""
     lab = find_lab(name)
     with progress() as reporter:
         seen = lab.restart(node, away=away, service=service, progress=reporter)
@@ -94,7 +94,7 @@ def restart(
 
 @_node.command(epilog=example("labkit kubectl -- delete node node-02", "labkit node rejoin node-02"))
 def rejoin(node: NodeName, name: Name = DEFAULT_NAME) -> None:
-    """Take a worker back by kubeadm reset, let it join again, and wait until it is Ready."""
+    """Have a worker join again, after kubeadm reset."""
     lab = find_lab(name)
     with progress() as reporter:
         lab.rejoin(node, progress=reporter)

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+_SHORT = 16  # characters
 _LEFT = 'style="text-align:left"'
 
 
@@ -34,8 +35,12 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col" {_LEFT}>{html.escape(title)}</th>' for title in self.TITLES)
-        body = "".join(
-            "<tr>" + "".join(f"<td {_LEFT}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows()
-        )
+        body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in self.rows())
         caption = f"<caption {_LEFT}>{html.escape(self.caption())}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    """Return a cell, whose words stay on one line when they are few: a number with its unit, a name."""
+    short = ";white-space:nowrap" if len(text) <= _SHORT else ""
+    return f'<td style="text-align:left{short}">{html.escape(text)}</td>'

@@ -110,7 +110,8 @@ class Joined(Table):
 
     def _repr_html_(self) -> str:
         twin = f"<details><summary>The flow as a table</summary>{self.hops()._repr_html_()}</details>"
-        return f"{Table._repr_html_(self)}{self.to_svg()}{twin}"
+        said = f"<details><summary>What kubeadm said</summary>{Table._repr_html_(self)}</details>"
+        return f"{self.to_svg()}{twin}{said}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

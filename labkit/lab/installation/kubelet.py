@@ -94,9 +94,10 @@ class LabKubelet:
         return self._restarted()
 
     def _restarted(self) -> KubeletStart:
-        seen = len(self._node.logs("kubelet").splitlines())
         started = time.monotonic()
         self._node.exec(_RESTART)
+        # After the end of the last one that may have read the old file: one that cannot start is tried again and again.
+        seen = len(self._node.logs("kubelet").splitlines())
         while (passed := time.monotonic() - started) < _TIMEOUT:
             lines = self._node.logs("kubelet").splitlines()[seen:]
             if trouble := find(lines):

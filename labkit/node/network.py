@@ -20,6 +20,14 @@ def node_address(index: int) -> ipaddress.IPv4Address:
     return SUBNET[10 + index]
 
 
+def node_link_address(index: int) -> str:
+    """Return the link-layer address of a node: the same after each restart, as that of a machine's network card is.
+
+    Its neighbours keep the address for as long as half a minute (arp(7)); with a new one they would send into nowhere.
+    """
+    return ":".join(f"{octet:02x}" for octet in b"\x02\x00" + node_address(index).packed)  # 02: locally administered
+
+
 def create_bridge(outer: OuterSandbox, pod_range: str) -> None:
     """Make the bridge, with the gateway's address.
 
@@ -63,7 +71,7 @@ def connect_node(outer: OuterSandbox, namespace: Path, index: int) -> None:
         if [ -e "$1" ]; then umount "$1"; ip link del veth{index} 2>/dev/null || true; fi
         : >"$1"
         unshare --net="$1" true
-        ip link add veth{index} type veth peer name eth0 netns "$1"
+        ip link add veth{index} type veth peer name eth0 address {node_link_address(index)} netns "$1"
         ip link set veth{index} master {_BRIDGE} up
         nsenter --net="$1" sh -c '
             ip link set lo up

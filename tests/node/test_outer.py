@@ -132,6 +132,18 @@ def test_a_port_of_the_host_leads_inside(sandbox: OuterSandbox, tmp_path: Path) 
     traces.eventually(lambda: not process.alive)
 
 
+def test_a_node_that_starts_again_is_found_at_once_by_those_who_knew_it(sandbox: OuterSandbox, tmp_path: Path) -> None:
+    network.create_bridge(sandbox, "192.168.0.0/16")
+    namespaces = [tmp_path / "first", tmp_path / "second"]
+    for index, namespace in enumerate(namespaces):
+        network.connect_node(sandbox, namespace, index)
+    inside = ["nsenter", f"--net={namespaces[1]}"]
+    ask = sandbox.command([*inside, "busybox", "nc", "-w", "2", str(network.node_address(0)), "9"])
+    assert "refused" in subprocess.run(ask, check=False, capture_output=True, text=True).stderr
+    network.connect_node(sandbox, namespaces[0], 0)
+    assert "refused" in subprocess.run(ask, check=False, capture_output=True, text=True).stderr, "nobody answered"
+
+
 def test_a_taken_port_is_refused() -> None:
     with forward.listen() as listener, pytest.raises(UsageError, match="cannot be used"):
         forward.listen(listener.getsockname()[1])

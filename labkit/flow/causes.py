@@ -232,11 +232,14 @@ class Causes:
             before = call
 
     def _told_of(self, pod: ObjectName, kubelet: Actor, until: datetime) -> Draft | None:
-        """Return the latest change of a pod that its kubelet did not make itself and that it can have heard of."""
+        """Return the latest change of a pod that its kubelet did not make itself and that it can have heard of.
+
+        A runtime's work that is known by the second alone is taken to start with the binding itself.
+        """
         changes = [
             draft
             for draft in self._persists[key_of(pod)]
-            if draft.start < until
+            if draft.start <= until
             and draft.cause is not None
             and draft.cause.source != kubelet
             and draft.cause.source.kind != "kubelet"

@@ -131,7 +131,7 @@ CASES = (
         "slow motion",
         "",
         {"press": "next"},
-        "len(lab.frozen) == 2",
+        "len(lab.frozen) == 2 and 'slowed' in lab.kubectl('get deployments')",
         _STEPPED,
         before='panel = lab.slow_motion("slowed", image="nginx").panel()',
     ),

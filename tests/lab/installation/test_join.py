@@ -252,7 +252,7 @@ def test_a_node_that_is_deleted_while_it_joins(young: Lab) -> None:
 def test_a_clock_that_is_behind_takes_the_certificate_for_one_of_tomorrow(young: Lab) -> None:
     token = young.token.create(ttl="10m")
     with authority.from_tomorrow(young):
-        error = _refused(young, token=token)
+        error = _refused(young, "late", token=token)
     assert "certificate has expired or is not yet valid" in error.why
     assert "the clock is wrong" in error.why
     assert "NTP" in error.fix

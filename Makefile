@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test test-ipvs lint notebooks lock recordings recording-ipvs sessions clean
+.PHONY: help setup setup-test lab demo test test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -21,6 +21,9 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 # On a shared cluster that is broken each test fails slowly: enough is known by then.
 test: lint ## all checks and tests
 	$(BIN)/pytest --maxfail=20
+
+test-kind: setup-test ## labs on real Docker containers, by kind, with a Docker daemon of the tests' own (as root)
+	$(BIN)/pytest -m kind
 
 test-ipvs: setup-test ## kube-proxy's ipvs mode in a virtual machine whose kernel has it (1 to 3 minutes)
 	$(BIN)/pytest -m vm

@@ -17,9 +17,11 @@ from labkit.progress import PhaseEvent, Progress
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state_folder(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep the tests' labs apart from the user's; the cache of programs is shared."""
+    """Keep the tests' labs apart from the user's, and from its Docker; the cache of programs is shared."""
     folder = Path(tempfile.mkdtemp(prefix="labkit-tests-"))
     os.environ["LABKIT_STATE"] = str(folder)
+    # The machine's Docker is none of the tests' business; those of containers start a daemon of their own.
+    os.environ["DOCKER_HOST"] = f"unix://{folder}/no-docker.sock"
     yield
     left = labkit.lab_names()
     for name in left:  # of a test that was cut off

@@ -20,6 +20,7 @@ from labkit.cli import (
     kubectl,
     lifecycle,
     node,
+    nodeimage,
     proxy,
     slow_motion,
     supplies,
@@ -65,6 +66,7 @@ for commands in (
     slow_motion,
     host,
     supplies,
+    nodeimage,
     demo,
 ):
     app.add_typer(commands.app)

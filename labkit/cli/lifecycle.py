@@ -29,7 +29,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
     node_names: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Names of the nodes instead, the control plane's first.")
     ] = None,
-    provider: Annotated[str, typer.Option(metavar="auto|rootless|context", help="Where the nodes run.")] = "auto",
+    provider: Annotated[str, typer.Option(metavar="auto|rootless|kind|context", help="Where the nodes run.")] = "auto",
     no_network: Annotated[
         bool, typer.Option("--no-network", help="Leave the pod network to you; nodes stay NotReady until then.")
     ] = False,
@@ -51,7 +51,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
     images: Annotated[Path | None, typer.Option(metavar="FILE", help="Your own image catalogue.")] = None,
     registry_mirror: Annotated[
         list[str] | None,
-        typer.Option(metavar="REGISTRY=URL", help="Where containers' images are pulled from; not with rootless."),
+        typer.Option(metavar="REGISTRY=URL", help="Provider kind: where images are pulled from."),
     ] = None,
     api_port: Annotated[
         int,

@@ -23,7 +23,7 @@ TRACING_ENDPOINT = f"{GATEWAY}:{OTLP_PORT}"
 AUDIT_LOG = "/var/log/kubernetes/audit/audit.log"
 EVIDENCE_FOLDER = "/etc/kubernetes/labkit"
 CONFIG = f"{EVIDENCE_FOLDER}/init.yaml"
-_PATCHES = f"{EVIDENCE_FOLDER}/patches"
+PATCHES = f"{EVIDENCE_FOLDER}/patches"
 
 #: Where volume plugins may be put: by default below /usr/libexec, which no node may write to (a node's /usr is the
 #: machine's own), so that the folder would be missing unless the machine has it already.
@@ -52,6 +52,9 @@ _FRUGAL = [{"name": "GOGC", "value": "25"}]
 #: kubelet gets the same from labkit/node/init.sh.
 _PROMPT_SPANS = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_BSP_MAX_QUEUE_SIZE": "8192"}
 
+#: The static pods whose components send spans.
+_TRACED = frozenset({"etcd", "kube-apiserver"})
+
 #: What a node of a lab needs beside the command that `kubeadm token create --print-join-command` prints.
 BY_HAND = f"--cri-socket unix://{CRI_SOCKET} --ignore-preflight-errors {','.join(IGNORED_PREFLIGHT_ERRORS)}"
 #: CoreDNS is asked each second whether it is ready (labkit.cluster.coredns says why).
@@ -74,13 +77,14 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
     whole : bool
         Whether kubeadm installs CoreDNS, too; by default labkit does, meanwhile (`labkit.cluster.coredns`).
     """
+    arguments = component_arguments(TRACING_ENDPOINT)
     init = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
         "bootstrapTokens": [{"token": token, "ttl": spec.token_ttl, "description": "labkit: the lab's own nodes"}],
         "localAPIEndpoint": {"advertiseAddress": spec.advertise_address, "bindPort": API_PORT},
         "nodeRegistration": _registration(spec, 0),
-        "patches": {"directory": _PATCHES},
+        "patches": {"directory": PATCHES},
         "skipPhases": [] if whole else ["addon/coredns"],
     }
     cluster = {
@@ -92,17 +96,10 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
         # Faster to make than RSA keys; kubeadm offers both.
         "encryptionAlgorithm": "ECDSA-P256",
         "networking": {"serviceSubnet": spec.service_cidr, "podSubnet": spec.pod_cidr},
-        "apiServer": _api_server(),
-        "controllerManager": {"extraArgs": _arguments(_controller_manager_arguments()), "extraEnvs": _FRUGAL},
-        # Level 10 makes the scheduler log each plugin's score for each node.
-        "scheduler": {"extraArgs": _arguments({"leader-elect": "false", "v": "10"}), "extraEnvs": _FRUGAL},
-        "etcd": {
-            "local": {
-                "dataDir": "/var/lib/etcd",
-                "extraArgs": _arguments(_etcd_arguments()),
-                "extraEnvs": _FRUGAL + _arguments(_PROMPT_SPANS),
-            }
-        },
+        "apiServer": {**_component("kube-apiserver", arguments), **api_server_access()},
+        "controllerManager": _component("kube-controller-manager", arguments),
+        "scheduler": _component("kube-scheduler", arguments),
+        "etcd": {"local": {"dataDir": "/var/lib/etcd", **_component("etcd", arguments)}},
     }
     return dump_all([init, cluster, _kubelet(user_namespace=not spec.privileged), _kube_proxy()])
 
@@ -154,28 +151,100 @@ def join_document(
     return dump(join)
 
 
-def files() -> dict[str, str]:
+def files(endpoint: str = TRACING_ENDPOINT, *, environment: bool = False) -> dict[str, str]:
     """Return the files that the documents name, path on the control plane's node → content.
 
     They are what the API server reads to leave evidence, and the patches of the static pods.
+
+    Parameters
+    ----------
+    endpoint : str
+        Where the API server sends its trace spans.
+    environment : bool
+        Whether the patches set the components' variables, too: v1beta3's documents cannot.
     """
     tracing = {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "TracingConfiguration",
-        "endpoint": TRACING_ENDPOINT,
+        "endpoint": endpoint,
         "samplingRatePerMillion": 1_000_000,
     }
     return {
         f"{EVIDENCE_FOLDER}/audit-policy.yaml": _AUDIT_POLICY.read_text(),
         f"{EVIDENCE_FOLDER}/tracing.yaml": dump(tracing),
-        **{f"{_PATCHES}/{name}+strategic.yaml": dump(_patient(name)) for name in STATIC_PODS},
-        f"{_PATCHES}/corednsdeployment+strategic.yaml": dump(_PROMPT_COREDNS),
+        **{f"{PATCHES}/{name}+strategic.yaml": dump(_patch(name, environment)) for name in STATIC_PODS},
+        f"{PATCHES}/corednsdeployment+strategic.yaml": dump(_PROMPT_COREDNS),
     }
 
 
-def _patient(container: str) -> dict[str, Any]:
-    liveness = {"failureThreshold": LIVENESS_FAILURES}
-    return {"spec": {"containers": [{"name": container, "livenessProbe": liveness, "startupProbe": _STARTUP_PROBE}]}}
+def component_arguments(endpoint: str) -> dict[str, dict[str, str]]:
+    """Return the flags of the static pods' components beyond kubeadm's own, component → flag → value.
+
+    Parameters
+    ----------
+    endpoint : str
+        Where etcd sends its trace spans.
+    """
+    return {
+        "kube-apiserver": {
+            "audit-policy-file": f"{EVIDENCE_FOLDER}/audit-policy.yaml",
+            "audit-log-path": AUDIT_LOG,
+            # Written in order, but not while the request waits; of one event a batch by default, so at once
+            # (k8s.io/apiserver/pkg/server/options/audit.go).
+            "audit-log-mode": "batch",
+            "audit-log-maxsize": "100",
+            "audit-log-maxbackup": "3",
+            "tracing-config-file": f"{EVIDENCE_FOLDER}/tracing.yaml",
+            "storage-media-type": "application/json",
+        },
+        # Each of the manager's forty controllers asks for an account of its own at the start: 20 requests a second, the
+        # default, make that last five seconds.
+        "kube-controller-manager": {
+            "leader-elect": "false",
+            "kube-api-qps": "200",
+            "kube-api-burst": "400",
+            "flex-volume-plugin-dir": _VOLUME_PLUGINS,
+        },
+        # Level 10 makes the scheduler log each plugin's score for each node.
+        "kube-scheduler": {"leader-elect": "false", "v": "10"},
+        "etcd": {
+            "enable-distributed-tracing": "true",
+            "distributed-tracing-address": endpoint,
+            "distributed-tracing-sampling-rate": "1000000",
+            "distributed-tracing-service-name": "etcd",
+            # What it keeps in memory for members that lag behind: a lab's etcd is alone.
+            "snapshot-count": "500",
+            "snapshot-catchup-entries": "10",
+        },
+    }
+
+
+def api_server_access() -> dict[str, Any]:
+    """Return the API server's volumes, and the names by which it is reached from the host."""
+    volumes = [
+        _volume("labkit", EVIDENCE_FOLDER, "Directory", read_only=True),
+        _volume("audit", str(Path(AUDIT_LOG).parent), "DirectoryOrCreate", read_only=False),
+    ]
+    return {"extraVolumes": volumes, "certSANs": ["127.0.0.1", "localhost"]}
+
+
+def _patch(component: str, environment: bool) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": component,
+        "livenessProbe": {"failureThreshold": LIVENESS_FAILURES},
+        "startupProbe": _STARTUP_PROBE,
+    }
+    if environment:
+        container["env"] = _environment(component)
+    return {"spec": {"containers": [container]}}
+
+
+def _component(name: str, arguments: dict[str, dict[str, str]]) -> dict[str, Any]:
+    return {"extraArgs": _arguments(arguments[name]), "extraEnvs": _environment(name)}
+
+
+def _environment(component: str) -> list[dict[str, str]]:
+    return _FRUGAL + (_arguments(_PROMPT_SPANS) if component in _TRACED else [])
 
 
 def _registration(spec: LabSpec, index: int) -> dict[str, Any]:
@@ -188,55 +257,8 @@ def _registration(spec: LabSpec, index: int) -> dict[str, Any]:
     }
 
 
-def _api_server() -> dict[str, Any]:
-    arguments = {
-        "audit-policy-file": f"{EVIDENCE_FOLDER}/audit-policy.yaml",
-        "audit-log-path": AUDIT_LOG,
-        # Written in order, but not while the request waits; of one event a batch by default, so at once
-        # (k8s.io/apiserver/pkg/server/options/audit.go).
-        "audit-log-mode": "batch",
-        "audit-log-maxsize": "100",
-        "audit-log-maxbackup": "3",
-        "tracing-config-file": f"{EVIDENCE_FOLDER}/tracing.yaml",
-        "storage-media-type": "application/json",
-    }
-    volumes = [
-        _volume("labkit", EVIDENCE_FOLDER, "Directory", read_only=True),
-        _volume("audit", str(Path(AUDIT_LOG).parent), "DirectoryOrCreate", read_only=False),
-    ]
-    return {
-        "extraArgs": _arguments(arguments),
-        "extraEnvs": _FRUGAL + _arguments(_PROMPT_SPANS),
-        "extraVolumes": volumes,
-        "certSANs": ["127.0.0.1", "localhost"],
-    }
-
-
 def _volume(name: str, path: str, path_type: str, *, read_only: bool) -> dict[str, Any]:
     return {"name": name, "hostPath": path, "mountPath": path, "readOnly": read_only, "pathType": path_type}
-
-
-def _controller_manager_arguments() -> dict[str, str]:
-    # Each of its forty controllers asks for an account of its own at the start: 20 requests a second, the default,
-    # make that last five seconds.
-    return {
-        "leader-elect": "false",
-        "kube-api-qps": "200",
-        "kube-api-burst": "400",
-        "flex-volume-plugin-dir": _VOLUME_PLUGINS,
-    }
-
-
-def _etcd_arguments() -> dict[str, str]:
-    return {
-        "enable-distributed-tracing": "true",
-        "distributed-tracing-address": TRACING_ENDPOINT,
-        "distributed-tracing-sampling-rate": "1000000",
-        "distributed-tracing-service-name": "etcd",
-        # What it keeps in memory for members that lag behind: a lab's etcd is alone.
-        "snapshot-count": "500",
-        "snapshot-catchup-entries": "10",
-    }
 
 
 def _kubelet(*, user_namespace: bool) -> dict[str, Any]:

@@ -61,14 +61,27 @@ class Mirror:
 
     @property
     def path(self) -> str:
-        """The file on a node that tells containerd of it."""
-        return f"{FOLDER}/{self.registry}/hosts.toml"
+        """The file on a node that tells containerd of it.
 
-    def hosts_toml(self) -> str:
-        """Return what that file says: it is asked first, the registry itself where it fails."""
+        A folder's name has no colon, which Docker would take for the end of a path (remotes/docker/config/hosts.go).
+        """
+        host, colon, port = self.registry.partition(":")
+        return f"{FOLDER}/{host}_{port}_/hosts.toml" if colon else f"{FOLDER}/{host}/hosts.toml"
+
+    def hosts_toml(self, *, after: str = "") -> str:
+        """Return what that file says: it is asked first, the registry itself where it fails.
+
+        Parameters
+        ----------
+        after : str
+            URL of another one, which is asked before it.
+        """
         server = _SERVERS.get(self.registry, f"https://{self.registry}")
         # JSON's strings are TOML's basic strings.
-        return f'server = {json.dumps(server)}\n\n[host.{json.dumps(self.url)}]\n  capabilities = ["pull", "resolve"]\n'
+        hosts = [
+            f'[host.{json.dumps(url)}]\n  capabilities = ["pull", "resolve"]\n' for url in (after, self.url) if url
+        ]
+        return "\n".join([f"server = {json.dumps(server)}\n", *hosts])
 
     def check(self) -> None:
         """Make sure that it answers as a registry does (OCI distribution-spec, "Determining Support").

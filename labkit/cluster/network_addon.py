@@ -6,16 +6,27 @@ from typing import Any
 
 from labkit.cluster.documents import dump_all
 from labkit.cluster.kubeadm import API_PORT
-from labkit.cluster.spec import LabSpec
+from labkit.cluster.protocol import Cluster
 
 NAME = "labkit-network"
 NAMESPACE = "kube-system"
 
 
-def manifest(spec: LabSpec) -> str:
-    """Return the add-on as YAML for ``kubectl apply``.
+def manifest_for(cluster: Cluster) -> str:
+    """Return the add-on of a cluster as YAML for ``kubectl apply``.
 
     The agent speaks to the API server's own address: a Service's address needs kube-proxy, which may come later.
+    """
+    return manifest(f"https://{cluster.node_address(cluster.spec.node_names[0])}:{API_PORT}")
+
+
+def manifest(server: str) -> str:
+    """Return the add-on as YAML for ``kubectl apply``.
+
+    Parameters
+    ----------
+    server : str
+        The API server's URL.
     """
     metadata = {"name": NAME, "namespace": NAMESPACE}
     cluster_metadata = {"name": NAME}
@@ -35,13 +46,12 @@ def manifest(spec: LabSpec) -> str:
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": NAME},
             "subjects": [{"kind": "ServiceAccount", **metadata}],
         },
-        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": _daemon_set_spec(spec)},
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": _daemon_set_spec(server)},
     ]
     return dump_all(documents)
 
 
-def _daemon_set_spec(spec: LabSpec) -> dict[str, Any]:
-    server = f"https://{spec.advertise_address}:{API_PORT}"
+def _daemon_set_spec(server: str) -> dict[str, Any]:
     container = {
         "name": NAME,
         "image": "labkit/network:v1",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from labkit import components
-from labkit.cluster import context, rootless
+from labkit.cluster import context, kind_host, rootless
 from labkit.cluster.context import ContextCluster
+from labkit.cluster.kind import KindCluster
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
@@ -12,8 +13,12 @@ from labkit.components import Components
 from labkit.errors import LabkitError
 from labkit.progress import Progress
 
-Provided = RootlessCluster | ContextCluster
-_CLASSES: dict[str, type[Provided]] = {"rootless": RootlessCluster, "context": ContextCluster}
+Provided = RootlessCluster | KindCluster | ContextCluster
+_CLASSES: dict[str, type[Provided]] = {
+    "rootless": RootlessCluster,
+    "kind": KindCluster,
+    "context": ContextCluster,
+}
 
 
 def programs(spec: LabSpec, progress: Progress | None = None) -> Components:
@@ -42,9 +47,18 @@ def load(folder: LabFolder, progress: Progress | None = None) -> Provided:
 
 
 def remove(folder: LabFolder) -> None:
-    """End every process of a lab and remove its folder, in whatever state it was left."""
-    if _provider(folder) == "context":
+    """End every process of a lab and remove its folder, in whatever state it was left.
+
+    Raises
+    ------
+    PreflightError
+        It is a lab of containers, and Docker cannot be used.
+    """
+    provider = _provider(folder)
+    if provider == "context":
         context.remove(folder)
+    elif provider == "kind":
+        kind_host.remove(folder)
     else:
         rootless.remove(folder)
 

@@ -127,7 +127,7 @@ def _add_on(cluster: Cluster, lacking: Missing, api: ApiServer, progress: Progre
 def _manifest(cluster: Cluster, part: str) -> tuple[str, str]:
     """Return an add-on's manifest as YAML, and where it is from."""
     if part == parts.NETWORK:
-        return network_addon.manifest(cluster.spec), "labkit's own manifest"
+        return network_addon.manifest_for(cluster), "labkit's own manifest"
     command = ["kubeadm", "init", "phase", "addon", part, "--config", CONFIG, "--print-manifest"]
     printed = _on_control_plane(cluster, command, f"print kubeadm's manifest of {part}")
     said = " ".join(command[:5])

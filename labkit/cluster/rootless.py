@@ -387,7 +387,7 @@ class RootlessCluster:
             printed = run(self.node_command(name, coredns.PRINT_COMMAND), what="print kubeadm's manifest of CoreDNS")
             manifests = [coredns.manifest(printed)]
             if self.spec.network:
-                manifests.append(network_addon.manifest(self.spec))
+                manifests.append(network_addon.manifest_for(self))
             # Validation would have the API server describe all its types first.
             apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
             run(self.node_command(name, apply), what="apply the add-ons", stdin="---\n".join(manifests))

@@ -5,7 +5,7 @@ environment or PATH if the version matches, the official release by its pinned c
 Go toolchain (all else). What is downloaded or built goes into the cache, atomically, with a manifest of checksums.
 """
 
-from labkit.components.locate import Components, Row, ensure, list_components
+from labkit.components.locate import Components, Row, ensure, ensure_optional, find_optional, list_components
 from labkit.components.pins import Pin, pins
 
-__all__ = ["Components", "Pin", "Row", "ensure", "list_components", "pins"]
+__all__ = ["Components", "Pin", "Row", "ensure", "ensure_optional", "find_optional", "list_components", "pins"]

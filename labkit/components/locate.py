@@ -11,7 +11,7 @@ from typing import Literal
 
 from labkit import paths
 from labkit.components import fetch, find
-from labkit.components.pins import Pin, pins
+from labkit.components.pins import Pin, optional_pins, pins
 from labkit.components.store import Store
 from labkit.errors import UsageError
 from labkit.progress import Phase, Progress
@@ -125,17 +125,32 @@ def ensure(
     """
     progress = progress or Progress()
     named = _named_folder(folder)
+    wanted = [pin for pin in pins().values() if only is None or pin.name in only]
+    return Components({pin.name: _ensure(pin, named, progress, verify=verify) for pin in wanted})
+
+
+def ensure_optional(name: str, progress: Progress | None = None) -> Path:
+    """Find a component that only some labs need, or fetch or build it into the cache; return its folder.
+
+    Parameters
+    ----------
+    name : str
+        ``"kind"``.
+    progress : Progress, optional
+        Is told a phase if it is not ready yet.
+
+    Raises
+    ------
+    ComponentError
+        If it can be neither found, fetched nor built; each way's reason is told.
+    """
+    return _ensure(optional_pins()[name], _named_folder(None), progress or Progress(), verify=False)
+
+
+def find_optional(name: str) -> Path | None:
+    """Return the folder of a component that only some labs need, None if it is not there; nothing is fetched."""
     store = Store(paths.cache_dir() / "components")
-    folders: dict[str, Path] = {}
-    for pin in pins().values():
-        if only is not None and pin.name not in only:
-            continue
-        _, path = _look_up(pin, named, store, verify=verify)
-        if path is None:
-            with progress.phase(f"{pin.name} {pin.version}") as phase:
-                path = _obtain(pin, store, phase, verify=verify)
-        folders[pin.name] = path
-    return Components(folders)
+    return _look_up(optional_pins()[name], _named_folder(None), store, verify=False)[1]
 
 
 def list_components(*, folder: Path | None = None, verify: bool = False) -> list[Row]:
@@ -179,6 +194,15 @@ def _look_up(pin: Pin, named: Path | None, store: Store, *, verify: bool) -> tup
     if (path := find.on_path(pin)) is not None:
         return "path", path
     return "missing", None
+
+
+def _ensure(pin: Pin, named: Path | None, progress: Progress, *, verify: bool) -> Path:
+    store = Store(paths.cache_dir() / "components")
+    _, path = _look_up(pin, named, store, verify=verify)
+    if path is None:
+        with progress.phase(f"{pin.name} {pin.version}") as phase:
+            path = _obtain(pin, store, phase, verify=verify)
+    return path
 
 
 def _obtain(pin: Pin, store: Store, phase: Phase, *, verify: bool) -> Path:

@@ -39,7 +39,7 @@ class Pin:
     Attributes
     ----------
     name : str
-        ``"kubernetes"``, ``"etcd"``, ``"coredns"``, ``"cni"`` or ``"tomcat"``.
+        ``"kubernetes"``, ``"etcd"``, ``"coredns"``, ``"cni"``, ``"tomcat"`` or ``"kind"``.
     version : str
         As the programs themselves print it.
     programs : mapping of str to tuple of str
@@ -76,9 +76,18 @@ class Pin:
 
 @functools.cache
 def pins() -> Mapping[str, Pin]:
-    """Return every pinned component by name, for this machine's architecture."""
-    text = resources.files(__package__).joinpath("pins.toml").read_text("utf-8")
-    return {name: _pin(name, table) for name, table in tomllib.loads(text).items()}
+    """Return every pinned component that each lab needs, by name, for this machine's architecture."""
+    return {name: _pin(name, table) for name, table in _tables().items() if not table.get("optional")}
+
+
+@functools.cache
+def optional_pins() -> Mapping[str, Pin]:
+    """Return every pinned component that only some labs need, by name."""
+    return {name: _pin(name, table) for name, table in _tables().items() if table.get("optional")}
+
+
+def _tables() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("pins.toml").read_text("utf-8"))
 
 
 def _pin(name: str, table: Mapping[str, Any]) -> Pin:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.cluster import mirrors, providers, state
+from labkit.cluster import kind_host, mirrors, providers, state
 from labkit.cluster import preflight as host_preflight
 from labkit.cluster.context import ContextCluster
+from labkit.cluster.kind import KindCluster
+from labkit.cluster.mirrors import Mirror
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rootless import RootlessCluster
 from labkit.cluster.spec import ContextSpec, LabSpec, default_node_names
@@ -24,7 +27,7 @@ from labkit.node import forward, outer
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
-PROVIDERS = ("auto", "rootless", "context", "replay")
+PROVIDERS = ("auto", "rootless", "kind", "context", "replay")
 #: Names the provider where `up` is not told of one.
 PROVIDER_VARIABLE = "LABKIT_PROVIDER"
 _DEFAULT_NAME = "lab"
@@ -70,9 +73,10 @@ def up(
         How many, beside the control plane; 2 by default.
     node_names : sequence of str
         The names instead, the control plane's first.
-    provider : {"auto", "rootless", "context", "replay"}
-        Where the nodes run; by default as `LABKIT_PROVIDER` says. In a notebook of labkit's own, ``auto`` is ``replay``
-        where this machine can run no lab, and says so.
+    provider : {"auto", "rootless", "kind", "context", "replay"}
+        Where the nodes run; by default as `LABKIT_PROVIDER` says. ``auto`` is ``rootless`` where this machine allows
+        it; else ``kind`` where Docker answers and has a node image; else, in a notebook of labkit's own, ``replay``.
+        What was chosen instead, and why, is told.
     network : bool
         Whether the network add-on is applied; True by default. Without it nodes stay NotReady.
     service_cidr, pod_network_cidr : str
@@ -88,7 +92,8 @@ def up(
     images : Path
         Your own image catalogue.
     registry_mirrors : sequence of str
-        ``"docker.io=https://mirror.example"``: where nodes that are containers pull images from.
+        ``"docker.io=https://mirror.example"``: where nodes that are containers pull images from; they are asked
+        first whether they answer.
     api_port : int
         Of 127.0.0.1, for the API server; 0 takes a free one.
     privileged : bool
@@ -138,13 +143,16 @@ def up(
             why="kubectl apply needs an API server",
             fix="leave the network out, and call lab.network.install() after lab.init()",
         )
-    if [mirrors.Mirror.parse(text) for text in registry_mirrors or ()]:
+    asked = [Mirror.parse(text) for text in registry_mirrors or ()]
+    if asked and provider != "kind":
         raise mirrors.refuse("rootless" if provider == "auto" else provider)
     if provider == "context":
         _refuse_useless(given, provider)
         return _up_context(name, progress, kubeconfig, context, audit_log)
     chosen = {"kubeconfig": kubeconfig, "context": context, "audit_log": audit_log}
     _refuse_useless({key: value for key, value in chosen.items() if value is not None}, provider)
+    if provider == "kind":
+        return _up_kind(LabSpec(name=name, provider=provider, **given), given, api_port, asked, progress, init=init)
     spec = LabSpec(name=name, **(given if init else {**given, "network": False}))
     Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
     folder = LabFolder.of(name)
@@ -152,6 +160,10 @@ def up(
         with watch(progress) as reporter, folder.locked():
             return Lab(_up(folder, spec, given, api_port, reporter, init=init))
     except PreflightError as error:
+        if provider == "auto" and init and not spec.privileged and not spec.catalogue and not kind_host.unavailable():
+            with watch(progress) as reporter, reporter.phase("provider kind") as phase:
+                phase.advance(f"Docker answers, and here rootless labs are impossible: {error.what}")
+            return _up_kind(dataclasses.replace(spec, provider="kind"), given, api_port, asked, progress, init=init)
         if provider == "auto" and running_notebook() in sessions():
             return instead(None, why=error)
         raise
@@ -181,6 +193,8 @@ def down(name: str = "lab") -> bool:
     folder = LabFolder.of(name)
     with folder.locked():
         existed = folder.path.exists()
+        if not existed:
+            kind_host.refuse_others_cluster(name)
         providers.remove(folder)
     return existed
 
@@ -227,6 +241,41 @@ def _up(
             forward.listen(api_port).close()
         providers.remove(folder)
     return RootlessCluster.up(folder, spec, providers.programs(spec, progress), progress, api_port=api_port, init=init)
+
+
+def _up_kind(
+    spec: LabSpec,
+    given: dict[str, Any],
+    api_port: int,
+    asked: Sequence[Mirror],
+    progress: Progress | None,
+    *,
+    init: bool,
+) -> Lab:
+    """Make a lab of containers, or find the one of that name."""
+    if not init:
+        raise UsageError(
+            "The nodes of a kind lab are always initialised",
+            why="kind runs kubeadm init and kubeadm join itself",
+            fix="leave --no-init out, or choose --provider rootless",
+        )
+    folder = LabFolder.of(spec.name)
+    with watch(progress) as reporter, folder.locked():
+        if folder.ready_file.exists():
+            existing = providers.load(folder, reporter)
+            _refuse_difference(existing.spec, {**given, "provider": spec.provider})
+            if not existing.running:
+                existing.start(reporter)
+            return Lab(existing)
+        with reporter.phase("preflight"):
+            providers.remove(folder)
+            kind_host.require(spec)
+            for mirror in asked:
+                mirror.check()
+            if api_port:
+                forward.listen(api_port).close()
+        programs = providers.programs(spec, reporter)
+        return Lab(KindCluster.up(folder, spec, programs, reporter, api_port=api_port, mirrors=asked))
 
 
 def _up_context(

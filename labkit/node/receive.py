@@ -25,13 +25,13 @@ done
 """
 
 
-def start(outer: OuterSandbox, folder: Path, address: str, *, log: Path) -> ProcessIdentity:
+def start(outer: OuterSandbox | None, folder: Path, address: str, *, log: Path) -> ProcessIdentity:
     """Receive trace spans until the lab ends; return at once, and let `wait` tell when it does.
 
     Parameters
     ----------
-    outer : OuterSandbox
-        The lab.
+    outer : OuterSandbox or None
+        The lab; None where it has no sandbox and the receiver is a process of the host.
     folder : Path
         Where the spans are kept; made if missing, for this user alone.
     address : str
@@ -41,10 +41,11 @@ def start(outer: OuterSandbox, folder: Path, address: str, *, log: Path) -> Proc
     """
     folder.mkdir(exist_ok=True, mode=0o700)
     (folder / SERVES).unlink(missing_ok=True)
-    program = [sys.executable, "-I", "-m", "labkit.node.receiver", str(folder), address]
+    supervised = ["sh", "-c", _SUPERVISOR, "sh"]
+    supervised += [sys.executable, "-I", "-m", "labkit.node.receiver", str(folder), address]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            outer.command(["sh", "-c", _SUPERVISOR, "sh", *program]),
+            supervised if outer is None else outer.command(supervised),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

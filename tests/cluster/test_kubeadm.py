@@ -109,7 +109,7 @@ def test_the_cni_configuration_has_the_nodes_own_range() -> None:
 
 
 def test_the_network_add_on_tolerates_nodes_that_are_not_ready() -> None:
-    documents = list(yaml.safe_load_all(network_addon.manifest(LabSpec())))
+    documents = list(yaml.safe_load_all(network_addon.manifest("https://172.30.0.10:6443")))
     pod = next(d for d in documents if d["kind"] == "DaemonSet")["spec"]["template"]["spec"]
     assert pod["tolerations"] == [{"operator": "Exists"}]
     assert pod["hostNetwork"] is True

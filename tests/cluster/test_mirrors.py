@@ -29,6 +29,15 @@ def test_containerd_asks_the_mirror_first(text: str, server: str) -> None:
     assert said["host"] == {text.partition("=")[2].rstrip("/"): {"capabilities": ["pull", "resolve"]}}
 
 
+def test_another_one_is_asked_before_it() -> None:
+    said = tomllib.loads(Mirror.parse("docker.io=https://mirror.example").hosts_toml(after="http://127.0.0.1:5000"))
+    assert list(said["host"]) == ["http://127.0.0.1:5000", "https://mirror.example"]
+
+
+def test_a_folder_on_a_node_has_no_colon() -> None:
+    assert Mirror.parse("own.example:5000=https://m").path == "/etc/containerd/certs.d/own.example_5000_/hosts.toml"
+
+
 @pytest.mark.parametrize(
     "text", ["docker.io", "=https://m", "docker.io=", "docker.io=ftp://m", "a/../b=https://m", "A=b"]
 )

@@ -7,6 +7,7 @@ import pytest
 
 from labkit.components import Components, Pin, pins
 from labkit.components.gobuild import RECIPES
+from labkit.components.pins import optional_pins
 from labkit.errors import UsageError
 
 MODULES = {
@@ -14,12 +15,13 @@ MODULES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "coredns": "github.com/coredns/coredns",
     "cni": "github.com/containernetworking/plugins",
+    "kind": "sigs.k8s.io/kind",
 }
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_recipe_builds_the_pinned_version_of_every_program(name: str) -> None:
-    pin = pins()[name]
+    pin = {**pins(), **optional_pins()}[name]
     go_mod = (RECIPES / pin.recipe / "go.mod").read_text("utf-8")
     assert f"{MODULES[name]} v{pin.version.removeprefix('v')}" in go_mod
     tools = re.findall(r"^(?:tool )?\t?((?:[\w.-]+\.[a-z]+/)[\w./-]+)$", go_mod, re.MULTILINE)
@@ -39,7 +41,7 @@ def test_staging_modules_are_replaced_by_those_of_the_same_release() -> None:
     assert versions == {"v0" + pins()["kubernetes"].version.removeprefix("v1")}
 
 
-@pytest.mark.parametrize("pin", pins().values(), ids=lambda pin: pin.name)
+@pytest.mark.parametrize("pin", [*pins().values(), *optional_pins().values()], ids=lambda pin: pin.name)
 def test_every_component_can_be_had(pin: Pin) -> None:
     assert pin.download or pin.recipe
     if pin.download:

@@ -53,7 +53,7 @@ def test_node_is_not_ready_until_the_network_is_applied(small: Lab) -> None:
     status, reason, message = _ready(small)
     assert (status, reason) == ("False", "KubeletNotReady")
     assert "NetworkPluginNotReady" in message
-    small.kubectl("apply -f -", stdin=network_addon.manifest(small.spec))
+    small.kubectl("apply -f -", stdin=network_addon.manifest_for(small.cluster))
     traces.eventually(lambda: _ready(small)[0] == "True", 30)
 
 

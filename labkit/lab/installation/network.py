@@ -169,7 +169,7 @@ class LabNetwork:
     @property
     def manifest(self) -> Output:
         """What `kubectl apply` is given: an account, its rights, and the DaemonSet."""
-        return Output(network_addon.manifest(self._lab.spec))
+        return Output(network_addon.manifest_for(self._lab.cluster))
 
     def install(self, *, timeout: float = 120.0, progress: Progress | None = None) -> NetworkInstallation:
         """Apply the add-on, wait until the nodes that have joined are Ready, and return how that came about.

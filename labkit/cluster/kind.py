@@ -1,0 +1,330 @@
+"""The kind provider: the same cluster on Docker containers, made by kind (kind.sigs.k8s.io)."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.cluster import (
+    bootstrap,
+    coredns,
+    kind_config,
+    kind_host,
+    kind_nodes,
+    kubeadm,
+    network_addon,
+    nodeimage,
+    readiness,
+)
+from labkit.cluster.host_processes import HostProcesses
+from labkit.cluster.kind_config import SharedFolders
+from labkit.cluster.mirrors import Mirror
+from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
+from labkit.cluster.state import LabFolder
+from labkit.components import Components, ensure_optional
+from labkit.cri.images import Catalogue
+from labkit.cri.references import Reference
+from labkit.errors import LabkitError, UsageError
+from labkit.node import receive
+from labkit.node.process import run
+from labkit.progress import Progress
+
+
+class KindCluster:
+    """A cluster of Docker containers; `labkit.cluster.protocol.Cluster` says what each method does.
+
+    Parameters
+    ----------
+    folder : LabFolder
+        Of a lab that exists.
+    programs : Components
+        The Kubernetes programs.
+    """
+
+    provider = "kind"
+    reaches_nodes = True
+    #: Nobody watches: the audit log tells more.
+    change_log = None
+
+    def __init__(self, folder: LabFolder, programs: Components) -> None:
+        self.folder = folder
+        self.spec = folder.load_spec()
+        self.programs = programs
+        self._shared = SharedFolders(folder.path, folder.nodes)
+        self._processes = HostProcesses(folder)
+
+    @classmethod
+    def up(
+        cls,
+        folder: LabFolder,
+        spec: LabSpec,
+        programs: Components,
+        progress: Progress,
+        *,
+        api_port: int = 0,
+        mirrors: Sequence[Mirror] = (),
+    ) -> KindCluster:
+        """Make a cluster and wait until it serves.
+
+        The caller holds the lab's lock, and has made sure that there is none of that name.
+
+        Parameters
+        ----------
+        folder : LabFolder
+            Where labkit's own files of it are to live.
+        spec : LabSpec
+            What it is to be like.
+        programs : Components
+            The Kubernetes programs.
+        progress : Progress
+            Shows the phases.
+        api_port : int
+            Of 127.0.0.1, for the API server; 0 takes a free one.
+        mirrors : sequence of Mirror
+            Where the nodes pull images from.
+
+        Raises
+        ------
+        LabkitError
+            It did not come up; no container of it is left, its logs are.
+        """
+        folder.create(spec)
+        cluster = cls(folder, programs)
+        try:
+            cluster._create(progress, api_port, mirrors)
+        except BaseException:
+            kind_host.remove_parts(folder)
+            raise
+        folder.ready_file.touch()
+        return cluster
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, for programs on the host."""
+        return self.folder.kubeconfig
+
+    @property
+    def initialised(self) -> bool:
+        """Whether kind has written the administrator's kubeconfig."""
+        return self.kubeconfig.exists()
+
+    @property
+    def running(self) -> bool:
+        """Whether a node of it runs."""
+        return bool(kind_nodes.running(self._containers.values()))
+
+    @property
+    def audit_log(self) -> Path:
+        """The API server's audit log, which the control plane's node shares with the host."""
+        return self._shared.audit
+
+    @property
+    def manifests(self) -> Path:
+        """The folder of the control plane's static pods, which its node shares with the host."""
+        return self._shared.manifests
+
+    @property
+    def span_folder(self) -> Path | None:
+        """Where the lab's receiver keeps trace spans."""
+        return self.folder.spans
+
+    @property
+    def proxy_folder(self) -> Path:
+        """Where labkit keeps what it saw of kube-proxy."""
+        return self.folder.proxy
+
+    def runtime_log(self, node: str) -> None:
+        """Tell of no log: containerd keeps none of its calls, of which the kubelets' spans tell."""
+        self._container(node)
+
+    def pod_logs(self, node: str) -> Path:
+        """Return a node's ``/var/log/pods``, as the host sees it."""
+        return self._shared.pod_logs(node)
+
+    def start(self, progress: Progress) -> None:
+        """Start the containers again, and wait until the control plane and the nodes have come back by themselves."""
+        since = time.time()
+        try:
+            with progress.phase("nodes"):
+                self._receive()
+                self._start_containers(self.spec.node_names)
+                self._processes.reopen()
+            with progress.phase("cluster") as phase:
+                readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=since, phase=phase)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the containers' processes at once; their files stay, and so do their addresses."""
+        self._processes.end_all()
+        kind_nodes.kill(self._containers.values())
+
+    def down(self) -> None:
+        """Remove the containers, their network, and every file."""
+        kind_host.remove(self.folder)
+
+    def add_node(self, name: str, progress: Progress) -> None:
+        """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
+        check_name(name)
+        if name in self.spec.node_names:
+            raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
+        if len(self.spec.node_names) > MAX_WORKERS:
+            raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
+        before = self.spec
+        self._respecify((*before.node_names, name))
+        try:
+            self._run_worker(name, progress)
+            self._join(name, progress)
+        except BaseException:
+            kind_nodes.remove([self._containers[name]])
+            self._respecify(before.node_names)
+            raise
+        if self.spec.network:
+            with progress.phase(f"{name} Ready") as phase:
+                readiness.wait_for_node(self.kubeconfig, name, phase=phase)
+        with progress.phase(f"system pods of {name}") as phase:
+            readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
+
+    def node_address(self, node: str) -> ipaddress.IPv4Address:
+        """Return a node's address on the lab's network."""
+        self._container(node)
+        return ipaddress.IPv4Address(self._addresses[node])
+
+    def node_running(self, node: str) -> bool:
+        """Whether a node's container runs."""
+        return bool(kind_nodes.running([self._container(node)]))
+
+    def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
+        """Return the command line that runs `argv` on a node, as its root, from the host.
+
+        For this Python there stands Debian's, which has what labkit runs on nodes (labkit.cluster.nodeimage).
+        """
+        if argv[0] == sys.executable:
+            argv = ["python3", *argv[1:]]
+        return kind_nodes.exec_command(self._container(node), argv)
+
+    def start_node(self, node: str) -> None:
+        """Start a stopped node's container; nothing happens to one that runs."""
+        self._container(node)
+        self._start_containers([node])
+
+    def stop_node(self, node: str) -> None:
+        """End every process of a node at once."""
+        kind_nodes.kill([self._container(node)])
+
+    def node_joined(self, node: str) -> bool:
+        """Return True: kind has every node join, and a worker that cannot join later is removed again."""
+        self._container(node)
+        return True
+
+    def node_log(self, node: str, component: str) -> Path:
+        """Return the log file of a node's ``kubelet`` or ``runtime``, as the host sees it."""
+        self._container(node)
+        return self._shared.logs(node) / f"{component}.log"
+
+    def image_port(self, image: str) -> int | None:
+        """Return the port on which the program of an image listens, None where that is not known."""
+        try:
+            found = Catalogue(self.spec.kubernetes_version).find(Reference.parse(image))
+        except LabkitError:
+            return None
+        return found.ports[0] if found.ports else None
+
+    def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
+        """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
+        connect = self.node_command(self.spec.node_names[0], ["busybox", "nc", address, str(port)])
+        return self._processes.forward(f"{address}-{port}", connect, local_port)
+
+    @property
+    def _containers(self) -> dict[str, str]:
+        """Node → container."""
+        return {name: kind_nodes.container(self.spec.name, index) for index, name in enumerate(self.spec.node_names)}
+
+    @property
+    def _addresses(self) -> dict[str, str]:
+        return kind_nodes.load_addresses(self.folder.path / "addresses.json")
+
+    def _save_addresses(self) -> None:
+        found = kind_nodes.addresses(self._containers, kind_nodes.network_name(self.spec.name))
+        kind_nodes.save_addresses(self.folder.path / "addresses.json", found)
+
+    def _container(self, node: str) -> str:
+        try:
+            return self._containers[node]
+        except KeyError:
+            raise UsageError(
+                f"There is no node {node!r}",
+                why=f"the nodes are {', '.join(self.spec.node_names)}",
+                fix="labkit node list",
+            ) from None
+
+    def _respecify(self, node_names: tuple[str, ...]) -> None:
+        self.spec = dataclasses.replace(self.spec, node_names=node_names)
+        self.spec.save(self.folder.spec_file)
+
+    def _run_worker(self, name: str, progress: Progress) -> None:
+        with progress.phase(f"node {name}"):
+            self._shared.make(name)
+            mounts = self._shared.mounts(self.spec, name)
+            kind_nodes.run_worker(self.spec.name, self.spec.node_names.index(name), nodeimage.IMAGE, mounts)
+            self._save_addresses()
+            serves = ["sh", "-c", "until ctr version >/dev/null 2>&1; do sleep 0.1; done"]
+            run(self.node_command(name, serves), what=f"start containerd on {name}")
+
+    def _join(self, name: str, progress: Progress) -> None:
+        with progress.phase(f"kubeadm join {name}") as phase:
+            create = ["kubeadm", "token", "create", "--ttl", "10m", "--print-join-command"]
+            printed = run(self.node_command(self.spec.node_names[0], create), what="make a bootstrap token")
+            options = ["--node-name", name, "--skip-phases", "preflight"]
+            command = self.node_command(name, [*printed.split(), *options])
+            log = self.folder.logs / f"kubeadm-join-{name}.log"
+            bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
+
+    def _start_containers(self, nodes: Sequence[str]) -> None:
+        addresses = self._addresses
+        containers = {self._containers[node]: addresses[node] for node in nodes}
+        kind_nodes.start(containers, kind_nodes.network_name(self.spec.name))
+
+    def _create(self, progress: Progress, api_port: int, mirrors: Sequence[Mirror]) -> None:
+        program = ensure_optional("kind", progress) / "kind"
+        with progress.phase("network"):
+            subnet = kind_nodes.create_network(self.spec)
+            endpoint = f"{subnet[1]}:{kubeadm.OTLP_PORT}"
+            self._shared.write(self.spec, str(subnet), endpoint, mirrors)
+            self._processes.endpoint.write_text(endpoint)
+            self._receive()
+        config = self.folder.path / "kind.yaml"
+        config.write_text(kind_config.document(self.spec, self._shared, endpoint=endpoint, api_port=api_port))
+        with progress.phase("kind create cluster") as phase:
+            network, log = kind_nodes.network_name(self.spec.name), self.folder.logs / "kind-create.log"
+            kind_host.create(program, config, self.kubeconfig, network=network, log=log, phase=phase)
+        self._save_addresses()
+        self._apply_add_ons(progress)
+        with progress.phase("system pods") as phase:
+            readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
+
+    def _apply_add_ons(self, progress: Progress) -> None:
+        with progress.phase("add-ons"):
+            first = self.spec.node_names[0]
+            copy = ["cp", kind_config.KUBEADM_CONFIG, kubeadm.CONFIG]  # where `labkit repair` looks for it, too
+            run(self.node_command(first, copy), what="copy kubeadm's configuration")
+            printed = run(self.node_command(first, coredns.PRINT_COMMAND), what="print kubeadm's manifest of CoreDNS")
+            manifests = [coredns.manifest(printed)]
+            if self.spec.network:
+                manifests.append(network_addon.manifest_for(self))
+            # Validation would have the API server describe all its types first.
+            apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
+            run(self.node_command(first, apply), what="apply the add-ons", stdin="---\n".join(manifests))
+
+    def _receive(self) -> None:
+        """Start the receiver of trace spans at the gateway of the nodes' network, which is the host."""
+        log = self.folder.logs / "receiver.log"
+        address = self._processes.endpoint.read_text()
+        process = receive.start(None, self.folder.spans, address, log=log)
+        self._processes.remember("receiver", process)
+        receive.wait(process, self.folder.spans, log=log)

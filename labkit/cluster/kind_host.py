@@ -1,0 +1,166 @@
+"""What a kind lab needs of the machine, the run of kind itself, and the removal of whatever is left of a lab."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.cluster import kind_nodes, nodeimage
+from labkit.cluster.host_processes import HostProcesses
+from labkit.cluster.spec import LabSpec
+from labkit.cluster.state import LabFolder
+from labkit.components import find_optional
+from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.node import docker
+from labkit.progress import Phase
+
+_SHOWN_LINES = 15
+
+
+def require(spec: LabSpec) -> None:
+    """Make sure that a kind lab can be made here, before anything is.
+
+    Raises
+    ------
+    PreflightError
+        Docker cannot be used, or has no node image.
+    UsageError
+        There is a cluster of that name that labkit did not make, or what is asked is the rootless provider's alone.
+    """
+    if spec.catalogue or spec.privileged:
+        what = "An image catalogue of one's own" if spec.catalogue else "--privileged"
+        raise UsageError(
+            f"{what} is for rootless labs",
+            why="a kind lab's nodes are containers of the machine's root, with real images",
+            fix="leave it out, or choose --provider rootless",
+        )
+    docker.require()
+    refuse_others_cluster(spec.name)
+    if not docker.inspect("image", [nodeimage.IMAGE]):
+        raise PreflightError(
+            f"Docker has no node image {nodeimage.IMAGE}",
+            why="every node of a kind lab is a container of it",
+            fix="labkit image build-node makes it of Debian's packages, with no registry; it takes a minute or two",
+        )
+
+
+def refuse_others_cluster(name: str) -> None:
+    """Refuse to touch a cluster that labkit did not make.
+
+    Raises
+    ------
+    UsageError
+        Docker has a kind cluster of that name, and labkit has no lab of it.
+    """
+    try:
+        others = docker.containers(f"{kind_nodes.CLUSTER_LABEL}={name}")
+    except ClusterError:  # without Docker there is no such cluster
+        return
+    if others:
+        raise UsageError(
+            f"There is a kind cluster {name!r} that is none of this user's labs",
+            why="it was made by kind itself, or with another LABKIT_STATE",
+            fix=f"choose another --name; whoever made it removes it: kind delete cluster --name {name}",
+        )
+
+
+def unavailable() -> str:
+    """Return why no kind lab can be made here; empty where it can. Nothing is fetched or started."""
+    try:
+        docker.require()
+    except PreflightError as error:
+        return error.what
+    if find_optional("kind") is None:
+        return "kind is not installed"
+    if not docker.inspect("image", [nodeimage.IMAGE]):
+        return f"Docker has no node image {nodeimage.IMAGE} (labkit image build-node)"
+    return ""
+
+
+def create(program: Path, config: Path, kubeconfig: Path, *, network: str, log: Path, phase: Phase) -> None:
+    """Run `kind create cluster` to its end; what it says it does is shown as it comes.
+
+    Parameters
+    ----------
+    program : Path
+        kind.
+    config : Path
+        Its configuration (`labkit.cluster.kind_config`).
+    kubeconfig : Path
+        The file that it writes.
+    network : str
+        The Docker network for the nodes (kind.sigs.k8s.io/docs/user/known-issues, KIND_EXPERIMENTAL_DOCKER_NETWORK).
+    log : Path
+        Gets all of the output.
+    phase : Phase
+        Is advanced.
+
+    Raises
+    ------
+    ClusterError
+        It failed; the message has the end of its output.
+    """
+    command: Sequence[str] = [
+        *(str(program), "create", "cluster", "--config", str(config)),
+        *("--image", nodeimage.IMAGE, "--kubeconfig", str(kubeconfig)),
+    ]
+    environment = {**os.environ, "KIND_EXPERIMENTAL_DOCKER_NETWORK": network, "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+    with (
+        log.open("w") as record,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        ) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                record.write(line)
+                record.flush()
+                if line.startswith(" • "):
+                    phase.advance(line.removeprefix(" • ").strip(" .\n"))
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
+        raise ClusterError("kind create cluster failed", why=tail, fix=f"the whole output is in {log}")
+
+
+def remove(folder: LabFolder) -> None:
+    """Remove a kind lab in whatever state it was left: processes, containers, network, files.
+
+    Raises
+    ------
+    PreflightError
+        Docker cannot be used, and would keep the rest.
+    """
+    docker.require()
+    remove_parts(folder)
+    _remove_tree(folder.path)
+
+
+def remove_parts(folder: LabFolder) -> None:
+    """Remove everything of a lab but its files."""
+    name = folder.path.name
+    HostProcesses(folder).end_all()
+    kind_nodes.remove(docker.containers(f"{kind_nodes.CLUSTER_LABEL}={name}"))
+    kind_nodes.remove_network(name)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a lab's folder; what nodes wrote there is root's, and then Docker removes it."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        inside = ["--volume", f"{path}:/lab", "--entrypoint", "find", nodeimage.IMAGE, "/lab", "-mindepth", "1"]
+        docker.docker("run", "--rm", "--network", "none", *inside, "-delete", what="remove the nodes' logs")
+        shutil.rmtree(path)

@@ -1,0 +1,92 @@
+"""Folders of Debian's packages as tar files, by mmdebstrap(1)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.errors import ClusterError, PreflightError
+from labkit.progress import Phase
+
+#: The suite whose containerd, Java and Python the images have (Debian 12).
+SUITE = "bookworm"
+# What a node never reads (dpkg(1), --path-exclude); the copyright files stay.
+_NOT_WANTED = ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*"]
+_WANTED = ["/usr/share/doc/*/copyright"]
+_TAIL = 12
+
+
+def require() -> None:
+    """Make sure that mmdebstrap is there.
+
+    Raises
+    ------
+    PreflightError
+        It is not.
+    """
+    if shutil.which("mmdebstrap") is None:
+        raise PreflightError(
+            "A node image is made of Debian's packages, by mmdebstrap",
+            why="there is no program mmdebstrap on PATH",
+            fix="install it (Debian, Ubuntu: apt-get install mmdebstrap)",
+        )
+
+
+def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: str, hooks: Sequence[str] = ()) -> None:
+    """Write a folder of packages, with all that they depend on, as a tar file.
+
+    Parameters
+    ----------
+    target : Path
+        The tar file.
+    packages : sequence of str
+        Their names.
+    phase : Phase
+        Is told what mmdebstrap does.
+    variant : {"essential", "extract"}
+        A system whose packages are configured, or their files alone.
+    hooks : sequence of str
+        More of mmdebstrap's options.
+
+    Raises
+    ------
+    ClusterError
+        It failed: there is no way to Debian's packages, or the disk is full.
+    """
+    command = ["mmdebstrap", f"--variant={variant}", f"--include={','.join(packages)}", "--format=tar"]
+    command += [f"--dpkgopt=path-exclude={path}" for path in _NOT_WANTED]
+    command += [f"--dpkgopt=path-include={path}" for path in _WANTED]
+    command += [*hooks, SUITE, str(target)]
+    with tempfile.TemporaryDirectory(prefix="labkit-debian-", dir=target.parent) as scratch:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": scratch},
+            start_new_session=True,  # so that an interrupt ends apt and dpkg, too
+        )
+        lines: list[str] = []
+        try:
+            for line in process.stderr or ():
+                lines.append(line.rstrip())
+                if line.startswith("I: "):
+                    phase.advance(line.removeprefix("I: ").strip())
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+    if status != 0:
+        target.unlink(missing_ok=True)
+        raise ClusterError(
+            "Debian's packages could not be put together",
+            why="\n".join(lines[-_TAIL:]) or f"mmdebstrap ended with {status}",
+            fix="see that the machine reaches a Debian mirror and that its disk has 2 GB free, then try again",
+        )

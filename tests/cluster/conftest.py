@@ -1,0 +1,51 @@
+"""A Docker daemon, and a registry's mirror, for the tests of labs of containers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from labkit.cluster import nodeimage
+from labkit.progress import Progress
+from tests import docker_daemon
+
+
+@pytest.fixture(scope="session")
+def docker_with_node_image() -> Iterator[None]:
+    """A Docker daemon with the node image."""
+    if why := docker_daemon.missing():
+        pytest.skip(why)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(docker_daemon.running())
+        except docker_daemon.CannotRunError as error:
+            pytest.skip(str(error))
+        nodeimage.build(progress=Progress())
+        yield
+
+
+class _Empty(BaseHTTPRequestHandler):
+    """A registry that has nothing."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/v2/" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def mirror() -> Iterator[str]:
+    """The URL of a mirror that answers on this machine; at that address nothing listens on a node."""
+    with HTTPServer(("127.0.0.1", 0), _Empty) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,60 @@
+"""Image archives as another reader of the format would read them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from labkit.cluster.nodeimage import oci
+
+
+def _archive(folder: Path) -> dict[str, bytes]:
+    layer = oci.pack(folder / "layer.tar.gz", lambda archive: oci.add_text(archive, "hello", "etc/greeting"))
+    images = [
+        oci.Image(("example.org/one:1", "example.org/uno:1"), (layer,), {"Cmd": ["cat"]}),
+        oci.Image(("example.org/two:1",), (layer, layer)),
+    ]
+    oci.write_archive(folder / "images.tar", images)
+    with tarfile.open(folder / "images.tar") as archive:
+        names = archive.getnames()
+        assert len(names) == len(set(names)), "each blob once"
+        return {name: found.read() for name in names if (found := archive.extractfile(name)) is not None}
+
+
+def _blob(files: dict[str, bytes], digest: str) -> bytes:
+    data = files[f"blobs/{digest.replace(':', '/')}"]
+    assert digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return data
+
+
+def test_every_descriptor_leads_to_what_it_says(tmp_path: Path) -> None:
+    files = _archive(tmp_path)
+    index: dict[str, Any] = json.loads(files["index.json"])
+    names = [each["annotations"]["io.containerd.image.name"] for each in index["manifests"]]
+    assert names == ["example.org/one:1", "example.org/uno:1", "example.org/two:1"]
+    for descriptor in index["manifests"]:
+        manifest = json.loads(_blob(files, descriptor["digest"]))
+        config = json.loads(_blob(files, manifest["config"]["digest"]))
+        layers = [_blob(files, each["digest"]) for each in manifest["layers"]]
+        assert [len(layer) for layer in layers] == [each["size"] for each in manifest["layers"]]
+        unpacked = [f"sha256:{hashlib.sha256(gzip.decompress(layer)).hexdigest()}" for layer in layers]
+        assert config["rootfs"]["diff_ids"] == unpacked
+
+
+def test_a_layer_has_roots_files_and_hard_links_once(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"x" * 100_000)
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+
+    def add(archive: tarfile.TarFile) -> None:
+        for name in ("one", "two"):
+            oci.add_file(archive, tmp_path / name, f"usr/bin/{name}")
+
+    layer = oci.pack(tmp_path / "layer.tar.gz", add)
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(layer.path.read_bytes()))) as archive:
+        one, two = archive.getmembers()
+        assert (one.uid, one.gid, two.type, two.linkname) == (0, 0, tarfile.LNKTYPE, "usr/bin/one")

@@ -1,0 +1,98 @@
+"""What is said where no kind lab can be made, or where one is in the way; the labs are test_contract.py's."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import labkit
+from labkit.cluster import kind_host, kind_nodes, nodeimage
+from labkit.cluster.spec import LabSpec
+from labkit.errors import PreflightError, UsageError
+from labkit.node import forward
+from labkit.progress import PhaseEvent, Progress
+
+
+@pytest.mark.parametrize("values", [{"catalogue": "/images.toml"}, {"privileged": True}])
+def test_what_only_rootless_labs_have(values: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="rootless"):
+        kind_host.require(LabSpec(provider="kind", **values))  # type: ignore[arg-type]
+
+
+def test_kind_initialises_by_itself() -> None:
+    with pytest.raises(UsageError, match="always initialised"):
+        labkit.up("none", provider="kind", init=False, progress=Progress())
+
+
+def test_without_docker_no_lab_is_begun() -> None:
+    assert "Docker" in kind_host.unavailable()
+    with pytest.raises(PreflightError, match="Docker"):
+        labkit.up("none", provider="kind", progress=Progress())
+    assert "none" not in labkit.lab_names()
+
+
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
+def test_without_the_node_image_it_is_said_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kind_host.unavailable() == ""
+    monkeypatch.setattr(nodeimage, "IMAGE", "labkit/node:none")
+    with pytest.raises(PreflightError, match="no node image labkit/node:none") as caught:
+        kind_host.require(LabSpec(provider="kind"))
+    assert "labkit image build-node" in caught.value.fix
+    assert "labkit image build-node" in kind_host.unavailable()
+
+
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
+def test_without_kind_it_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    assert kind_host.unavailable() == "kind is not installed"
+
+
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
+def test_a_cluster_made_by_hand_is_left_alone() -> None:
+    label = f"{kind_nodes.CLUSTER_LABEL}=byhand"
+    made = ["docker", "create", "--name", "byhand-control-plane", "--label", label, nodeimage.IMAGE]
+    subprocess.run(made, check=True, capture_output=True)
+    try:
+        with pytest.raises(UsageError, match="none of this user's labs") as caught:
+            labkit.up("byhand", provider="kind", progress=Progress())
+        assert "kind delete cluster --name byhand" in caught.value.fix
+        with pytest.raises(UsageError, match="none of this user's labs"):
+            labkit.down("byhand")
+    finally:
+        removed = subprocess.run(["docker", "rm", "byhand-control-plane"], check=False, capture_output=True)
+    assert removed.returncode == 0
+
+
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
+def test_a_taken_port_is_refused_before_anything_starts() -> None:
+    with forward.listen() as listener, pytest.raises(UsageError, match="cannot be used"):
+        labkit.up("taken", provider="kind", api_port=listener.getsockname()[1], progress=Progress())
+    assert "taken" not in labkit.lab_names()
+
+
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
+def test_of_an_interrupted_up_no_container_is_left() -> None:
+    def interrupt(event: PhaseEvent) -> None:
+        if "Starting control-plane" in event.detail:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        labkit.up("half", workers=1, provider="kind", progress=Progress(interrupt))
+    listing = subprocess.run(["docker", "ps", "--all", "--quiet"], check=True, capture_output=True, text=True)
+    assert listing.stdout == ""
+    networks = subprocess.run(["docker", "network", "ls", "--format", "{{.Name}}"], check=True, capture_output=True)
+    assert b"labkit-half" not in networks.stdout
+    labkit.down("half")
+    assert "half" not in labkit.lab_names()

@@ -42,6 +42,17 @@ def _cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, list[str]]]:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_what_it_is_for_and_asks_before_it_shows(notebook: Path) -> None:
+    source = jupytext.read(FOLDER / "src" / f"{notebook.stem}.py")
+    begin, *between, end = [cell.source for cell in source.cells if cell.cell_type == "markdown"]
+    assert re.match(r"# .*\*\*Goals\.\*\*.*\*\*Time\.\*\* [1-4][05] minutes.*\*\*Needs\.\*\*", begin, re.DOTALL), begin
+    assert any(re.search(r"\bpredict", text, re.IGNORECASE) for text in between)
+    assert end.startswith("## Summary\n")
+    belittling = re.compile(r"\b(simply|just|obviously|easy|easily)\b", re.IGNORECASE)  # what is hard for the reader
+    assert not [text for text in (begin, *between, end) if belittling.search(text)]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_that_are_compared_exist_and_hold_output(notebook: Path) -> None:
     stored = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     cells = [cell for cell in stored.cells if cell.cell_type == "code"]

@@ -104,10 +104,10 @@ def _static_pods(cluster: Cluster) -> tuple[Missing, ...]:
 def _add_ons(spec: LabSpec, api: ApiServer) -> Iterator[Missing]:
     present: dict[str, set[str]] = {}
     for kind, path in _LISTS.items():
-        found = api.get(path)
-        if found is None:  # it does not answer: nobody knows
+        names = api.names(path)
+        if names is None:  # it does not answer: nobody knows
             return
-        present[kind] = {each["metadata"]["name"] for each in found["items"]}
+        present[kind] = names
     for part in add_ons(spec):
         gone = tuple(f"{kind} {name}" for kind, name in _OBJECTS[part].items() if name not in present[kind])
         if gone:

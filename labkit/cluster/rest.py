@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from labkit.cluster.kubeconfig import Access
 from labkit.errors import ClusterError
 
 _TIMEOUT = 5.0
-_JSON = {"Accept": "application/json"}
+_JSON = "application/json"
+# Metadata alone: kubernetes.io/docs/reference/using-api/api-concepts#metadata-only-fetches
+_NAMES = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_UNREACHABLE = (OSError, http.client.HTTPException)
 
 
 class ApiServer:
@@ -64,25 +68,21 @@ class ApiServer:
         context.verify_mode = ssl.CERT_NONE
         return cls(Access("127.0.0.1", port, context=context))
 
-    def get(self, path: str) -> dict[str, Any] | None:
+    def get(self, path: str, accept: str = _JSON) -> dict[str, Any] | None:
         """Return an object or a list, or None where the server does not (yet) answer with one."""
         try:
-            self._connection.request("GET", self._access.path + path, headers={**_JSON, **self._access.headers})
-            response = self._connection.getresponse()
-            body = response.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
+            status, body = self._send("GET", path, {"Accept": accept})
+        except _UNREACHABLE:
             return None
-        except BaseException:
-            # An interrupt. The answer that is on its way must not be taken for the next one's, and http.client keeps
-            # the lines of a request that it had not sent yet, even when it is closed.
-            self._connection.close()
-            self._connection = self._connect()
-            raise
-        if response.status != http.HTTPStatus.OK:
+        if status != http.HTTPStatus.OK:
             return None
         parsed: dict[str, Any] = json.loads(body)
         return parsed
+
+    def names(self, path: str) -> set[str] | None:
+        """Return the names of the objects of a list, of which nothing else is sent; None as for `get`."""
+        found = self.get(path, _NAMES)
+        return None if found is None else {each["metadata"]["name"] for each in found["items"] or ()}
 
     def ask(self, path: str) -> dict[str, Any]:
         """Return an object or a list, or say why there is none.
@@ -94,27 +94,39 @@ class ApiServer:
         """
         what = f"The API server at {self._access.host}:{self._access.port}"
         try:
-            self._connection.request("GET", self._access.path + path, headers={**_JSON, **self._access.headers})
-            response = self._connection.getresponse()
-            body = response.read()
-            answer: Any = json.loads(body) if response.status == http.HTTPStatus.OK else body
+            status, body = self._send("GET", path, {"Accept": _JSON})
+            answer: Any = json.loads(body) if status == http.HTTPStatus.OK else body
         except ssl.SSLError as error:
-            self._connection.close()
             raise ClusterError(
                 f"{what} cannot be trusted, or does not trust who asks",
                 why=str(error),
                 fix="see the kubeconfig's certificate-authority and client-certificate",
             ) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._connection.close()
+        except (*_UNREACHABLE, ValueError) as error:
             raise ClusterError(
                 f"{what} cannot be reached",
                 why=str(error) or type(error).__name__,
                 fix="see whether the cluster runs, and whether this machine needs a VPN to it: kubectl version",
             ) from error
-        if response.status == http.HTTPStatus.OK:
+        if status == http.HTTPStatus.OK:
             return dict(answer)
-        raise self._refusal(what, response.status, path, body)
+        raise self._refusal(what, status, path, body)
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: str | None = None) -> tuple[int, bytes]:
+        """Send a request, and return the answer's status and body; after a failure the next one finds it as new."""
+        try:
+            self._connection.request(method, self._access.path + path, body, {**headers, **self._access.headers})
+            response = self._connection.getresponse()
+            return response.status, response.read()
+        except _UNREACHABLE:
+            self._connection.close()
+            raise
+        except BaseException:
+            # An interrupt. The answer that is on its way must not be taken for the next one's, and http.client keeps
+            # the lines of a request that it had not sent yet, even when it is closed.
+            self._connection.close()
+            self._connection = self._connect()
+            raise
 
     def _refusal(self, what: str, status: int, path: str, body: bytes) -> ClusterError:
         why = f"{status}: {_message(body)}"
@@ -154,19 +166,12 @@ class ApiServer:
         """
         what = f"{body.get('kind', 'An object')} {body['metadata']['name']} could not be made"
         try:
-            headers = {"Content-Type": "application/json", **self._access.headers}
-            self._connection.request("POST", self._access.path + path, json.dumps(body), headers)
-            response = self._connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._connection.close()
+            status, sent = self._send("POST", path, {"Content-Type": _JSON}, json.dumps(body))
+            answer: dict[str, Any] = json.loads(sent)
+        except (*_UNREACHABLE, ValueError) as error:
             raise ClusterError(what, why=f"the API server does not answer: {error}", fix="labkit status") from error
-        except BaseException:  # an interrupt, as in `get`
-            self._connection.close()
-            self._connection = self._connect()
-            raise
-        if response.status != http.HTTPStatus.CREATED:
-            raise ClusterError(what, why=str(answer.get("message", response.status)))
+        if status != http.HTTPStatus.CREATED:
+            raise ClusterError(what, why=str(answer.get("message", status)))
         return answer
 
     def close(self) -> None:

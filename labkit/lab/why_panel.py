@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from labkit.errors import EvidenceError
+from labkit.errors import EvidenceError, LabkitError
 from labkit.evidence.live import facts
 from labkit.evidence.model import Evidence, SchedulerLine
 from labkit.evidence.scheduler import SchedulerTail
@@ -30,6 +30,7 @@ class LiveDecisions:
     """
 
     def __init__(self, lab: Lab) -> None:
+        self._lab = lab
         self.title = f"lab {lab.name!r}"
         self._facts = facts(lab.cluster)
         self._tail = SchedulerTail(lab.cluster.pod_logs(self._facts.control_plane), since=None)
@@ -49,11 +50,19 @@ class LiveDecisions:
                 continue
         self._lost += [f"{loss.what}: {loss.why}" for loss in self._tail.take_losses()]
         made = [self._made[pod] for pod in reversed(self._lines) if pod in self._made]
-        return Decisions(made, "\n".join(self._lost))
+        return Decisions(made, "\n".join([*self._lost, *self._silence()]))
 
     def close(self) -> None:
         """Read no longer."""
         self._tail.close()
+
+    def _silence(self) -> list[str]:
+        """Return why there will be no news, if so."""
+        try:
+            with self._lab.api_server():
+                return []
+        except LabkitError as error:
+            return [str(error)]
 
     def _read(self) -> set[str]:
         """Read on, and return the pods of which there is news."""

@@ -40,11 +40,16 @@ lab
 # %% [markdown]
 # ## 2. Deploy by a button
 #
-# Show the panel, and press **Deploy**. Then try *Expose* and *Open*, which gives you a link to Tomcat's own page, and
-# *Scale*. Under the buttons you see the command of kubectl that each of them is.
+# Show two panels: one with buttons, and one that draws what happens while it happens. Press **Deploy** in the first,
+# and watch the arrows come in the second. Then try *Expose* and *Open*, which gives you a link to Tomcat's own page,
+# and *Scale*. Under the buttons you see the command of kubectl that each of them is.
 
 # %% tags=["nbval-ignore-output"]
 lab.deploy_panel("tomcat", image="tomcat8")
+
+# %% tags=["nbval-ignore-output"]
+live = lab.watch("tomcat")
+live
 
 # %% [markdown]
 # The next cell does the same without a button: what is there already is left as it is.
@@ -57,9 +62,11 @@ lab.deploy("tomcat", image="tomcat8")
 #
 # Each arrow was computed from what the components left behind: the API server's audit log, trace spans, etcd's
 # revisions, the scheduler's log, the container runtime's calls. **Solid** is observed, **dashed** is inferred. Step
-# through it with the arrow keys; choose an arrow to read its evidence.
+# through it with the arrow keys; choose an arrow to read its evidence. The panel above watches no longer, and stays as
+# it is.
 
 # %% tags=["nbval-ignore-output"]
+live.stop()
 what = lab.explain("tomcat")
 what
 

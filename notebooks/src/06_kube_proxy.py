@@ -65,7 +65,7 @@ print("a node has the cluster IP:", any(cluster_ip in node.exec("ip address show
 lab.proxy.rules().of("tomcat")
 
 # %% [markdown]
-# Each of the three pods gets a third of all new connections. The rules themselves are less easy to read. Here are the
+# Each of the three pods gets a third of all new connections. The rules themselves are harder to read. Here are the
 # first ones, as `iptables-save` prints them:
 
 # %% tags=["nbval-ignore-output"]

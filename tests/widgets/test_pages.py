@@ -14,10 +14,12 @@ from labkit.flow.attempts import Attempt, SchedulingDecision, Score, Verdict
 from labkit.progress import Progress
 from labkit.views.components_by_node import ComponentSeen, NodeSeen
 from labkit.widgets._panel import Panel
+from labkit.widgets.flow import FlowPanel
 from labkit.widgets.init import InitPanel
 from labkit.widgets.nodes import NodesPanel, NodesState
 from labkit.widgets.why import Decisions, WhyPanel
 from tests.chromium import chromium, needs_chromium
+from tests.views import played
 from tests.widgets.axe import violations
 from tests.widgets.phases import Phases
 
@@ -39,15 +41,15 @@ ATTEMPT = Attempt(
     (EvidenceId("scheduler", "7"),),
 )
 _MOUNT = """
-async ([source, style, state]) => {
+async ([source, style, values]) => {
   document.head.append(Object.assign(document.createElement('style'), {textContent: style}));
   const page = (await import(URL.createObjectURL(new Blob([source], {type: 'text/javascript'})))).default;
   window.sent = [];
-  let told = () => {};
-  const values = {state, still: 'page'};
-  const model = {get: (key) => values[key], on: (_, call) => { told = call; }, off: () => {}};
+  const calls = {};
+  const model = {get: (key) => values[key], on: (what, call) => { calls[what] = call; }, off: () => {}};
   model.send = (message) => window.sent.push(message);
-  window.show = (more) => { values.state = {...values.state, ...more}; told(); };
+  window.show = (more) => { values.state = {...values.state, ...more}; calls['change:state'](); };
+  window.tell = (message) => calls['msg:custom'](message);
   window.end = page.render({model, el: document.body.appendChild(document.createElement('div'))});
 }
 """
@@ -107,8 +109,9 @@ def page() -> Iterator[Page]:
         assert not page.evaluate("window.broken")
 
 
-def mount(page: Page, panel: Panel) -> None:
-    page.evaluate(_MOUNT, [panel._esm, panel._css, panel.state])
+def mount(page: Page, panel: Panel | FlowPanel) -> None:
+    values = {name: getattr(panel, name) for name in ("state", "flow", "live", "edition") if panel.has_trait(name)}
+    page.evaluate(_MOUNT, [panel._esm, panel._css, {**values, "still": "page"}])
     panel.close()
 
 
@@ -182,6 +185,19 @@ def test_nobody_looks_for_a_page_out_of_sight(page: Page) -> None:
         page.wait_for_function("look => window.sent.at(-1).look === look", arg=look)
     page.evaluate("window.end()")
     assert page.evaluate("window.sent.map((each) => each.look)") == [True, False, True, False]
+
+
+def test_what_a_busy_kernel_answers_late_is_shown_nevertheless(page: Page) -> None:
+    page.clock.install()
+    mount(page, FlowPanel(played.tomcat(), details=lambda _hop: []))
+    evidence = page.locator(".evidence")
+    expect(evidence).to_contain_text("Asking for the details")
+    page.clock.fast_forward(5_000)
+    expect(evidence).to_contain_text("There are no more details of this hop here.")
+    late = {"kind": "facts", "title": "At last", "open": True, "rows": [["from", "Python"]]}
+    page.evaluate("message => window.tell(message)", {"hop": 1, "detail": [late]})
+    expect(evidence).to_contain_text("At last")
+    expect(evidence).not_to_contain_text("no more details")
 
 
 @pytest.mark.parametrize(("wish", "animation"), [("reduce", "none"), ("no-preference", "labkit-working")])

@@ -91,6 +91,7 @@ def test_a_lab_that_never_ran() -> None:
         panel = Lab(RootlessCluster(folder, Components({}))).why_panel()
         assert panel.state["why"] == "The scheduler has placed no pod yet."
         assert "there is no log of a scheduler" in panel.state["trouble"]
+        assert "does not run" in panel.state["trouble"]
         assert panel.state["pods"] == panel.state["scores"] == []
         assert "placed no pod yet" in panel.still_html()
         panel.close()

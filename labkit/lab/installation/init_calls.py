@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 from labkit.errors import ClusterError, UsageError
@@ -21,11 +20,8 @@ if TYPE_CHECKING:
     from labkit.lab.lab import Lab
 
 
-class InitCalls(ABC):
+class InitCalls:
     """The calls of a lab about kubeadm init and the network add-on; what they need of it is what `Lab` has."""
-
-    @abstractmethod
-    def _forget_api(self) -> None: ...
 
     @property
     def _own(self) -> RootlessCluster:
@@ -109,7 +105,7 @@ class InitCalls(ABC):
         progress : Progress
             Shows what is done.
         """
-        self._forget_api()
+        cast("Lab", self)._forget_api()
         with watch(progress) as reporter, self._own.folder.locked():
             reset(self._own, node or self._own.spec.node_names[0], reporter)
 

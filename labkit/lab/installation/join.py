@@ -206,7 +206,8 @@ def join(lab: Lab, asked: Asked, progress: Progress, *, since: datetime) -> Join
     path.touch(mode=0o600)  # it holds the token
     path.write_text(document)
     with progress.phase(f"kubeadm join {asked.node}") as phase:
-        _wait_until_signed(lab, asked.token)
+        if cluster.initialised:  # else nobody can sign, and kubeadm itself is to say what is missing
+            _wait_until_signed(lab, asked.token)
         began = time.monotonic()
         command = cluster.node_command(asked.node, ["kubeadm", "join", "--v", "1", "--config", _CONFIG])
         code, lines = _run(command, phase)

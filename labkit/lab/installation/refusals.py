@@ -98,6 +98,11 @@ REFUSALS: Sequence[Refusal] = (
         "give this machine a name of its own, or delete the other: kubectl delete node NAME",
     ),
     Refusal(
+        r"failed to load admin kubeconfig",
+        "There is no cluster yet: `kubeadm init` writes the administrator's kubeconfig, with which tokens are made.",
+        "run `kubeadm init` on the control plane's node first",
+    ),
+    Refusal(
         r"connection refused",
         "Nobody listens there: there is no API server (yet). Before `kubeadm init` there is nothing to join.",
         "run `kubeadm init` on the control plane's node first, and compare the address",

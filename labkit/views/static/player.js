@@ -154,11 +154,11 @@ class Player {
     this.ask(hop.number, this);
   }
 
-  /** Take the details of a hop that was asked for, or null if there are none. */
+  /** Take the details of a hop that was asked for, or null if none came; who is busy may still send them. */
   answer(number, detail) {
     const asked = this.asked.get(number);
     if (asked === undefined) return;
-    this.asked.delete(number);
+    if (detail !== null) this.asked.delete(number);
     this.details.set(asked, detail);
     if (!this.clock.playing) this.tell();
   }

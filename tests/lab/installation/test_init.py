@@ -22,6 +22,7 @@ from labkit.progress import PhaseEvent, Progress
 from tests.cli.command import labkit as command
 
 NAME = "birth"
+STRANGER = "abcdef.0123456789abcdef"
 
 
 def _tell(event: PhaseEvent) -> None:
@@ -72,6 +73,15 @@ def test_a_prepared_lab_says_that_it_waits(birth: Lab) -> None:
     assert "--image-repository" in repr(birth.init_options)
     with pytest.raises(UsageError, match="init-twice needs a lab that is"):
         birth.try_init("init-twice")
+
+
+@pytest.mark.cluster
+def test_a_machine_that_joins_before_init_finds_nobody(birth: Lab) -> None:
+    with pytest.raises(ClusterError, match=r"kubeadm says[\s\S]*connection refused[\s\S]*Before `kubeadm init`"):
+        birth.join("node-01", token=STRANGER, ca_hash=f"sha256:{'0' * 64}", seconds=2, progress=TOLD)
+    with pytest.raises(ClusterError, match="There is no cluster yet"):
+        birth.token.create()
+    assert birth.status().state == "not initialised"
 
 
 @pytest.mark.cluster

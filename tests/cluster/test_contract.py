@@ -167,9 +167,10 @@ def test_a_pod_is_entered_and_its_log_read(any_lab: Lab, tomcat: str) -> None:
 
 
 def test_pods_find_services_by_name(any_lab: Lab, tomcat: str) -> None:
-    ask = f"wget -q -O - http://{tomcat}:8080/"
-    said = any_lab.kubectl(f"run client --image=busybox --restart=Never --rm --stdin --quiet -- {ask}")
-    assert "Apache Tomcat" in said
+    any_lab.kubectl(f"run client --image=busybox --restart=Never -- wget -q -O - http://{tomcat}:8080/")
+    any_lab.kubectl("wait --for=jsonpath={.status.phase}=Succeeded pod/client --timeout=60s")
+    assert "Apache Tomcat" in any_lab.kubectl("logs client")
+    any_lab.kubectl("delete pod client --wait=false")
 
 
 def test_it_is_found_again(any_lab: Lab) -> None:

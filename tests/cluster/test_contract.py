@@ -18,9 +18,10 @@ from labkit.lab.happenings import Explanation
 from labkit.progress import Progress
 from tests import traces
 
+# The node image may have to be built.
 PROVIDERS = [
     pytest.param("rootless", marks=pytest.mark.cluster),
-    pytest.param("kind", marks=[pytest.mark.kind, pytest.mark.timeout(900)]),  # the node image may have to be built
+    pytest.param("kind", marks=[pytest.mark.cluster, pytest.mark.kind, pytest.mark.timeout(900)]),
 ]
 NODES = ("master", "node-01", "node-02")
 NAME = "contract"

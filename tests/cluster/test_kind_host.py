@@ -33,6 +33,7 @@ def test_without_docker_no_lab_is_begun() -> None:
     assert "none" not in labkit.lab_names()
 
 
+@pytest.mark.cluster
 @pytest.mark.kind
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("docker_with_node_image")
@@ -45,6 +46,7 @@ def test_without_the_node_image_it_is_said_how_to_build_it(monkeypatch: pytest.M
     assert "labkit image build-node" in kind_host.unavailable()
 
 
+@pytest.mark.cluster
 @pytest.mark.kind
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("docker_with_node_image")
@@ -53,6 +55,7 @@ def test_without_kind_it_is_not_chosen(tmp_path: Path, monkeypatch: pytest.Monke
     assert kind_host.unavailable() == "kind is not installed"
 
 
+@pytest.mark.cluster
 @pytest.mark.kind
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("docker_with_node_image")
@@ -71,6 +74,7 @@ def test_a_cluster_made_by_hand_is_left_alone() -> None:
     assert removed.returncode == 0
 
 
+@pytest.mark.cluster
 @pytest.mark.kind
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("docker_with_node_image")
@@ -80,6 +84,7 @@ def test_a_taken_port_is_refused_before_anything_starts() -> None:
     assert "taken" not in labkit.lab_names()
 
 
+@pytest.mark.cluster
 @pytest.mark.kind
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("docker_with_node_image")

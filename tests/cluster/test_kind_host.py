@@ -26,7 +26,8 @@ def test_kind_initialises_by_itself() -> None:
         labkit.up("none", provider="kind", init=False, progress=Progress())
 
 
-def test_without_docker_no_lab_is_begun() -> None:
+def test_without_docker_no_lab_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")  # that of other tests may run
     assert "Docker" in kind_host.unavailable()
     with pytest.raises(PreflightError, match="Docker"):
         labkit.up("none", provider="kind", progress=Progress())

@@ -14,7 +14,7 @@ from labkit.progress import Progress
 from tests import docker_daemon
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # where it runs, `auto` may choose it: other tests are not to find it
 def docker_with_node_image() -> Iterator[None]:
     """A Docker daemon with the node image."""
     if why := docker_daemon.missing():

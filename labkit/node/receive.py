@@ -13,11 +13,10 @@ from labkit.node.process import ProcessIdentity, detach
 from labkit.node.receiver import SERVES, TAKEN
 
 _TIMEOUT = 20.0
-# The receiver is started again whenever it ends; exporters meanwhile keep their spans and try again. It is nice, for
-# nobody waits for it: what it watches goes first.
+# The receiver is started again whenever it ends; exporters meanwhile keep their spans and try again.
 _SUPERVISOR = f"""
 while :; do
-    nice -n 10 "$@"
+    "$@"
     status=$?
     [ "$status" = {TAKEN} ] && exit "$status"
     echo "labkit: the receiver ended with status $status; starting it again"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from labkit.cluster import installer
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 from labkit.progress import Phase
@@ -61,24 +61,11 @@ def kubeadm(command: Sequence[str], *, what: str, log: Path, phase: Phase) -> No
     ClusterError
         It failed; the message has the end of its output.
     """
-    with (
-        log.open("w") as record,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
-    ):
-        try:
-            for line in process.stdout or ():
-                record.write(line)
-                record.flush()
-                if line.startswith("["):
-                    phase.advance(line.partition("]")[0].lstrip("["))
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-15:])
-        raise ClusterError(f"{what} failed", why=tail, fix=f"the whole output is in {log}")
+    installer.run(command, what=what, log=log, phase=phase, step=_phase)
+
+
+def _phase(line: str) -> str:
+    return line.partition("]")[0].lstrip("[") if line.startswith("[") else ""
 
 
 def wait_for_signed_cluster_info(port: int, token: str, *, unless: Callable[[], bool] = lambda: False) -> None:

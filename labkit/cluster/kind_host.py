@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.cluster import kind_nodes, nodeimage
+from labkit.cluster import installer, kind_nodes, nodeimage
 from labkit.cluster.host_processes import HostProcesses
 from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
@@ -16,8 +14,6 @@ from labkit.components import find_optional
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node import docker
 from labkit.progress import Phase
-
-_SHOWN_LINES = 15
 
 
 def require(spec: LabSpec) -> None:
@@ -107,30 +103,12 @@ def create(program: Path, config: Path, kubeconfig: Path, *, network: str, log: 
         *(str(program), "create", "cluster", "--config", str(config)),
         *("--image", nodeimage.IMAGE, "--kubeconfig", str(kubeconfig)),
     ]
-    environment = {**os.environ, "KIND_EXPERIMENTAL_DOCKER_NETWORK": network, "KIND_EXPERIMENTAL_PROVIDER": "docker"}
-    with (
-        log.open("w") as record,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-        ) as process,
-    ):
-        try:
-            for line in process.stdout or ():
-                record.write(line)
-                record.flush()
-                if line.startswith(" • "):
-                    phase.advance(line.removeprefix(" • ").strip(" .\n"))
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
-        raise ClusterError("kind create cluster failed", why=tail, fix=f"the whole output is in {log}")
+    environment = {"KIND_EXPERIMENTAL_DOCKER_NETWORK": network, "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+    installer.run(command, what="kind create cluster", log=log, phase=phase, step=_step, environment=environment)
+
+
+def _step(line: str) -> str:
+    return line.removeprefix(" • ").strip(" .\n") if line.startswith(" • ") else ""
 
 
 def remove(folder: LabFolder) -> None:

@@ -19,6 +19,9 @@ from tests.vm import kernel
 _INIT = Path(__file__).with_name("init.sh")
 _PROGRAMS = ("qemu-system-x86_64", "busybox", "dpkg-deb", "depmod", "modprobe")
 _FIRST_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
+#: Where the virtual machine finds a port of the host, in QEMU's own network (qemu(1), -netdev user, guestfwd).
+HOST = ("10.0.2.100", 6443)
+ADDRESS = "10.0.2.15/24"
 #: What kube-proxy's modes, bridges between namespaces, and conntrack need.
 _MODULES = (
     *("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "nf_conntrack", "nf_conntrack_netlink", "xt_set", "xt_ipvs"),
@@ -35,12 +38,31 @@ _MODULES = (
     ),
     *("ip_tables", "iptable_nat", "iptable_filter", "iptable_mangle", "ip6table_filter", "ip6table_nat"),
     *("xt_comment", "xt_mark", "xt_MASQUERADE", "xt_addrtype", "xt_conntrack", "xt_statistic", "xt_recent", "xt_nat"),
-    *("xt_physdev", "xt_REDIRECT", "xt_LOG", "dummy", "bridge", "br_netfilter", "veth", "nfnetlink", "tun"),
+    *(
+        "xt_physdev",
+        "xt_REDIRECT",
+        "xt_LOG",
+        "dummy",
+        "bridge",
+        "br_netfilter",
+        "veth",
+        "nfnetlink",
+        "tun",
+        "virtio_net",
+    ),
 )
 _TAIL = 40  # lines of the console in an error
 
 
-def run(job: Sequence[str], folder: Path, *, seconds: float, megabytes: int, environment: Mapping[str, str]) -> str:
+def run(
+    job: Sequence[str],
+    folder: Path,
+    *,
+    seconds: float,
+    megabytes: int,
+    environment: Mapping[str, str],
+    port: int | None = None,
+) -> str:
     """Boot, run a program as root, and switch off.
 
     Parameters
@@ -55,6 +77,9 @@ def run(job: Sequence[str], folder: Path, *, seconds: float, megabytes: int, env
         Of memory; what is written goes there, too.
     environment : mapping of str to str
         Of the program.
+    port : int, optional
+        One of the host's loopback address that its network, and nothing else of the host, leads to at `HOST`; without
+        it, the machine has no network.
 
     Returns
     -------
@@ -79,7 +104,7 @@ def run(job: Sequence[str], folder: Path, *, seconds: float, megabytes: int, env
     console = folder / "console.txt"
     with tempfile.TemporaryDirectory() as part, console.open("wb") as output:
         first = _initramfs(debian, Path(part))
-        command = _command(debian, first, folder, megabytes)
+        command = _command(debian, first, folder, megabytes) + _network(port)
         try:
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=seconds, check=True)
         except subprocess.TimeoutExpired as error:
@@ -137,6 +162,14 @@ def _command(debian: kernel.Kernel, first: Path, folder: Path, megabytes: int) -
         *("-append", "console=ttyS0 quiet panic=-1 mitigations=off cgroup_no_v1=all"),
         *(word for option in options for word in ("-virtfs", option)),
     ]
+
+
+def _network(port: int | None) -> list[str]:
+    if port is None:
+        return []
+    # A command for each connection; a socket of QEMU's own would be one for all.
+    lead = f"guestfwd=tcp:{HOST[0]}:{HOST[1]}-cmd:{shutil.which('busybox')} nc 127.0.0.1 {port}"
+    return ["-netdev", f"user,id=host,restrict=on,{lead}", "-device", "virtio-net-pci,netdev=host"]
 
 
 def _failed(why: str, console: Path) -> ClusterError:

@@ -1,8 +1,9 @@
 """The short form, as the program of the virtual machine: a few Services on two nodes with kube-proxy in ipvs mode.
 
-An API server without anything that runs pods: the Services and EndpointSlices are those of `tests.proxy.captured`, and
-what answers at the endpoints' addresses is `tests.vm.traffic`. What comes out is in ``/vm``: ``tables.json``,
-``services.json``, ``endpointslices.json``, ``traffic.json``, ``counters.json``, and the programs' logs.
+The API server is the host's (`tests.vm.api`), with nothing that runs pods: what answers at the endpoints' addresses is
+`tests.vm.traffic`. What it is given is in ``/vm``: ``programs.json``, ``kubeconfig``, ``services.json``,
+``endpointslices.json``. What comes out is there, too: ``tables.json``, ``traffic.json``, ``counters.json``, and the
+programs' logs.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from typing import Any
 from labkit.proxy import ipvs, ipvs_trace, rules
 from labkit.proxy.compare import compare
 from tests.proxy import captured
-from tests.vm import api, traffic
+from tests.vm import machine, traffic
 
 OUT = Path("/vm")
 SECONDS = 120.0  # for each of the things that are waited for
 #: The network: the virtual machine is the master; a bridge joins it with the nodes and with somebody outside.
 NODES = {"master": "172.30.0.10", "node-01": "172.30.0.11", "node-02": "172.30.0.12"}
 OUTSIDE = "172.30.0.99"
+API = "172.30.0.100"  # from there, the API server's port is the host's
 PODS = {"master": ["192.168.0.9"], "node-01": ["192.168.1.2"], "node-02": ["192.168.2.2", "192.168.2.3"]}
 POD_NETWORK = "192.168.0.0/16"
 FROM_PORT = 20123  # below those that the kernel gives away
@@ -60,7 +62,7 @@ def build_network() -> None:
     ip("link", "add", "lab", "type", "bridge")
     ip("address", "add", f"{NODES['master']}/24", "dev", "lab")
     ip("link", "set", "lab", "up")
-    for name, address in {**NODES, "outside": OUTSIDE}.items():
+    for name, address in {**NODES, "outside": OUTSIDE, "api": API}.items():
         if name != "master":
             ip("netns", "add", name)
             ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -72,8 +74,21 @@ def build_network() -> None:
             if other != node:
                 subprocess.run([*inside(node), *_route(PODS[other][0], address)], check=True)
         subprocess.run([*inside(node), "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"], check=True)
+    _lead_to_host()
     # What passes the bridge is not the master's.
     subprocess.run(["sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0"], check=True)
+
+
+def _lead_to_host() -> None:
+    """Have `API` lead to the host: out of a namespace of its own, so that no node has an address or a rule more."""
+    ip("link", "set", "eth0", "name", "host")
+    ip("link", "set", "host", "netns", "api")
+    _configure("api", "host", machine.ADDRESS)
+    host, port = machine.HOST
+    to_host = ["PREROUTING", "-p", "tcp", "-d", API, "--dport", str(port), "-j", "DNAT", "--to", f"{host}:{port}"]
+    for rule in (to_host, ["POSTROUTING", "-o", "host", "-j", "MASQUERADE"]):
+        subprocess.run([*inside("api"), "iptables", "-t", "nat", "-A", *rule], check=True)
+    subprocess.run([*inside("api"), "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"], check=True)
 
 
 def _add_pods(node: str, pods: list[str]) -> None:
@@ -125,7 +140,7 @@ def start_proxy(node: str, program: str) -> None:
         "mode": "ipvs",
         "hostnameOverride": node,
         "clusterCIDR": POD_NETWORK,
-        "clientConnection": {"kubeconfig": str(api.KUBECONFIG)},
+        "clientConnection": {"kubeconfig": str(OUT / "kubeconfig")},
         "conntrack": {"maxPerCore": 0},
     }
     file = OUT / f"kube-proxy-{node}.json"
@@ -176,18 +191,14 @@ def _printed(argv: Sequence[str]) -> str:
 
 def main() -> None:
     """Do all of it."""
-    programs = json.loads((OUT / "programs.json").read_text())
+    programs, services, slices = (
+        json.loads((OUT / f"{name}.json").read_text()) for name in ("programs", "services", "endpointslices")
+    )
     build_network()
-    api.start(programs, NODES["master"], start)
     for node in ("node-01", "node-02"):
         start(f"pods-{node}", [*inside(f"pods-{node}"), sys.executable, traffic.__file__, "serve", *PODS[node]])
-    wait_for("API server", api.is_ready)
-    api.create_all(NODES, captured.api("services"), captured.api("endpointslices"))
     for node in captured.NODES:
         start_proxy(node, programs["kube-proxy"])
-    services, slices = api.items("/api/v1/services"), api.items("/apis/discovery.k8s.io/v1/endpointslices")
-    (OUT / "services.json").write_text(json.dumps(services))
-    (OUT / "endpointslices.json").write_text(json.dumps(slices))
     with contextlib.suppress(SystemExit):  # the tables tell better what is amiss
         for node in captured.NODES:
             wait_for(f"kube-proxy of {node}", functools.partial(agrees, node, services, slices))

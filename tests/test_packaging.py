@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from labkit.components import pins
 
@@ -21,6 +23,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Packages that conda-forge has under another name, and those that are there for Python packages of no registry.
 CONDA_NAMES = {"kubernetes": "python-kubernetes", "matplotlib": "matplotlib-base"}
 CONDA_ONLY = {"python", "pip", "kubernetes", "go", "maven", "openjdk"}
+#: What builds labkit, where pip is told not to fetch it itself.
+BUILD = (ROOT / "scripts" / "build-requirements.in").read_text("utf-8").splitlines()
 
 
 def _conda() -> dict[str, str]:
@@ -31,12 +35,27 @@ def _conda() -> dict[str, str]:
 def test_conda_environment_asks_for_what_the_project_asks_for() -> None:
     conda = _conda()
     expected = {}
-    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["lab"]:
+    build = [line for line in BUILD if line and not line.startswith("#")]
+    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["lab"] + build:
         requirement = Requirement(line)
         expected[CONDA_NAMES.get(requirement.name, requirement.name)] = requirement.specifier
     assert set(conda) == set(expected) | CONDA_ONLY
     for name, specifier in expected.items():
         assert Requirement(f"{name}{conda[name]}").specifier == specifier, name
+
+
+def test_conda_environment_has_a_python_that_labkit_runs_on_and_binder_understands() -> None:
+    # repo2docker/buildpacks/conda/__init__.py: where this finds nothing, the environment begins with another Python.
+    found = re.match(r"python\s*=+\s*([\d\.]*)", f"python {_conda()['python']}")
+    assert found is not None
+    assert SpecifierSet(PROJECT["requires-python"]).contains(f"{found[1]}.0")
+    assert tuple(map(int, found[1].split("."))) >= (3, 12)
+
+
+def test_conda_environment_has_the_go_that_the_recipes_ask_for() -> None:
+    recipes = (ROOT / "labkit" / "components" / "recipes").glob("*/go.mod")
+    wanted = [re.findall(r"^go ([\d.]+)$", path.read_text("utf-8"), re.MULTILINE)[0] for path in recipes]
+    assert Version(_conda()["go"].removeprefix(">=")) >= max(map(Version, wanted))
 
 
 def test_conda_environment_has_the_pinned_kubernetes() -> None:

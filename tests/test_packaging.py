@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -84,6 +86,31 @@ def test_binder_installs_the_debian_packages_that_labkit_runs_with() -> None:
     apt = {line for line in (ROOT / "binder" / "apt.txt").read_text("utf-8").splitlines() if not line.startswith("#")}
     assert apt == run - {"python3-venv"}  # Binder makes the environment itself
     assert (ROOT / "binder" / "environment.yml").read_text() == (ROOT / "environment.yml").read_text()
+
+
+def test_apt_knows_the_packages_that_binder_installs() -> None:
+    if shutil.which("apt-cache") is None:
+        pytest.skip("this machine has no apt")
+    lines = (ROOT / "binder" / "apt.txt").read_text("utf-8").splitlines()
+    wanted = {line for line in lines if line and not line.startswith("#")}
+    done = subprocess.run(["apt-cache", "show", *wanted], capture_output=True, text=True, check=False)
+    assert wanted <= {line.split()[1] for line in done.stdout.splitlines() if line.startswith("Package: ")}
+
+
+def test_binders_scripts_are_run_as_programs_and_stop_at_an_error() -> None:
+    for name in ("postBuild", "start"):
+        assert os.access(ROOT / "binder" / name, os.X_OK)
+        assert "\nset -euo pipefail\n" in (ROOT / "binder" / name).read_text("utf-8")
+
+
+def test_binders_start_becomes_what_it_is_given() -> None:
+    start = ROOT / "binder" / "start"
+    command = [str(start), "sh", "-c", 'echo "$$ $JUPYTER_CONFIG_PATH"; echo "$@"; exit 7', "sh", "a b", "c"]
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": "/mine"}
+    process = subprocess.Popen(command, cwd="/", env=environment, stdout=subprocess.PIPE, text=True)
+    printed, _ = process.communicate(timeout=20)
+    assert printed == f"{process.pid} {start.parent / 'jupyter'}:/mine\na b c\n"
+    assert process.returncode == 7
 
 
 def test_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def _one_life(figures: dict[str, list[float]]) -> None:
     try:
         figures["create deployment to Running, stand-in (s)"] += [_until_running(lab) for _ in range(_DEPLOYMENTS)]
         _time(figures, "deploy tomcat: until Ready and exposed (s)", lambda: lab.deploy("tomcat"))
-        for name, value in _memory(lab).items():
+        for name, value in memory(lab).items():
             figures[f"memory: {name} (MB PSS)"].append(value)
         _add_node(figures, lab)
         _time(figures, "stop (s)", lab.stop)
@@ -101,7 +101,7 @@ def _until_running(lab: Lab) -> float:
     return seconds
 
 
-def _memory(lab: Lab) -> dict[str, float]:
+def memory(lab: Lab) -> dict[str, float]:
     """Return the proportional set size of all processes of a lab, in all and by program."""
     sums: dict[str, float] = defaultdict(float)
     for process in psutil.process_iter(["name", "cmdline"]):

@@ -13,11 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
+from playwright.sync_api import Page
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -130,6 +133,22 @@ def _in_jupyterlab(parts: list[str]) -> None:
     """Measure clicks, memory or both, with the dashboard open in JupyterLab."""
     with (
         labkit.up("bench", provider="rootless", progress=Progress()) as lab,
+        dashboard(lab) as (page, folder),
+    ):
+        if "click" in parts:
+            delays = sorted(page.evaluate(_CLICKS, 40))
+            late = delays[int(0.95 * len(delays))]
+            print(
+                f"click to the kernel's answer (ms): median {statistics.median(delays):.0f}, 95th percentile {late:.0f}"
+            )
+        if "memory" in parts:
+            print_memory(lab, folder)
+
+
+@contextmanager
+def dashboard(lab: Lab) -> Iterator[tuple[Page, str]]:
+    """Deploy one Tomcat and open the lab's dashboard in JupyterLab; yield the page, and JupyterLab's folder."""
+    with (
         tempfile.TemporaryDirectory(prefix="labkit-bench-") as folder,
         jupyterlab(Path(folder)) as server,
         chromium() as browser,
@@ -140,17 +159,10 @@ def _in_jupyterlab(parts: list[str]) -> None:
         run(page, server, "dashboard.ipynb")
         page.get_by_role("tab", name="Nodes").click()
         page.locator(".labkit-nodes [data-key='kube-scheduler/master']:enabled").wait_for(timeout=60_000)
-        if "click" in parts:
-            delays = sorted(page.evaluate(_CLICKS, 40))
-            late = delays[int(0.95 * len(delays))]
-            print(
-                f"click to the kernel's answer (ms): median {statistics.median(delays):.0f}, 95th percentile {late:.0f}"
-            )
-        if "memory" in parts:
-            _memory(lab, folder)
+        yield page, folder
 
 
-def _memory(lab: Lab, folder: str) -> None:
+def print_memory(lab: Lab, folder: str) -> None:
     """Print the proportional set size of JupyterLab with its kernel, and of the lab with one Tomcat."""
     sums = {str(lab.cluster.folder.path): 0.0, f"--ServerApp.root_dir={folder}": 0.0}
     for process in psutil.process_iter():

@@ -15,6 +15,7 @@ import jupytext
 import nbformat
 import pytest
 
+from labkit.cluster.small_lab import SECOND_WORKER
 from labkit.lab.lessons import sessions
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -50,6 +51,13 @@ def test_a_notebook_says_what_it_is_for_and_asks_before_it_shows(notebook: Path)
     assert end.startswith("## Summary\n")
     belittling = re.compile(r"\b(simply|just|obviously|easy|easily)\b", re.IGNORECASE)  # what is hard for the reader
     assert not [text for text in (begin, *between, end) if belittling.search(text)]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_uses_the_node_which_a_small_lab_has_not_says_so_first(notebook: Path) -> None:
+    begin, *cells = jupytext.read(FOLDER / "src" / f"{notebook.stem}.py").cells
+    used = any(SECOND_WORKER in cell.source for cell in cells if cell.cell_type == "code")
+    assert (f"labkit node add {SECOND_WORKER}" in begin.source) == used
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

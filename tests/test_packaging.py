@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from labkit.components import pins
 
@@ -21,6 +25,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Packages that conda-forge has under another name, and those that are there for Python packages of no registry.
 CONDA_NAMES = {"kubernetes": "python-kubernetes", "matplotlib": "matplotlib-base"}
 CONDA_ONLY = {"python", "pip", "kubernetes", "go", "maven", "openjdk"}
+#: What builds labkit, where pip is told not to fetch it itself.
+BUILD = (ROOT / "scripts" / "build-requirements.in").read_text("utf-8").splitlines()
 
 
 def _conda() -> dict[str, str]:
@@ -31,12 +37,27 @@ def _conda() -> dict[str, str]:
 def test_conda_environment_asks_for_what_the_project_asks_for() -> None:
     conda = _conda()
     expected = {}
-    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["lab"]:
+    build = [line for line in BUILD if line and not line.startswith("#")]
+    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["lab"] + build:
         requirement = Requirement(line)
         expected[CONDA_NAMES.get(requirement.name, requirement.name)] = requirement.specifier
     assert set(conda) == set(expected) | CONDA_ONLY
     for name, specifier in expected.items():
         assert Requirement(f"{name}{conda[name]}").specifier == specifier, name
+
+
+def test_conda_environment_has_a_python_that_labkit_runs_on_and_binder_understands() -> None:
+    # repo2docker/buildpacks/conda/__init__.py: where this finds nothing, the environment begins with another Python.
+    found = re.match(r"python\s*=+\s*([\d\.]*)", f"python {_conda()['python']}")
+    assert found is not None
+    assert SpecifierSet(PROJECT["requires-python"]).contains(f"{found[1]}.0")
+    assert tuple(map(int, found[1].split("."))) >= (3, 12)
+
+
+def test_conda_environment_has_the_go_that_the_recipes_ask_for() -> None:
+    recipes = (ROOT / "labkit" / "components" / "recipes").glob("*/go.mod")
+    wanted = [re.findall(r"^go ([\d.]+)$", path.read_text("utf-8"), re.MULTILINE)[0] for path in recipes]
+    assert Version(_conda()["go"].removeprefix(">=")) >= max(map(Version, wanted))
 
 
 def test_conda_environment_has_the_pinned_kubernetes() -> None:
@@ -65,6 +86,31 @@ def test_binder_installs_the_debian_packages_that_labkit_runs_with() -> None:
     apt = {line for line in (ROOT / "binder" / "apt.txt").read_text("utf-8").splitlines() if not line.startswith("#")}
     assert apt == run - {"python3-venv"}  # Binder makes the environment itself
     assert (ROOT / "binder" / "environment.yml").read_text() == (ROOT / "environment.yml").read_text()
+
+
+def test_apt_knows_the_packages_that_binder_installs() -> None:
+    if shutil.which("apt-cache") is None:
+        pytest.skip("this machine has no apt")
+    lines = (ROOT / "binder" / "apt.txt").read_text("utf-8").splitlines()
+    wanted = {line for line in lines if line and not line.startswith("#")}
+    done = subprocess.run(["apt-cache", "show", *wanted], capture_output=True, text=True, check=False)
+    assert wanted <= {line.split()[1] for line in done.stdout.splitlines() if line.startswith("Package: ")}
+
+
+def test_binders_scripts_are_run_as_programs_and_stop_at_an_error() -> None:
+    for name in ("postBuild", "start"):
+        assert os.access(ROOT / "binder" / name, os.X_OK)
+        assert "\nset -euo pipefail\n" in (ROOT / "binder" / name).read_text("utf-8")
+
+
+def test_binders_start_becomes_what_it_is_given() -> None:
+    start = ROOT / "binder" / "start"
+    command = [str(start), "sh", "-c", 'echo "$$ $JUPYTER_CONFIG_PATH"; echo "$@"; exit 7', "sh", "a b", "c"]
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": "/mine"}
+    process = subprocess.Popen(command, cwd="/", env=environment, stdout=subprocess.PIPE, text=True)
+    printed, _ = process.communicate(timeout=20)
+    assert printed == f"{process.pid} {start.parent / 'jupyter'}:/mine\na b c\n"
+    assert process.returncode == 7
 
 
 def test_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ def up(  # noqa: PLR0917 - typer calls it by name
     privileged: Annotated[
         bool, typer.Option("--privileged", help="As root: nodes without a user namespace, which ipvs needs.")
     ] = False,
+    small: Annotated[
+        bool, typer.Option("--small", help="For a machine that has a gigabyte: one worker, one CoreDNS.")
+    ] = False,
     kubeconfig: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Provider context: the kubeconfig; kubectl's own by default.")
     ] = None,
@@ -98,6 +101,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
                 registry_mirrors=registry_mirror,
                 api_port=api_port,
                 privileged=privileged or None,
+                small=small or None,
                 kubeconfig=kubeconfig,
                 context=context,
                 audit_log=audit_log,
@@ -217,7 +221,7 @@ def show_lab(lab: Lab) -> None:
     """Print how a lab is."""
     found = lab.status()
     address = f", API server {found.api_server}" if found.api_server else ""
-    console.say(f"Lab {found.name}: {found.state}, Kubernetes {found.kubernetes_version} ({found.provider}){address}")
+    console.say(f"Lab {found.name}: {found.state}, {found.sort}{address}")
     console.table(("NODE", "ROLE", "ADDRESS", "STATE", "COMPONENTS"), found.rows())
     for line in found.advice():
         console.say(line)

@@ -80,7 +80,7 @@ class SharedFolders:
         mirrors : sequence of Mirror
             Where the nodes pull images from.
         """
-        for path, text in kubeadm.files(endpoint, environment=True).items():
+        for path, text in kubeadm.files(endpoint, environment=True, small=spec.small).items():
             file = self.evidence / PurePosixPath(path).relative_to(kubeadm.EVIDENCE_FOLDER)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
@@ -139,7 +139,7 @@ def document(spec: LabSpec, shared: SharedFolders, *, endpoint: str, api_port: i
 
 
 def _patches(spec: LabSpec, endpoint: str) -> list[dict[str, Any]]:
-    arguments = kubeadm.component_arguments(endpoint)
+    arguments = kubeadm.component_arguments(endpoint, small=spec.small)
     cluster = {
         "kind": "ClusterConfiguration",
         "apiVersion": _BETA_3,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from labkit.cluster import small_lab
 from labkit.cluster.documents import dump, dump_all
 from labkit.cluster.spec import LabSpec
 from labkit.node.network import GATEWAY, node_address
@@ -58,9 +59,7 @@ _TRACED = frozenset({"etcd", "kube-apiserver"})
 #: What a node of a lab needs beside the command that `kubeadm token create --print-join-command` prints.
 BY_HAND = f"--cri-socket unix://{CRI_SOCKET} --ignore-preflight-errors {','.join(IGNORED_PREFLIGHT_ERRORS)}"
 #: CoreDNS is asked each second whether it is ready (labkit.cluster.coredns says why).
-_PROMPT_COREDNS = {
-    "spec": {"template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}}}
-}
+_PROMPT_COREDNS = {"template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}}}
 
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 
@@ -77,7 +76,7 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
     whole : bool
         Whether kubeadm installs CoreDNS, too; by default labkit does, meanwhile (`labkit.cluster.coredns`).
     """
-    arguments = component_arguments(TRACING_ENDPOINT)
+    arguments = component_arguments(TRACING_ENDPOINT, small=spec.small)
     init = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
@@ -151,7 +150,7 @@ def join_document(
     return dump(join)
 
 
-def files(endpoint: str = TRACING_ENDPOINT, *, environment: bool = False) -> dict[str, str]:
+def files(endpoint: str = TRACING_ENDPOINT, *, environment: bool = False, small: bool = False) -> dict[str, str]:
     """Return the files that the documents name, path on the control plane's node → content.
 
     They are what the API server reads to leave evidence, and the patches of the static pods.
@@ -162,7 +161,10 @@ def files(endpoint: str = TRACING_ENDPOINT, *, environment: bool = False) -> dic
         Where the API server sends its trace spans.
     environment : bool
         Whether the patches set the components' variables, too: v1beta3's documents cannot.
+    small : bool
+        Whether they are a small lab's.
     """
+    replicas = {"replicas": small_lab.COREDNS_REPLICAS} if small else {}
     tracing = {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "TracingConfiguration",
@@ -173,17 +175,19 @@ def files(endpoint: str = TRACING_ENDPOINT, *, environment: bool = False) -> dic
         f"{EVIDENCE_FOLDER}/audit-policy.yaml": _AUDIT_POLICY.read_text(),
         f"{EVIDENCE_FOLDER}/tracing.yaml": dump(tracing),
         **{f"{PATCHES}/{name}+strategic.yaml": dump(_patch(name, environment)) for name in STATIC_PODS},
-        f"{PATCHES}/corednsdeployment+strategic.yaml": dump(_PROMPT_COREDNS),
+        f"{PATCHES}/corednsdeployment+strategic.yaml": dump({"spec": {**_PROMPT_COREDNS, **replicas}}),
     }
 
 
-def component_arguments(endpoint: str) -> dict[str, dict[str, str]]:
+def component_arguments(endpoint: str, *, small: bool = False) -> dict[str, dict[str, str]]:
     """Return the flags of the static pods' components beyond kubeadm's own, component → flag → value.
 
     Parameters
     ----------
     endpoint : str
         Where etcd sends its trace spans.
+    small : bool
+        Whether a small lab's controllers are enough.
     """
     return {
         "kube-apiserver": {
@@ -204,6 +208,7 @@ def component_arguments(endpoint: str) -> dict[str, dict[str, str]]:
             "kube-api-qps": "200",
             "kube-api-burst": "400",
             "flex-volume-plugin-dir": _VOLUME_PLUGINS,
+            **({"controllers": small_lab.CONTROLLERS} if small else {}),
         },
         # Level 10 makes the scheduler log each plugin's score for each node.
         "kube-scheduler": {"leader-elect": "false", "v": "10"},

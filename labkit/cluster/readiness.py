@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from labkit.cluster import small_lab
 from labkit.cluster.kubeadm import STATIC_PODS
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
@@ -126,7 +127,8 @@ def node_ready(node: dict[str, Any], since: float = 0.0) -> bool:
 def _expected_pods(spec: LabSpec, nodes: list[str]) -> dict[str, int]:
     expected = {**dict.fromkeys(STATIC_PODS, 1), "kube-proxy": len(nodes)}
     if spec.network:
-        expected |= {"labkit-network": len(nodes), "coredns": _COREDNS_REPLICAS}
+        replicas = small_lab.COREDNS_REPLICAS if spec.small else _COREDNS_REPLICAS
+        expected |= {"labkit-network": len(nodes), "coredns": replicas}
     return expected
 
 

@@ -272,7 +272,7 @@ class RootlessCluster:
 
     def write_init_files(self, documents: str) -> None:
         """Write on the control plane's node what `kubeadm init` is to read, and the files that it names."""
-        _write(self._control_plane, {kubeadm.CONFIG: documents} | kubeadm.files())
+        _write(self._control_plane, {kubeadm.CONFIG: documents} | kubeadm.files(small=self.spec.small))
 
     def respecify(self, **changes: Any) -> LabSpec:
         """Change what the lab is to be like, and return that."""

@@ -51,6 +51,8 @@ class LabSpec:
         Path of the user's own image catalogue.
     privileged : bool
         Whether its nodes' root is the machine's, as ipvs needs; only root can make such a lab.
+    small : bool
+        Whether it does without what `labkit.cluster.small_lab` names.
     provider : {"rootless", "kind", "context"}
         Where the nodes run.
 
@@ -71,6 +73,7 @@ class LabSpec:
     token_ttl: str = "24h0m0s"  # noqa: S105 - a duration
     catalogue: str | None = None
     privileged: bool = False
+    small: bool = False
     provider: str = "rootless"
 
     def __post_init__(self) -> None:

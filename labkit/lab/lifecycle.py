@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.cluster import kind_host, mirrors, providers, state
+from labkit.cluster import kind_host, mirrors, providers, small_lab, state
 from labkit.cluster import preflight as host_preflight
 from labkit.cluster.context import ContextCluster
 from labkit.cluster.kind import KindCluster
@@ -50,6 +50,7 @@ def up(
     registry_mirrors: Sequence[str] | None = None,
     api_port: int = 0,
     privileged: bool | None = None,
+    small: bool | None = None,
     kubeconfig: Path | None = None,
     context: str | None = None,
     audit_log: Path | None = None,
@@ -98,6 +99,9 @@ def up(
         Of 127.0.0.1, for the API server; 0 takes a free one.
     privileged : bool
         Whether its nodes' root is the machine's; only kube-proxy's ipvs mode needs it, and only root can.
+    small : bool
+        Whether it is to fit a machine that has a gigabyte: one worker, one CoreDNS, and no controllers that have
+        nothing to do in a lab.
     kubeconfig : Path
         With provider ``context``: the file; by default kubectl's own.
     context : str
@@ -135,8 +139,10 @@ def up(
         "token_ttl": token_ttl,
         "catalogue": str(images.absolute()) if images else None,
         "privileged": privileged,
+        "small": small,
     }
     given = {key: value for key, value in given.items() if value is not None}
+    values = {"node_names": default_node_names(small_lab.WORKERS), **given} if small else given
     if not init and network:
         raise UsageError(
             "The network add-on cannot be applied to a cluster that is not initialised yet",
@@ -152,8 +158,8 @@ def up(
     chosen = {"kubeconfig": kubeconfig, "context": context, "audit_log": audit_log}
     _refuse_useless({key: value for key, value in chosen.items() if value is not None}, provider)
     if provider == "kind":
-        return _up_kind(LabSpec(name=name, provider=provider, **given), given, api_port, asked, progress, init=init)
-    spec = LabSpec(name=name, **(given if init else {**given, "network": False}))
+        return _up_kind(LabSpec(name=name, provider=provider, **values), given, api_port, asked, progress, init=init)
+    spec = LabSpec(name=name, **(values if init else {**values, "network": False}))
     Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
     folder = LabFolder.of(name)
     try:
@@ -236,7 +242,7 @@ def _up(
     with progress.phase("preflight"):
         if spec.privileged:
             outer.require_root()
-        host_preflight.require(host_preflight.checks(), privileged=spec.privileged)
+        host_preflight.require(host_preflight.checks(small=spec.small), privileged=spec.privileged)
         if api_port:
             forward.listen(api_port).close()
         providers.remove(folder)

@@ -126,7 +126,11 @@ class LabNodes(Sequence[LabNode]):
             if node.name == key:
                 return node
         names = ", ".join(node.name for node in self._nodes)
-        raise UsageError(f"There is no node {key!r}", why=f"the nodes are {names}", fix="choose one of them")
+        raise UsageError(
+            f"There is no node {key!r}",
+            why=f"the nodes are {names}",
+            fix=f"choose one of them, or lab.add_node({key!r})",
+        )
 
     def __repr__(self) -> str:
         return "\n".join("  ".join(row) for row in self._rows())

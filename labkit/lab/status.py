@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from labkit.cluster import parts, readiness
+from labkit.cluster import parts, readiness, small_lab
 from labkit.cluster.parts import Missing
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
@@ -79,6 +79,8 @@ class LabStatus:
         The control plane first.
     missing : tuple of Missing
         The parts that somebody has removed; `labkit.lab.Lab.repair` brings them back.
+    small : bool
+        Whether it does without what `labkit.cluster.small_lab` names.
     """
 
     name: str
@@ -88,6 +90,7 @@ class LabStatus:
     api_server: str
     nodes: tuple[NodeStatus, ...]
     missing: tuple[Missing, ...] = ()
+    small: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain objects for `json.dumps`."""
@@ -100,17 +103,28 @@ class LabStatus:
             "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
             for row in self.rows()
         )
-        caption = html.escape(f"{self.name}: {self.state}, Kubernetes {self.kubernetes_version} ({self.provider})")
+        caption = html.escape(f"{self.name}: {self.state}, {self.sort}")
         return (
             f'<table><caption style="text-align:left">{caption}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
             f"{''.join(f'<p>{html.escape(line)}</p>' for line in self.advice())}"
         )
 
+    @property
+    def sort(self) -> str:
+        """What it is, in a line: ``"Kubernetes v1.34.3 (rootless, small)"``."""
+        return f"Kubernetes {self.kubernetes_version} ({self.provider}{', small' if self.small else ''})"
+
     def advice(self) -> list[str]:
         """Return what is missing, a line each, and what to do; nothing where nothing is."""
         repair = [f"Bring it back: lab.repair(), or labkit repair --name {self.name}"]
-        return [*map(str, self.missing), *(repair if self.missing else [])]
+        second = small_lab.SECOND_WORKER
+        add = [
+            f"A small lab has no {second}, which some lessons use. Add it for them: "
+            f'lab.add_node("{second}"), or labkit node add {second} --name {self.name}'
+        ]
+        lacks_worker = self.small and second not in [node.name for node in self.nodes]
+        return [*map(str, self.missing), *(repair if self.missing else []), *(add if lacks_worker else [])]
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return a row of text per node, under the titles node, role, address, state, components."""
@@ -134,6 +148,7 @@ def read(cluster: Cluster) -> LabStatus:
         api_server=ApiServer.url(cluster.kubeconfig) if cluster.running and cluster.kubeconfig.exists() else "",
         nodes=tuple(_node(cluster, name, nodes.get(name), pods) for name in cluster.spec.node_names),
         missing=lacking,
+        small=cluster.spec.small,
     )
 
 

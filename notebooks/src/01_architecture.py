@@ -5,6 +5,7 @@
 # it calls, and under which name. You learn what stops when one of them stops, and what goes on.
 #
 # **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *Start here* first.
+# It uses *node-02*: to a small lab, add it first by `labkit node add node-02`.
 
 # %%
 import labkit

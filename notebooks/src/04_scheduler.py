@@ -5,6 +5,7 @@
 # from whom. You label nodes, as the textbook does, and send pods where you want them.
 #
 # **Time.** 25 minutes. **Needs.** Linux; no Docker, no root. Do *Deploy Tomcat* first.
+# It uses *node-02*: to a small lab, add it first by `labkit node add node-02`.
 
 # %%
 import labkit

@@ -6,6 +6,7 @@
 # mode, and why one of them gets slower with every Service while the others do not.
 #
 # **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *Start here* first.
+# It uses *node-02*: to a small lab, add it first by `labkit node add node-02`.
 
 # %%
 import labkit

@@ -7,6 +7,7 @@
 # master is away.
 #
 # **Time.** 40 minutes. **Needs.** Linux; no Docker, no root. Do *The cluster's birth* first.
+# It uses *node-02*: to a small lab, add it first by `labkit node add node-02`.
 
 # %%
 import labkit

@@ -6,6 +6,7 @@
 # ways, and you can tell from kubeadm's words what is wrong. You can find a machine whose preparation is undone.
 #
 # **Time.** 30 minutes. **Needs.** Linux; no Docker, no root. Do *The cluster's birth* first.
+# It uses *node-02*: to a small lab, add it first by `labkit node add node-02`.
 
 # %%
 import labkit

@@ -6,6 +6,7 @@
 # find a broken component by what is missing.
 #
 # **Time.** 35 minutes. **Needs.** Linux; no Docker, no root. Do *The architecture* and *Deploy Tomcat* first.
+# It uses *node-02*: to a small lab, add it first by `labkit node add node-02`.
 
 # %%
 import labkit

@@ -16,6 +16,7 @@
 # often as you like.
 #
 # **Time.** 40 minutes. **Needs.** Linux; no Docker, no root. Do the notebooks before this one first.
+# It uses *node-02*: to a small lab, add it first by `labkit node add node-02`.
 
 # %%
 import labkit

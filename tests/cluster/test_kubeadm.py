@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,26 @@ def _validate(document: str, tmp_path: Path) -> None:
 
 def test_kubeadm_itself_finds_the_init_documents_valid(tmp_path: Path) -> None:
     _validate(kubeadm.init_documents(LabSpec(), TOKEN), tmp_path)
+
+
+def test_a_small_labs_manager_has_kubeadms_own_controllers_without_the_idle_ones(tmp_path: Path) -> None:
+    documents = kubeadm.init_documents(LabSpec(small=True), TOKEN)
+    _validate(documents, tmp_path)
+    _, cluster, *_ = yaml.safe_load_all(documents)
+    flags = {flag["name"]: flag["value"] for flag in cluster["controllerManager"]["extraArgs"]}
+    kept, left_out = flags["controllers"].split(",-", 1)
+    assert kept == "*,bootstrapsigner,tokencleaner"
+    help_text = subprocess.check_output([components.ensure().program("kube-controller-manager"), "--help"], text=True)
+    known = re.findall(r"[a-z-]+-controller\b", help_text.partition("All controllers: ")[2].partition("\n")[0])
+    assert set(left_out.split(",-")) <= set(known)
+    _, ordinary, *_ = yaml.safe_load_all(kubeadm.init_documents(LabSpec(), TOKEN))
+    assert "controllers" not in {flag["name"] for flag in ordinary["controllerManager"]["extraArgs"]}
+
+
+def test_a_small_lab_has_one_coredns() -> None:
+    (name,) = [name for name in kubeadm.files() if "coredns" in name]
+    assert yaml.safe_load(kubeadm.files(small=True)[name])["spec"]["replicas"] == 1
+    assert "replicas" not in yaml.safe_load(kubeadm.files()[name])["spec"]
 
 
 def test_kubeadm_itself_finds_the_join_document_valid(tmp_path: Path) -> None:

@@ -38,12 +38,20 @@ PLAIN: Files = {
 }
 
 
-def look(tmp_path: Path, files: Files, path: str | None = None) -> dict[str, Check]:
+def look(tmp_path: Path, files: Files, path: str | None = None, *, small: bool = False) -> dict[str, Check]:
     root = tmp_path / "root"
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text + "\n")
-    return {check.name: check for check in checks(root, state=tmp_path / "state", path=path)}
+    return {check.name: check for check in checks(root, state=tmp_path / "state", path=path, small=small)}
+
+
+def test_a_small_lab_needs_less_memory_and_is_offered(tmp_path: Path) -> None:
+    files = PLAIN | {"proc/meminfo": "MemAvailable: 800000 kB"}
+    assert look(tmp_path, files, small=True)["memory"].status == "met"
+    whole = look(tmp_path, files)["memory"]
+    assert (whole.status, "labkit up --small" in whole.fix) == ("unmet", True)
+    assert "small" not in look(tmp_path, PLAIN | {"proc/meminfo": "MemAvailable: 700000 kB"})["memory"].fix
 
 
 def programs(folder: Path, **scripts: str) -> str:
@@ -85,7 +93,8 @@ def test_this_machine_is_checked_quickly_and_without_doubt() -> None:
         (
             {
                 "sys/fs/cgroup/memory.max": str(900 * MIB),
-                "sys/fs/cgroup/memory.current": str(400 * MIB),
+                "sys/fs/cgroup/memory.current": str(500 * MIB),
+                "sys/fs/cgroup/memory.stat": f"anon 3\ninactive_file {100 * MIB}",
                 "sys/fs/cgroup/user.slice/memory.max": "max",
             },
             "memory",
@@ -97,7 +106,8 @@ def test_this_machine_is_checked_quickly_and_without_doubt() -> None:
             {
                 "proc/self/cgroup": "4:memory:/docker/1f\n0::/",
                 "sys/fs/cgroup/memory/memory.limit_in_bytes": str(700 * MIB),
-                "sys/fs/cgroup/memory/memory.usage_in_bytes": str(100 * MIB),
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": str(150 * MIB),
+                "sys/fs/cgroup/memory/memory.stat": f"inactive_file 9\ntotal_inactive_file {50 * MIB}",
             },
             "memory",
             "unmet",

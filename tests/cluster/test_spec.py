@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ def test_a_spec_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     spec = LabSpec(name="class-3", node_names=("m", "a"), network=False, pod_cidr="10.10.0.0/16")
     spec.save(tmp_path / "lab.json")
     assert LabSpec.load(tmp_path / "lab.json") == spec
+
+
+def test_a_spec_of_before_there_were_small_labs_is_of_an_ordinary_one(tmp_path: Path) -> None:
+    LabSpec().save(tmp_path / "lab.json")
+    values = json.loads((tmp_path / "lab.json").read_text())
+    del values["small"]
+    (tmp_path / "lab.json").write_text(json.dumps(values))
+    assert not LabSpec.load(tmp_path / "lab.json").small
 
 
 @pytest.mark.parametrize(

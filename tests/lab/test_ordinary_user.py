@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pwd
 import shutil
 import site
@@ -18,14 +17,9 @@ import pytest
 
 from labkit import components
 from tests import traces
+from tests.users import as_user, link, needs_root, ordinary_user
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.user,
-    pytest.mark.skipif(
-        os.geteuid() != 0, reason="only root can make another user; as a user, all other tests are this one"
-    ),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.user, needs_root]
 
 NAME = "labkit-tester"
 PROJECT = Path(__file__).parents[2]
@@ -40,9 +34,7 @@ class Person:
 
     def labkit(self, *arguments: str, no_new_privileges: bool = False) -> str:
         """Run labkit as this person and return what it printed; fail if it fails."""
-        identity = ["setpriv", f"--reuid={NAME}", f"--regid={NAME}", "--init-groups"]
-        if no_new_privileges:
-            identity.append("--no-new-privs")
+        identity = as_user(NAME, no_new_privileges=no_new_privileges)
         environment = {
             "HOME": str(self.home),
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -60,20 +52,19 @@ class Person:
 
 @pytest.fixture(scope="module")
 def person() -> Iterator[Person]:
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", NAME], check=True, capture_output=True)
     folder = Path(tempfile.mkdtemp(prefix="labkit-user-"))
     folder.chmod(0o755)
     try:
-        _copy_environment(folder)
-        yield Person(Path(pwd.getpwnam(NAME).pw_dir), folder)
+        with ordinary_user(NAME):
+            _copy_environment(folder)
+            yield Person(Path(pwd.getpwnam(NAME).pw_dir), folder)
     finally:
         shutil.rmtree(folder)
-        subprocess.run(["userdel", "--remove", NAME], check=True, capture_output=True)
 
 
 def _copy_environment(folder: Path) -> None:
     """Give the user this project, its environment and its programs at a place that every user may read."""
-    _link(Path(sys.prefix), folder / "venv")
+    link(Path(sys.prefix), folder / "venv")
     packages = folder / "venv" / Path(site.getsitepackages()[0]).relative_to(sys.prefix)
     for path in packages.glob("*labkit*.pth"):
         path.unlink()  # rather than to write into the file that the project's own environment shares
@@ -82,15 +73,7 @@ def _copy_environment(folder: Path) -> None:
     # A user's umask may differ from root's; what is copied must be readable all the same.
     subprocess.run(["chmod", "-R", "a+rX", folder / "project"], check=True)
     for name, source in components.ensure().folders.items():
-        _link(source, folder / "components" / components.pins()[name].folder_name)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Copy a tree by hard links, or for real where the target is on another file system."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if subprocess.run(["cp", "-al", source, target], check=False, capture_output=True).returncode != 0:
-        shutil.rmtree(target, ignore_errors=True)
-        subprocess.run(["cp", "-a", source, target], check=True, capture_output=True)
+        link(source, folder / "components" / components.pins()[name].folder_name)
 
 
 @pytest.mark.parametrize("no_new_privileges", [False, True], ids=["subordinate ids", "no new privileges"])

@@ -20,7 +20,9 @@ from labkit.paths import state_dir
 __all__ = ["Check", "Host", "Level", "Report", "Status", "checks", "require"]
 
 
-def checks(root: Path = Path("/"), *, state: Path | None = None, path: str | None = None) -> list[Check]:
+def checks(
+    root: Path = Path("/"), *, state: Path | None = None, path: str | None = None, small: bool = False
+) -> list[Check]:
     """Check this machine; nothing is changed, and nothing is raised for a need that is unmet or unknown.
 
     Parameters
@@ -31,13 +33,15 @@ def checks(root: Path = Path("/"), *, state: Path | None = None, path: str | Non
         The folder that labs are kept in; by default the user's own.
     path : str, optional
         Folders with programs; by default ``$PATH`` and the sbin folders.
+    small : bool
+        Whether they are a small lab's needs.
 
     Returns
     -------
     list of Check
         Kernel and machine first, then programs.
     """
-    host = Host(root, state_dir() if state is None else state, path)
+    host = Host(root, state_dir() if state is None else state, path, small=small)
     return [examine(need, host) for need in (*namespaces.NEEDS, *machine.NEEDS, *programs.NEEDS)]
 
 

@@ -37,11 +37,14 @@ class Host:
         The folder that labs are kept in; need not exist yet.
     path : str, optional
         Folders with programs, as in ``$PATH``; by default `$PATH` and the sbin folders.
+    small : bool
+        Whether it is to run a small lab only.
     """
 
-    def __init__(self, root: Path, state: Path, path: str | None = None) -> None:
+    def __init__(self, root: Path, state: Path, path: str | None = None, *, small: bool = False) -> None:
         self.root = root
         self.state = state
+        self.small = small
         self.path = os.pathsep.join((os.environ.get("PATH", os.defpath), *SBIN)) if path is None else path
 
     def read(self, name: str) -> str:

@@ -14,6 +14,7 @@ from labkit.cluster.preflight.host import Host
 
 MIB = 1024**2
 MEMORY_NEEDED = 1024 * MIB  # a lab of three nodes with one Tomcat takes 750 MB; the rest is headroom to start
+SMALL_MEMORY_NEEDED = 704 * MIB  # as above for a small lab, which takes 640 MB
 DISK_NEEDED = 1024 * MIB
 PROCESSORS_NEEDED = 2  # kubeadm's ControlPlaneNumCPU (cmd/kubeadm/app/constants)
 INOTIFY_NEEDED = {"max_user_instances": 128, "max_user_watches": 8192}  # the kernel's usual defaults, enough for a lab
@@ -53,28 +54,35 @@ def _memory(host: Host) -> Finding:
     room = _cgroup_room(host)
     if room is not None and room < free:
         free, found = room, f"{room // MIB} MiB left below the control group's limit"
-    if free >= MEMORY_NEEDED:
+    needed = SMALL_MEMORY_NEEDED if host.small else MEMORY_NEEDED
+    if free >= needed:
         return Finding("met", found)
-    return Finding("unmet", found, f"Free {(MEMORY_NEEDED - free) // MIB + 1} MiB, or give the machine more memory.")
+    smaller = "; or make a small lab: labkit up --small" if free >= SMALL_MEMORY_NEEDED else ""
+    more = f"Free {(needed - free) // MIB + 1} MiB, or give the machine more memory{smaller}."
+    return Finding("unmet", found, more)
 
 
 def _cgroup_room(host: Host) -> int | None:
-    """Return how many bytes the caller's control groups leave (cgroups(7), v2 and v1), None if unlimited."""
+    """Return how many bytes the caller's control groups leave (cgroups(7), v2 and v1), None if unlimited.
+
+    Pages of files that nobody has used lately count as left, as they do for the kubelet (cadvisor's working set).
+    """
     rooms = []
     for line in host.read("proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers not in {"", "memory"}:
             continue
-        base, limit, used = (
-            ("sys/fs/cgroup", "memory.max", "memory.current")
+        base, limit, used, idle = (
+            ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
             if controllers == ""
-            else ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+            else ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         )
         # A container may see its own group as the root of the mount, so the parents are looked at too.
         for folder in (Path(group.lstrip("/")), *Path(group.lstrip("/")).parents):
             place = f"{base}/{folder}"
             if host.has(f"{place}/{limit}") and host.read(f"{place}/{limit}") != "max":
-                rooms.append(host.number(f"{place}/{limit}") - host.number(f"{place}/{used}"))
+                pages = dict(line.split() for line in host.read(f"{place}/memory.stat").splitlines())
+                rooms.append(host.number(f"{place}/{limit}") - host.number(f"{place}/{used}") + int(pages[idle]))
     return max(0, min(rooms)) if rooms else None
 
 

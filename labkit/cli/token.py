@@ -56,10 +56,9 @@ def join_command(ttl: _Ttl = _DAY, name: Name = DEFAULT_NAME) -> None:
     A machine of a lab has no swap to turn off and a container runtime of its own: the options for that stand on a line
     of their own. To run it by hand: labkit node prepare node-03, then labkit node shell node-03.
     """
-    from labkit.cluster.kubeadm import BY_HAND  # noqa: PLC0415 - costs time that `--help` has not
-
-    printed = find_lab(name).token.print_join_command(ttl=ttl)
-    print(f"{printed.rstrip()} \\\n    {BY_HAND}")
+    token = find_lab(name).token
+    printed = token.print_join_command(ttl=ttl)
+    print(f"{printed.rstrip()} \\\n    {token.join_options}")
 
 
 @_token.command("ca-hash", epilog=example("labkit token ca-hash"))

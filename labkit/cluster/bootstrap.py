@@ -30,15 +30,15 @@ def new_token() -> str:
     return ".".join(part)
 
 
-def ca_hash(certificate: Path) -> str:
+def ca_hash(pem: bytes) -> str:
     """Return what ``--discovery-token-ca-cert-hash`` wants: SHA-256 of the CA's public key (RFC 7469, section 2.4).
 
     Parameters
     ----------
-    certificate : Path
-        The cluster CA's, PEM.
+    pem : bytes
+        The cluster CA's certificate.
     """
-    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    key = x509.load_pem_x509_certificate(pem).public_key()
     return "sha256:" + hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 

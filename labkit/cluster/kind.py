@@ -6,8 +6,11 @@ import dataclasses
 import ipaddress
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from labkit.cluster import (
     bootstrap,
@@ -17,12 +20,14 @@ from labkit.cluster import (
     kind_nodes,
     kubeadm,
     network_addon,
+    node_files,
     nodeimage,
     readiness,
 )
 from labkit.cluster.host_processes import HostProcesses
 from labkit.cluster.kind_config import SharedFolders
 from labkit.cluster.mirrors import Mirror
+from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
 from labkit.cluster.state import LabFolder
 from labkit.components import Components, ensure_optional
@@ -154,7 +159,7 @@ class KindCluster:
                 self._start_containers(self.spec.node_names)
                 self._processes.reopen()
             with progress.phase("cluster") as phase:
-                readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=since, phase=phase)
+                readiness.wait_until_ready(self.kubeconfig, self.spec, self._joined, since=since, phase=phase)
         except BaseException:
             self.stop()
             raise
@@ -168,27 +173,39 @@ class KindCluster:
         """Remove the containers, their network, and every file."""
         kind_host.remove(self.folder)
 
-    def add_node(self, name: str, progress: Progress) -> None:
-        """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
+    def prepare_node(self, name: str, progress: Progress) -> None:
+        """Start the container of a machine that can join: its container runtime serves, and no kubelet runs."""
         check_name(name)
         if name in self.spec.node_names:
             raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
         if len(self.spec.node_names) > MAX_WORKERS:
             raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
-        before = self.spec
-        self._respecify((*before.node_names, name))
-        try:
+        self.respecify(node_names=(*self.spec.node_names, name))
+        with self._removed_on_failure(name):
             self._run_worker(name, progress)
+
+    def add_node(self, name: str, progress: Progress) -> None:
+        """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
+        self.prepare_node(name, progress)
+        with self._removed_on_failure(name):
             self._join(name, progress)
-        except BaseException:
-            kind_nodes.remove([self._containers[name]])
-            self._respecify(before.node_names)
-            raise
-        if self.spec.network:
-            with progress.phase(f"{name} Ready") as phase:
-                readiness.wait_for_node(self.kubeconfig, name, phase=phase)
-        with progress.phase(f"system pods of {name}") as phase:
-            readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
+        self._wait_for_joined(name, progress, since=0)
+
+    def join_node(self, name: str, progress: Progress) -> None:
+        """Have a prepared node join by `kubeadm join`, with a token of its own; wait until it is Ready."""
+        since = time.time()
+        self._join(name, progress)
+        self._wait_for_joined(name, progress, since=since)
+
+    def join_document(
+        self, node: str, token: str, ca_hash: str, *, name: str = "", server: str = "", seconds: float | None = None
+    ) -> str:
+        """Return what `kubeadm join` is to read on a node; it may call itself otherwise, and ask another server."""
+        self._container(node)
+        # kubeadm finds containerd by itself.
+        registration = {"name": name or node, "ignorePreflightErrors": kubeadm.IGNORED_PREFLIGHT_ERRORS}
+        server = server or f"{self.node_address(self.spec.node_names[0])}:{kubeadm.API_PORT}"
+        return kubeadm.join_document(registration, server, token, ca_hash, seconds=seconds)
 
     def node_address(self, node: str) -> ipaddress.IPv4Address:
         """Return a node's address on the lab's network."""
@@ -218,14 +235,23 @@ class KindCluster:
         kind_nodes.kill([self._container(node)])
 
     def node_joined(self, node: str) -> bool:
-        """Return True: kind has every node join, and a worker that cannot join later is removed again."""
+        """Whether a node's kubelet has the kubeconfig that `kubeadm init` or `kubeadm join` leaves to it."""
         self._container(node)
-        return True
+        if node == self.spec.node_names[0]:
+            return self.initialised
+        return (self._shared.configuration(node) / "kubelet.conf").exists()
 
     def node_log(self, node: str, component: str) -> Path:
         """Return the log file of a node's ``kubelet`` or ``runtime``, as the host sees it."""
         self._container(node)
         return self._shared.logs(node) / f"{component}.log"
+
+    def respecify(self, **changes: Any) -> LabSpec:
+        """Change what the lab is to be like, and return that."""
+        spec = dataclasses.replace(self.spec, **changes)
+        spec.save(self.folder.spec_file)
+        self.spec = spec
+        return spec
 
     def image_port(self, image: str) -> int | None:
         """Return the port on which the program of an image listens, None where that is not known."""
@@ -263,9 +289,20 @@ class KindCluster:
                 fix="labkit node list",
             ) from None
 
-    def _respecify(self, node_names: tuple[str, ...]) -> None:
-        self.spec = dataclasses.replace(self.spec, node_names=node_names)
-        self.spec.save(self.folder.spec_file)
+    @property
+    def _joined(self) -> list[str]:
+        return [name for name in self.spec.node_names if self.node_joined(name)]
+
+    @contextmanager
+    def _removed_on_failure(self, name: str) -> Iterator[None]:
+        """Take a worker that is new out of the lab again if something fails."""
+        try:
+            yield
+        except BaseException:
+            kind_nodes.remove([self._containers[name]])
+            kind_host.remove_tree(self._shared.configuration(name))
+            self.respecify(node_names=tuple(each for each in self.spec.node_names if each != name))
+            raise
 
     def _run_worker(self, name: str, progress: Progress) -> None:
         with progress.phase(f"node {name}"):
@@ -277,13 +314,26 @@ class KindCluster:
             run(self.node_command(name, serves), what=f"start containerd on {name}")
 
     def _join(self, name: str, progress: Progress) -> None:
+        first, token = self.spec.node_names[0], bootstrap.new_token()
         with progress.phase(f"kubeadm join {name}") as phase:
-            create = ["kubeadm", "token", "create", "--ttl", "10m", "--print-join-command"]
-            printed = run(self.node_command(self.spec.node_names[0], create), what="make a bootstrap token")
-            options = ["--node-name", name, "--skip-phases", "preflight"]
-            command = self.node_command(name, [*printed.split(), *options])
+            create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
+            run(self.node_command(first, create), what="make a bootstrap token")
+            authority = node_files.read(self, first, kubeadm.CA).encode()
+            document = self.join_document(name, token, bootstrap.ca_hash(authority))
+            node_files.write(self, name, kubeadm.JOIN_CONFIG, document)
+            port = urlsplit(ApiServer.url(self.kubeconfig)).port or 0
+            bootstrap.wait_for_signed_cluster_info(port, token, unless=lambda: not self.node_running(first))
+            command = self.node_command(name, ["kubeadm", "join", "--config", kubeadm.JOIN_CONFIG])
             log = self.folder.logs / f"kubeadm-join-{name}.log"
             bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
+
+    def _wait_for_joined(self, name: str, progress: Progress, *, since: float) -> None:
+        """Wait until a node that has joined after a time, in seconds of the epoch, and its system pods, are Ready."""
+        if self.spec.network:
+            with progress.phase(f"{name} Ready") as phase:
+                readiness.wait_for_node(self.kubeconfig, name, since=since, phase=phase)
+        with progress.phase(f"system pods of {name}") as phase:
+            readiness.wait_until_ready(self.kubeconfig, self.spec, self._joined, since=0, phase=phase)
 
     def _start_containers(self, nodes: Sequence[str]) -> None:
         addresses = self._addresses

@@ -23,7 +23,8 @@ POD_LOGS = "/var/log/pods"
 RANGES = "/etc/labkit/ranges"
 #: On a node: kubeadm's configuration, as kind writes it.
 KUBEADM_CONFIG = "/kind/kubeadm.conf"
-_MANIFESTS = "/etc/kubernetes/manifests"
+_CONFIGURATION = "/etc/kubernetes"
+_MANIFESTS = f"{_CONFIGURATION}/manifests"
 #: On a node: the registry of the images that its node image brought (labkit/cluster/nodeimage/files/registry).
 OWN_REGISTRY = "http://127.0.0.1:5000"
 _BETA_3 = "kubeadm.k8s.io/v1beta3"
@@ -56,6 +57,10 @@ class SharedFolders:
         """Return where a node's kubelet and runtime write their logs."""
         return self._nodes / node / "log"
 
+    def configuration(self, worker: str) -> Path:
+        """Return a worker's ``/etc/kubernetes``: what it has of the cluster, which is nothing until it has joined."""
+        return self._nodes / worker / "kubernetes"
+
     def mounts(self, spec: LabSpec, node: str) -> dict[Path, str]:
         """Return what a node gets of the host, path there → path on the node."""
         mounts = {self.pod_logs(node): POD_LOGS, self.logs(node): LOGS, self.ranges: RANGES}
@@ -64,6 +69,8 @@ class SharedFolders:
             mounts[self.audit.parent] = str(PurePosixPath(kubeadm.AUDIT_LOG).parent)
             mounts[self.evidence] = kubeadm.EVIDENCE_FOLDER
             mounts[self.manifests] = _MANIFESTS
+        else:
+            mounts[self.configuration(node)] = _CONFIGURATION
         return mounts
 
     def write(self, spec: LabSpec, subnet: str, endpoint: str, mirrors: Sequence[Mirror] = ()) -> None:
@@ -101,7 +108,7 @@ class SharedFolders:
 
     def make(self, node: str) -> None:
         """Make those of one node."""
-        for folder in (self.pod_logs(node), self.logs(node)):
+        for folder in (self.pod_logs(node), self.logs(node), self.configuration(node)):
             folder.mkdir(parents=True, exist_ok=True)
         # containerd lets only a log's owner and group read it: the group is to be this user's (inode(7), S_ISGID).
         self.pod_logs(node).chmod(0o2755)

@@ -121,7 +121,7 @@ def remove(folder: LabFolder) -> None:
     """
     docker.require()
     remove_parts(folder)
-    _remove_tree(folder.path)
+    remove_tree(folder.path)
 
 
 def remove_parts(folder: LabFolder) -> None:
@@ -132,8 +132,8 @@ def remove_parts(folder: LabFolder) -> None:
     kind_nodes.remove_network(name)
 
 
-def _remove_tree(path: Path) -> None:
-    """Remove a lab's folder; what nodes wrote there is root's, and then Docker removes it."""
+def remove_tree(path: Path) -> None:
+    """Remove a folder of a lab; what nodes wrote there is root's, and then Docker removes it."""
     try:
         shutil.rmtree(path)
     except FileNotFoundError:

@@ -6,6 +6,7 @@ apiserver.config.k8s.io/v1, as in Kubernetes 1.34.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ TRACING_ENDPOINT = f"{GATEWAY}:{OTLP_PORT}"
 AUDIT_LOG = "/var/log/kubernetes/audit/audit.log"
 EVIDENCE_FOLDER = "/etc/kubernetes/labkit"
 CONFIG = f"{EVIDENCE_FOLDER}/init.yaml"
+CA = "/etc/kubernetes/pki/ca.crt"
 PATCHES = f"{EVIDENCE_FOLDER}/patches"
 
 #: Where volume plugins may be put: by default below /usr/libexec, which no node may write to (a node's /usr is the
@@ -56,8 +58,12 @@ _PROMPT_SPANS = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_BSP_MAX_QUEUE_SIZE": "8
 #: The static pods whose components send spans.
 _TRACED = frozenset({"etcd", "kube-apiserver"})
 
-#: What a node of a lab needs beside the command that `kubeadm token create --print-join-command` prints.
-BY_HAND = f"--cri-socket unix://{CRI_SOCKET} --ignore-preflight-errors {','.join(IGNORED_PREFLIGHT_ERRORS)}"
+#: Where labkit writes what `kubeadm join` is to read, on the node that joins.
+JOIN_CONFIG = f"{EVIDENCE_FOLDER}/join.yaml"
+#: What a node of a lab of containers needs beside the command that `kubeadm token create --print-join-command` prints.
+BY_HAND_IN_CONTAINER = f"--ignore-preflight-errors {','.join(IGNORED_PREFLIGHT_ERRORS)}"
+#: What a node of a rootless lab needs beside it.
+BY_HAND = f"--cri-socket unix://{CRI_SOCKET} {BY_HAND_IN_CONTAINER}"
 #: CoreDNS is asked each second whether it is ready (labkit.cluster.coredns says why).
 _PROMPT_COREDNS = {"template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}}}
 
@@ -82,7 +88,7 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
         "kind": "InitConfiguration",
         "bootstrapTokens": [{"token": token, "ttl": spec.token_ttl, "description": "labkit: the lab's own nodes"}],
         "localAPIEndpoint": {"advertiseAddress": spec.advertise_address, "bindPort": API_PORT},
-        "nodeRegistration": _registration(spec, 0),
+        "nodeRegistration": registration(spec, 0),
         "patches": {"directory": PATCHES},
         "skipPhases": [] if whole else ["addon/coredns"],
     }
@@ -104,31 +110,20 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
 
 
 def join_document(
-    spec: LabSpec,
-    index: int,
-    token: str,
-    ca_hash: str,
-    *,
-    name: str = "",
-    server: str = "",
-    seconds: float | None = None,
+    registration: Mapping[str, Any], server: str, token: str, ca_hash: str, *, seconds: float | None = None
 ) -> str:
     """Return the configuration of `kubeadm join` as YAML.
 
     Parameters
     ----------
-    spec : LabSpec
-        The lab.
-    index : int
-        The joining node's.
+    registration : mapping
+        The document's ``nodeRegistration``.
+    server : str
+        The API server's ``ADDRESS:PORT``.
     token : str
         A bootstrap token that the cluster knows.
     ca_hash : str
         ``sha256:`` and the hexadecimal digest of the cluster CA's public key.
-    name : str
-        What the node calls itself; by default its host name.
-    server : str
-        The API server's ``ADDRESS:PORT``; by default the control plane's.
     seconds : float, optional
         How long kubeadm tries what may not succeed; by default minutes, see its ``timeouts``.
     """
@@ -137,12 +132,12 @@ def join_document(
         "kind": "JoinConfiguration",
         "discovery": {
             "bootstrapToken": {
-                "apiServerEndpoint": server or f"{spec.advertise_address}:{API_PORT}",
+                "apiServerEndpoint": server,
                 "token": token,
                 "caCertHashes": [ca_hash],
             }
         },
-        "nodeRegistration": _registration(spec, index) | ({"name": name} if name else {}),
+        "nodeRegistration": dict(registration),
     }
     if seconds is not None:
         # Of kubeadm.k8s.io/v1beta4. The second is also how long a kubelet that starts may take to register its Node.
@@ -233,6 +228,25 @@ def api_server_access() -> dict[str, Any]:
     return {"extraVolumes": volumes, "certSANs": ["127.0.0.1", "localhost"]}
 
 
+def registration(spec: LabSpec, index: int) -> dict[str, Any]:
+    """Return the ``nodeRegistration`` of a rootless lab's node.
+
+    Parameters
+    ----------
+    spec : LabSpec
+        The lab.
+    index : int
+        The node's; the control plane is 0.
+    """
+    return {
+        "name": spec.node_names[index],
+        "criSocket": f"unix://{CRI_SOCKET}",
+        "imagePullPolicy": "IfNotPresent",
+        "ignorePreflightErrors": IGNORED_PREFLIGHT_ERRORS,
+        "kubeletExtraArgs": _arguments({"node-ip": str(node_address(index))}),
+    }
+
+
 def _patch(component: str, environment: bool) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": component,
@@ -250,16 +264,6 @@ def _component(name: str, arguments: dict[str, dict[str, str]]) -> dict[str, Any
 
 def _environment(component: str) -> list[dict[str, str]]:
     return _FRUGAL + (_arguments(_PROMPT_SPANS) if component in _TRACED else [])
-
-
-def _registration(spec: LabSpec, index: int) -> dict[str, Any]:
-    return {
-        "name": spec.node_names[index],
-        "criSocket": f"unix://{CRI_SOCKET}",
-        "imagePullPolicy": "IfNotPresent",
-        "ignorePreflightErrors": IGNORED_PREFLIGHT_ERRORS,
-        "kubeletExtraArgs": _arguments({"node-ip": str(node_address(index))}),
-    }
 
 
 def _volume(name: str, path: str, path_type: str, *, read_only: bool) -> dict[str, Any]:

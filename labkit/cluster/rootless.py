@@ -32,7 +32,6 @@ from labkit.progress import Progress
 _API = "api"
 _ADMIN = "etc/kubernetes/admin.conf"
 _KUBELET = "etc/kubernetes/kubelet.conf"
-_CA = "etc/kubernetes/pki/ca.crt"
 _TOKEN_SECONDS = 30.0
 
 
@@ -220,6 +219,14 @@ class RootlessCluster:
         self._join(name, token, progress)
         self._wait_for_joined(name, progress, since=since)
 
+    def join_document(
+        self, node: str, token: str, ca_hash: str, *, name: str = "", server: str = "", seconds: float | None = None
+    ) -> str:
+        """Return what `kubeadm join` is to read on a node; it may call itself otherwise, and ask another server."""
+        registration = kubeadm.registration(self.spec, self._node(node).index) | ({"name": name} if name else {})
+        server = server or f"{self.spec.advertise_address}:{kubeadm.API_PORT}"
+        return kubeadm.join_document(registration, server, token, ca_hash, seconds=seconds)
+
     def _wait_for_joined(self, name: str, progress: Progress, *, since: float) -> None:
         """Wait until a node that has joined after a time, in seconds of the epoch, and its system pods, are Ready."""
         if self.spec.network:
@@ -369,15 +376,12 @@ class RootlessCluster:
 
     def _join(self, name: str, token: str, progress: Progress) -> None:
         node = self._node(name)
-        document = kubeadm.join_document(
-            self.spec, node.index, token, bootstrap.ca_hash(self._control_plane.root / _CA)
-        )
-        path = f"{kubeadm.EVIDENCE_FOLDER}/join.yaml"
-        _write(node, {path: document})
+        authority = (self._control_plane.root / kubeadm.CA.lstrip("/")).read_bytes()
+        _write(node, {kubeadm.JOIN_CONFIG: self.join_document(name, token, bootstrap.ca_hash(authority))})
         with progress.phase(f"kubeadm join {name}") as phase:
             node.wait_for_runtime(self._running_sandbox())
             bootstrap.wait_for_signed_cluster_info(self._forwards.port(_API), token, unless=lambda: not self.running)
-            command = self.node_command(name, ["kubeadm", "join", "--config", path])
+            command = self.node_command(name, ["kubeadm", "join", "--config", kubeadm.JOIN_CONFIG])
             log = self.folder.logs / f"kubeadm-join-{name}.log"
             bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
 

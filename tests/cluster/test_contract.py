@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from kubernetes import client
@@ -197,8 +198,7 @@ def test_a_node_is_switched_off_and_on(any_lab: Lab) -> None:
 
 
 def test_the_lab_is_stopped_and_started_again(any_lab: Lab, tomcat: str) -> None:
-    if any_lab.cluster.provider == "rootless":
-        pytest.skip("tests/lab/test_trouble.py does so, with a lab of its own")
+    _elsewhere(any_lab, "tests/lab/test_trouble.py")
     url = any_lab.open(f"svc/{tomcat}")
     before = {node.name: node.address for node in any_lab.nodes}
     any_lab.stop()
@@ -211,13 +211,134 @@ def test_the_lab_is_stopped_and_started_again(any_lab: Lab, tomcat: str) -> None
     traces.eventually(lambda: "Apache Tomcat" in _page(url), 30)
 
 
-def test_a_worker_joins_a_living_lab(any_lab: Lab) -> None:
-    if any_lab.cluster.provider == "rootless":
-        pytest.skip("tests/lab/installation does so, with a lab of its own")
-    node = any_lab.add_node("node-03", progress=Progress())
-    assert node.running
-    ready = json.loads(any_lab.kubectl("get node node-03 -o json"))["status"]["conditions"]
-    assert [c["status"] for c in ready if c["type"] == "Ready"] == ["True"]
+def test_tokens_are_made_listed_and_deleted_and_sign_cluster_info(any_lab: Lab) -> None:
+    made = any_lab.token.create(ttl="5m", description="contract")
+    assert made.token in [each.token for each in any_lab.token.list()]
+    traces.eventually(lambda: made.id in any_lab.token.cluster_info().signatures)
+    assert any_lab.token.verify(made).valid
+    any_lab.token.delete(made)
+    assert made.id not in [each.id for each in any_lab.token.list()]
+    digest = any_lab.token.ca_hash()
+    assert digest.agrees
+    assert digest.text in any_lab.token.print_join_command(ttl="1m")
+
+
+def test_the_certificates_are_kubeadms_and_the_kubelets(any_lab: Lab) -> None:
+    found = any_lab.certificates.read()
+    listed = re.findall(r"^(\S+) +\w+ \d+, \d+ \d+:\d+ UTC", any_lab.certificates.check_expiration(), re.MULTILINE)
+    assert {"apiserver", "admin.conf", "etcd-ca"} <= set(listed)
+    assert {each.name for each in found.found} - set(listed) == {
+        f"{kind}@{node}" for kind in ("kubelet.conf", "kubelet-server", "kubelet-ca") for node in NODES
+    }
+    assert found["kubelet.conf@node-01"].who == "system:node:node-01 (system:nodes)"
+    assert found["apiserver"].signed_by == "ca"
+    assert all(each.private for each in found.found)
+    opened = {each.name: each for each in any_lab.certificates.kubeconfigs().found}
+    assert all(right.allowed for right in opened["admin.conf"].rights)
+    assert not all(right.allowed for right in opened["kubelet.conf@node-01"].rights)
+    renewed = any_lab.certificates.renew("apiserver")
+    assert [each.serial for each in renewed.served] == [each.serial for each in renewed.files]
+    assert len({each.serial for each in renewed.files}) == 2
+
+
+def test_a_client_certificate_is_refused_after_its_end(any_lab: Lab) -> None:
+    _elsewhere(any_lab, "tests/lab/installation/test_certificates.py")
+    (_, before), (_, after) = any_lab.certificates.expire().asked
+    assert json.loads(before)["username"] == "short-lived"
+    assert "Unauthorized" in after
+
+
+def test_the_textbooks_kubeconfig_works(any_lab: Lab) -> None:
+    without, *done, last = any_lab.copy_kubeconfig().steps
+    assert not without.worked
+    assert all(step.worked for step in done)
+    assert all(node in last.printed for node in NODES)
+
+
+def test_an_edited_static_pod_is_another_process(any_lab: Lab) -> None:
+    before = {each.name: each.pid for each in any_lab.static_pods.read().found}
+    edited = any_lab.static_pods.annotate("kube-scheduler", "example.com/edited", "once")
+    assert edited.trouble is None
+    assert edited.pids[0] == before.pop("kube-scheduler") != edited.pids[1] != 0
+    assert any_lab.static_pods.restore("kube-scheduler").trouble is None
+    after = {each.name: each.pid for each in any_lab.static_pods.read().found}
+    assert after.pop("kube-scheduler") not in {0, *edited.pids}
+    assert after == before
+
+
+def test_what_the_kubelet_cannot_read_is_told_and_its_configuration_repaired(any_lab: Lab) -> None:
+    _elsewhere(any_lab, "tests/lab/installation/test_static_pods.py")
+    broken = any_lab.static_pods.write("kube-scheduler", "spec: [")
+    assert broken.trouble is not None
+    assert "no Pod in YAML" in broken.trouble.cause
+    assert any_lab.static_pods.restore("kube-scheduler").trouble is None
+    kubelet = any_lab.kubelet("node-01")
+    wrong = kubelet.configure(f"{kubelet.config}\nimageGCLowThresholdPercent: 300")
+    assert wrong.trouble is not None
+    assert "imageGCLowThresholdPercent" in wrong.trouble.cause
+    assert kubelet.repair().trouble is None
+
+
+def test_kube_proxy_serves_in_another_mode_and_back(any_lab: Lab, tomcat: str) -> None:
+    _elsewhere(any_lab, "tests/proxy/test_switch.py")
+    addresses = {pod.status.pod_ip for pod in _pods(any_lab, tomcat)}
+    for mode in ("nftables", "iptables"):
+        assert any_lab.proxy.switch(mode, progress=Progress()).after == mode
+        for node in NODES:
+            rules = any_lab.proxy.rules(node)
+            assert rules.mode == mode
+            service = next(each for each in rules.ports if each.service == f"default/{tomcat}")
+            assert {endpoint.ip for endpoint in service.endpoints} == addresses
+        assert any_lab.proxy.check().agrees
+
+
+def test_a_worker_joins_and_is_reset_and_joins_again_watched(any_lab: Lab) -> None:
+    _elsewhere(any_lab, "tests/lab/installation/test_join.py")
+    added = any_lab.add_node("node-03", progress=Progress())
+    assert added.running
+    assert _ready(any_lab, added.name)
+    with pytest.raises(ClusterError, match=r"already exists[\s\S]*has joined already"):
+        any_lab.join(added.name, seconds=2, progress=Progress())
+    any_lab.kubectl(f"label node {added.name} node-role.kubernetes.io/worker=")
+    any_lab.kubectl(f"drain {added.name} --ignore-daemonsets --timeout=30s")
+    any_lab.kubectl(f"delete node {added.name}")
+    any_lab.reset(added.name, progress=Progress())
+    assert not any_lab.cluster.node_joined(added.name)
+    with pytest.raises(ClusterError, match="none of the public keys"):
+        any_lab.join(added.name, ca_hash="sha256:" + "0" * 64, seconds=2, progress=Progress())
+    joined = any_lab.join(added.name, progress=Progress())
+    assert any_lab.cluster.node_joined(added.name)
+    assert [each.phase for each in joined.said].index("preflight") == 0
+    told = [(hop.verb, hop.object.resource, hop.object.subresource) for hop in joined.flow.hops if hop.observed]
+    csr = "certificatesigningrequests"
+    steps = [("create", csr, ""), ("update", csr, "approval"), ("update", csr, "status"), ("create", "nodes", "")]
+    assert [step for step in told if step in steps] == steps
+
+
+def test_a_node_that_was_deleted_comes_back_by_its_kubelet_and_by_kubeadm(any_lab: Lab) -> None:
+    _elsewhere(any_lab, "tests/lab/installation/test_rejoin.py")
+    any_lab.kubectl("delete node node-02")
+    any_lab.nodes["node-02"].exec("kill -KILL $(pidof kubelet)")
+    any_lab.kubectl("wait --for=create node/node-02 --timeout=60s")
+    any_lab.rejoin("node-02", progress=Progress())
+    assert _ready(any_lab, "node-02")
+
+
+def test_restarts_are_told_moment_by_moment(any_lab: Lab, tomcat: str) -> None:
+    _elsewhere(any_lab, "tests/lab/installation/test_restart.py")
+    seen = any_lab.restart("node-01", away=2, progress=Progress())
+    assert any(what.startswith("starts kube-proxy of ") for _, _, what, _ in seen.moments)
+    seen = any_lab.restart("master", away=2, service=tomcat, progress=Progress())
+    assert any(what.startswith("answers again: ") for _, _, what, _ in seen.moments)
+    assert [at for at, _ in seen.answers if at < seen.away], "nobody asked while the master was off"
+    assert seen.failed == 0, seen
+
+
+@pytest.mark.parametrize("what", [Lab.init, Lab.reset, lambda lab: lab.preflight("master")])
+def test_what_needs_nodes_that_labkit_prepared_is_refused(any_lab: Lab, what: Callable[[Lab], object]) -> None:
+    _elsewhere(any_lab, "tests/lab/installation/test_init.py")
+    with pytest.raises(UsageError, match=r"not prepared by labkit[\s\S]*--provider rootless"):
+        what(any_lab)
 
 
 def test_containerd_asks_the_mirror_for_what_the_node_has_not(any_lab: Lab, mirror: str) -> None:
@@ -229,6 +350,16 @@ def test_containerd_asks_the_mirror_for_what_the_node_has_not(any_lab: Lab, mirr
         traces.eventually(lambda: any(asked in node.logs("runtime") for node in any_lab.nodes), 30)
     finally:
         any_lab.kubectl("delete pod unknown --now")
+
+
+def _elsewhere(lab: Lab, place: str) -> None:
+    """Leave out what of rootless labs another module shows."""
+    if lab.cluster.provider == "rootless":
+        pytest.skip(f"{place} does so")
+
+
+def _ready(lab: Lab, node: str) -> bool:
+    return lab.kubectl(f"wait --for=condition=Ready node/{node} --timeout=60s").endswith("condition met")
 
 
 def _pods(lab: Lab, app: str) -> list[client.V1Pod]:

@@ -14,6 +14,7 @@ from labkit.cluster.network_agent import cni_config, routes
 from labkit.cluster.spec import LabSpec
 
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - of no cluster
+SERVER = "172.30.0.10:6443"
 
 
 def _validate(document: str, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_small_lab_has_one_coredns() -> None:
 
 
 def test_kubeadm_itself_finds_the_join_document_valid(tmp_path: Path) -> None:
-    _validate(kubeadm.join_document(LabSpec(), 1, TOKEN, "sha256:" + "0" * 64), tmp_path)
+    _validate(kubeadm.join_document(kubeadm.registration(LabSpec(), 1), SERVER, TOKEN, "sha256:" + "0" * 64), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["n", "y", "no", "null", "1", "1e3", "0o7", "on"])
@@ -104,7 +105,7 @@ def test_the_ca_hash_is_what_openssl_computes(tmp_path: Path) -> None:
     # The pipeline of kubeadm's documentation.
     pipeline = f"openssl x509 -pubkey -in {certificate} | openssl pkey -pubin -outform der | sha256sum"
     expected = subprocess.run(["sh", "-c", pipeline], check=True, capture_output=True, text=True).stdout.split()[0]
-    assert ca_hash(certificate) == f"sha256:{expected}"
+    assert ca_hash(certificate.read_bytes()) == f"sha256:{expected}"
 
 
 def test_the_agent_routes_to_other_nodes_pods_only() -> None:

@@ -9,7 +9,7 @@ from labkit.lab.installation import init, mistakes
 from labkit.lab.installation.init import TIME_LIMIT, InitSteps
 from labkit.lab.installation.mistakes import Attempt, Options
 from labkit.lab.installation.network import LabNetwork
-from labkit.lab.installation.ours import own_cluster
+from labkit.lab.installation.ours import own_cluster, prepared_cluster
 from labkit.lab.installation.phases import InitRun
 from labkit.lab.installation.reset import reset
 from labkit.progress import Progress
@@ -25,7 +25,7 @@ class InitCalls:
 
     @property
     def _own(self) -> RootlessCluster:
-        return own_cluster(cast("Lab", self))
+        return prepared_cluster(cast("Lab", self))
 
     @property
     def network(self) -> LabNetwork:
@@ -104,10 +104,18 @@ class InitCalls:
             Which; by default the control plane's, with which the cluster ends.
         progress : Progress
             Shows what is done.
+
+        Raises
+        ------
+        UsageError
+            There is no such node; or it is the control plane, and kind's: kubeadm init would not be kind's any more.
         """
-        cast("Lab", self)._forget_api()
-        with watch(progress) as reporter, self._own.folder.locked():
-            reset(self._own, node or self._own.spec.node_names[0], reporter)
+        lab = cast("Lab", self)
+        lab._forget_api()
+        target = lab.nodes[node or 0].name
+        cluster = own_cluster(lab) if target != lab.nodes[0].name else self._own
+        with watch(progress) as reporter, cluster.folder.locked():
+            reset(cluster, target, reporter)
 
     def _require_uninitialised(self) -> None:
         if self._own.initialised:

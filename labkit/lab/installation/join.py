@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from cryptography import x509
 
-from labkit.cluster import bootstrap, kubeadm
+from labkit.cluster import bootstrap, kubeadm, node_files
 from labkit.errors import UsageError
 from labkit.evidence.audit import AuditLog
 from labkit.flow.joining import Certificate, join_flow
@@ -31,11 +31,9 @@ if TYPE_CHECKING:
 _SIGNED_SECONDS = 2.0  # in which a token that is good has signed cluster-info
 _POLL_SECONDS = 0.05
 _STAYS_SECONDS = 0.25  # after which a Node is looked for once more
-_CERTIFICATE = "var/lib/kubelet/pki/kubelet-client-current.pem"
-_CA = "etc/kubernetes/pki/ca.crt"
-_CONFIG = f"{kubeadm.EVIDENCE_FOLDER}/join.yaml"
-# What a refused join leaves, by which the next one would be refused.
-_LEFT = ("etc/kubernetes/bootstrap-kubelet.conf", _CA)
+_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+# What a join that was refused before the kubelet began leaves, by which the next one would be refused.
+_TIDY = f"[ -e /var/lib/kubelet/config.yaml ] || rm -f /etc/kubernetes/bootstrap-kubelet.conf {kubeadm.CA}"
 _LOGGED = re.compile(r"^[IW]\d{4} \S+\s+\d+ \S+\] ")  # klog's header
 _PHASE = re.compile(r"\[([a-z-]+)\] (.*)")
 _CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -192,24 +190,15 @@ def join(lab: Lab, asked: Asked, progress: Progress, *, since: datetime) -> Join
     """
     cluster = own_cluster(lab)
     before = cluster.node_joined(asked.node)
-    document = kubeadm.join_document(
-        lab.spec,
-        lab.spec.node_names.index(asked.node),
-        asked.token,
-        asked.ca_hash,
-        name=asked.name,
-        server=asked.server,
-        seconds=asked.seconds,
+    document = cluster.join_document(
+        asked.node, asked.token, asked.ca_hash, name=asked.name, server=asked.server, seconds=asked.seconds
     )
-    path = cluster.node_root(asked.node) / _CONFIG.lstrip("/")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)  # it holds the token
-    path.write_text(document)
+    node_files.write(cluster, asked.node, kubeadm.JOIN_CONFIG, document)
     with progress.phase(f"kubeadm join {asked.node}") as phase:
         if cluster.initialised:  # else nobody can sign, and kubeadm itself is to say what is missing
             _wait_until_signed(lab, asked.token)
         began = time.monotonic()
-        command = cluster.node_command(asked.node, ["kubeadm", "join", "--v", "1", "--config", _CONFIG])
+        command = cluster.node_command(asked.node, ["kubeadm", "join", "--v", "1", "--config", kubeadm.JOIN_CONFIG])
         code, lines = _run(command, phase)
         seconds = time.monotonic() - began
         output = "\n".join(line for _, line in lines)
@@ -217,7 +206,7 @@ def join(lab: Lab, asked: Asked, progress: Progress, *, since: datetime) -> Join
             code, output = 1, f"error: Node {asked.name or asked.node} is gone"
         if code != 0:
             if not before:
-                _tidy(lab, asked.node)
+                lab.nodes[asked.node].exec(_TIDY)
             raise refusals.explained(f"kubeadm join of {asked.node} failed after {seconds:.1f} s", output)
     token_id = asked.token.partition(".")[0]
     return Joined(asked.node, token_id, seconds, tuple(_said(lines)), _flow(lab, asked, token_id, since))
@@ -240,8 +229,9 @@ def check(lab: Lab, node: str) -> None:
 def credentials(lab: Lab, node: str, token: Token | str | None, ca_hash: object) -> tuple[str, str]:
     """Return the token and the hash that a machine is to join with: by default new ones, which are right."""
     chosen = str(lab.token.create(ttl="10m", description=f"for {node}") if token is None else token)
-    authority = own_cluster(lab).node_root(lab.spec.node_names[0]) / _CA
-    return chosen, bootstrap.ca_hash(authority) if ca_hash is None else str(ca_hash)
+    if ca_hash is None:
+        ca_hash = bootstrap.ca_hash(node_files.read(lab.cluster, lab.spec.node_names[0], kubeadm.CA).encode())
+    return chosen, str(ca_hash)
 
 
 def _wait_until_signed(lab: Lab, token: str) -> None:
@@ -289,14 +279,6 @@ def _registered(lab: Lab, name: str, seconds: float) -> bool:
     return False
 
 
-def _tidy(lab: Lab, node: str) -> None:
-    """Remove what a join left that was refused before the kubelet began, so that the next can be tried."""
-    root = own_cluster(lab).node_root(node)
-    if not (root / "var/lib/kubelet/config.yaml").exists():
-        for path in _LEFT:
-            (root / path).unlink(missing_ok=True)
-
-
 def _flow(lab: Lab, asked: Asked, token_id: str, since: datetime) -> Flow:
     """Return the flow, from the audit log, the signing requests and the certificate on the node."""
     mine = [
@@ -316,14 +298,15 @@ def _flow(lab: Lab, asked: Asked, token_id: str, since: datetime) -> Flow:
 
 def _certificate(lab: Lab, node: str) -> Certificate:
     """Return the kubelet's certificate, and the signing request whose answer it is."""
-    current = own_cluster(lab).node_root(node) / _CERTIFICATE
-    own = current.with_name(current.readlink().name)  # the link is absolute, as the node sees it
-    certificate = x509.load_pem_x509_certificate(own.read_bytes())
+    path = lab.nodes[node].exec(["readlink", _CERTIFICATE])
+    # The file has its key, too, which stays on the node.
+    own = lab.nodes[node].exec(["sed", "-n", "/-BEGIN CERTIFICATE-/,/-END CERTIFICATE-/p", path])
+    certificate = x509.load_pem_x509_certificate(own.encode())
     with lab.api_server() as api:
         requests = (api.get(_CSRS) or {"items": []})["items"]
     signed = [each for each in requests if _issued(each) == certificate]
     request = signed[0]["metadata"]["name"] if signed else ""
-    return Certificate(request, f"/var/lib/kubelet/pki/{own.name}", f"{certificate.serial_number:x}")
+    return Certificate(request, path, f"{certificate.serial_number:x}")
 
 
 def _issued(request: dict[str, Any]) -> x509.Certificate | None:

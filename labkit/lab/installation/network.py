@@ -188,23 +188,23 @@ class LabNetwork:
         ClusterError
             The lab is not initialised, or its nodes do not become Ready.
         """
-        lab = self._lab
+        lab, cluster = self._lab, own_cluster(self._lab)
         if self.installed:
             raise UsageError(
                 "The network add-on is installed already",
                 why=f"there is a DaemonSet {NAME}",
                 fix=f"labkit kubectl -- delete daemonset {NAME} --namespace kube-system takes it away again",
             )
-        nodes = [node for node in lab.nodes if own_cluster(lab).node_joined(node.name)]
+        nodes = [node for node in lab.nodes if cluster.node_joined(node.name)]
         before = {node.name: _shown(node) for node in nodes}
         began = time.time()
         with watch(progress) as reporter, reporter.phase("network add-on") as phase:
             printed = lab.kubectl("apply --validate=false --filename -", stdin=self.manifest)
-            spec = own_cluster(lab).respecify(network=True)
+            spec = cluster.respecify(network=True)
             names = [node.name for node in nodes]
             readiness.wait_until_ready(lab.kubeconfig, spec, names, since=0, phase=phase, timeout=timeout)
         evidence = lab.evidence(datetime.fromtimestamp(began, UTC))
-        steps = sorted(_steps(evidence, nodes, lab), key=lambda step: step.time)
+        steps = sorted(_steps(evidence, nodes), key=lambda step: step.time)
         changes = [change for node in nodes for change in _changes(node.name, before[node.name], _shown(node))]
         return NetworkInstallation(began, tuple(steps), tuple(changes), printed)
 
@@ -223,7 +223,7 @@ def _changes(node: str, before: dict[str, list[str]], after: dict[str, list[str]
                 yield NodeChange(node, kind, "+", line.strip())
 
 
-def _steps(evidence: Evidence, nodes: Iterable[LabNode], lab: Lab) -> Iterator[NetworkStep]:
+def _steps(evidence: Evidence, nodes: Iterable[LabNode]) -> Iterator[NetworkStep]:
     """Return who did what, each step as soon as it was done for the first time."""
     pods: dict[str, str] = {}
     for event in evidence.audit:
@@ -240,10 +240,10 @@ def _steps(evidence: Evidence, nodes: Iterable[LabNode], lab: Lab) -> Iterator[N
         elif about.subresource == "binding" and about.name in pods:
             yield _step(event, f"{pods[about.name]}: its pod is bound", "scheduler", "scheduler")
     for node in nodes:
-        yield from _on_node(evidence, node, lab)
+        yield from _on_node(evidence, node)
 
 
-def _on_node(evidence: Evidence, node: LabNode, lab: Lab) -> Iterator[NetworkStep]:
+def _on_node(evidence: Evidence, node: LabNode) -> Iterator[NetworkStep]:
     for call in evidence.runtime:
         if call.node == node.name and call.call == "StartContainer" and call.container == NAME:
             ended = call.time.timestamp() + call.seconds
@@ -251,8 +251,7 @@ def _on_node(evidence: Evidence, node: LabNode, lab: Lab) -> Iterator[NetworkSte
                 f"{node.name}: container started", "kubelet", "kubelet", ended, "the runtime's log of calls"
             )
             break
-    config = own_cluster(lab).node_root(node.name) / str(CONFIG).lstrip("/")
-    written = config.stat().st_mtime
+    written = float(node.exec(["stat", "-c", "%.9Y", str(CONFIG)]))
     yield NetworkStep(f"{node.name}: CNI configuration written", "add-on's pod", "runtime", written, str(CONFIG))
     for event in evidence.audit:
         about = event.object

@@ -1,17 +1,22 @@
-"""The cluster of a lab whose nodes labkit makes itself: only there can they be installed."""
+"""Whose nodes a lab has: kubeadm's steps need nodes of labkit's own, and some need nodes that labkit has prepared."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labkit.cluster.kind import KindCluster
 from labkit.cluster.rootless import RootlessCluster
 from labkit.errors import UsageError
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
 
+#: The clusters whose nodes are labkit's to enter, and kubeadm's to initialise.
+OwnCluster = RootlessCluster | KindCluster
+_FIX = "labkit up --name another --provider rootless"
 
-def own_cluster(lab: Lab) -> RootlessCluster:
+
+def own_cluster(lab: Lab) -> OwnCluster:
     """Return a lab's cluster, for what is done to its nodes.
 
     Parameters
@@ -24,10 +29,33 @@ def own_cluster(lab: Lab) -> RootlessCluster:
     UsageError
         Its nodes are not labkit's.
     """
-    if not isinstance(lab.cluster, RootlessCluster):
+    if not isinstance(lab.cluster, OwnCluster):
         raise UsageError(
             f"The nodes of lab {lab.name!r} are not labkit's",
             why=f"its provider is {lab.cluster.provider!r}; kubeadm and the nodes' files are its owner's affair",
-            fix="labkit up --name another --provider rootless",
+            fix=_FIX,
         )
     return lab.cluster
+
+
+def prepared_cluster(lab: Lab) -> RootlessCluster:
+    """Return a lab's cluster, for what only nodes can that labkit itself has prepared, step by step.
+
+    Parameters
+    ----------
+    lab : Lab
+        Which.
+
+    Raises
+    ------
+    UsageError
+        Its nodes are somebody else's, or kind's.
+    """
+    cluster = own_cluster(lab)
+    if not isinstance(cluster, RootlessCluster):
+        raise UsageError(
+            f"The nodes of lab {lab.name!r} were not prepared by labkit",
+            why="its provider is 'kind': their image brings all that a host needs, and kind itself runs kubeadm init",
+            fix=_FIX,
+        )
+    return cluster

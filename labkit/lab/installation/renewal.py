@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit.cluster.documents import dump
@@ -245,8 +245,8 @@ def _signed(lab: Lab, starts: datetime, ends: datetime) -> tuple[bytes, bytes]:
     node = lab.nodes[0]
     authority = x509.load_pem_x509_certificate(node.exec(["cat", f"{PKI}/ca.crt"]).encode())
     signer = serialization.load_pem_private_key(node.exec(["cat", f"{PKI}/ca.key"]).encode(), None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise ClusterError("The authority's key is of another kind than this lab's", why=type(signer).__name__)
+    if not isinstance(signer, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ClusterError("The authority's key is of another kind than kubeadm's", why=type(signer).__name__)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from labkit.cluster import node_files
 from labkit.errors import ClusterError, UsageError
 from labkit.lab.components import name_of
 from labkit.lab.installation import kubelet_trouble
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from labkit.lab.lab import Lab
 
 FOLDER = "/etc/kubernetes/manifests"
-#: Where what was there before an edit is kept, and where a manifest waits that was taken away: the kubelet does not
-#: look there.
+#: Where what was there before an edit is kept.
 _KEPT = "/etc/kubernetes/labkit/manifests"
+# A manifest waits beside the others, under names that begin with a dot, which the kubelet does not read (pkg/kubelet/
+# config/file_linux.go): from any other folder, which may be another mount, it would come in pieces.
+_DRAFT, _AWAY = f"{FOLDER}/.draft", f"{FOLDER}/.away"
 _HASH, _MIRROR = "kubernetes.io/config.hash", "kubernetes.io/config.mirror"  # pkg/kubelet/types
 _TIMEOUT = 90.0
 #: After which a pod whose process still runs is the same: the kubelet ends another one's within 2 s.
@@ -187,11 +190,11 @@ class LabStaticPods:
         self._require(name)
 
         def away_and_back() -> None:
-            self._node.exec(f"mkdir -p {_KEPT} && mv {FOLDER}/{name}.yaml {_KEPT}/{name}.away")
+            self._node.exec(["mv", f"{FOLDER}/{name}.yaml", f"{_AWAY}-{name}"])
             try:
                 self._until(lambda: name not in self._processes(), f"the process of {name} does not end")
             finally:
-                self._node.exec(f"mv {_KEPT}/{name}.away {FOLDER}/{name}.yaml")
+                self._node.exec(["mv", f"{_AWAY}-{name}", f"{FOLDER}/{name}.yaml"])
 
         return self._watched(
             name, f"{FOLDER}/{name}.yaml was taken away until the process had ended", away_and_back, settles=_TIMEOUT
@@ -270,11 +273,10 @@ class LabStaticPods:
         moments.append(Moment(time.monotonic() - started, f"the API has the mirror pod {pod}"))
 
     def _put(self, name: str, text: str) -> None:
-        """Write a manifest beside the folder and move it there: the kubelet must not read half of it."""
-        script = (
-            f'umask 077 && printf "%s\\n" "$1" > {_KEPT}/{name}.draft && mv {_KEPT}/{name}.draft {FOLDER}/{name}.yaml'
-        )
-        self._node.exec(["sh", "-c", script, "sh", text])
+        """Write a manifest under another name and rename it: the kubelet must not read half of it."""
+        draft = f"{_DRAFT}-{name}"
+        node_files.write(self._lab.cluster, self._node.name, draft, f"{text}\n")
+        self._node.exec(["mv", draft, f"{FOLDER}/{name}.yaml"])
 
     def _processes(self) -> dict[str, tuple[int, int]]:
         """Return pid and age, in seconds, by component."""

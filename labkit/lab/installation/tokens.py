@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, overload
 
+from labkit.cluster import kubeadm, node_files
+from labkit.cluster.rootless import RootlessCluster
 from labkit.errors import ClusterError
 from labkit.lab.installation import identity, refusals
 from labkit.lab.installation.identity import CaHash, ClusterInfo, Signature
@@ -182,7 +184,7 @@ class LabTokens:
     def print_join_command(self, *, ttl: str | float = DAY) -> Output:
         """Have kubeadm make a token, and return the command that it prints for the machine that is to join.
 
-        A node of this lab needs `labkit.cluster.kubeadm.BY_HAND` beside it.
+        A node of this lab needs `join_options` beside it.
 
         Parameters
         ----------
@@ -191,11 +193,17 @@ class LabTokens:
         """
         return self._kubeadm("create", "--print-join-command", "--ttl", _duration(ttl))
 
+    @property
+    def join_options(self) -> str:
+        """What a node of this lab needs beside the command that kubeadm prints."""
+        rootless = isinstance(own_cluster(self._lab), RootlessCluster)
+        return kubeadm.BY_HAND if rootless else kubeadm.BY_HAND_IN_CONTAINER
+
     def ca_hash(self) -> CaHash:
         """Return the hash of the cluster's CA, by which who joins knows it: step by step, and as openssl has it."""
         master = self._lab.nodes[0]
-        pem = own_cluster(self._lab).node_root(master.name) / "etc/kubernetes/pki/ca.crt"
-        return identity.ca_hash(pem.read_bytes(), master.exec(identity.OPENSSL))
+        pem = node_files.read(own_cluster(self._lab), master.name, kubeadm.CA)
+        return identity.ca_hash(pem.encode(), master.exec(identity.OPENSSL))
 
     def cluster_info(self) -> ClusterInfo:
         """Return what anybody may read of the cluster: where it is, whom to trust, and tokens' signatures of that.

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from labkit.cluster.rest import ApiServer
 from labkit.lab import Lab
-from labkit.lab.installation.ours import own_cluster
+from labkit.lab.installation.ours import prepared_cluster
 
 _STARTS_SECONDS = 90.0
 
@@ -77,7 +77,7 @@ def _kept(lab: Lab, *names: str) -> Iterator[None]:
 
 
 def _folder(lab: Lab) -> Path:
-    return own_cluster(lab).node_root(lab.nodes[0].name) / "etc/kubernetes/pki"
+    return prepared_cluster(lab).node_root(lab.nodes[0].name) / "etc/kubernetes/pki"
 
 
 def _restart(lab: Lab) -> None:

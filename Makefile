@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions clean
+.PHONY: help setup setup-test lab demo test test-quick test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -19,8 +19,15 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 	$(BIN)/labkit demo
 
 # On a shared cluster that is broken each test fails slowly: enough is known by then.
+PYTEST := $(BIN)/pytest --maxfail=20
+SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
+WITH_A_CLUSTER := cluster or kind or vm
 test: lint ## all checks and tests
-	$(BIN)/pytest --maxfail=20
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER))"
+	$(PYTEST) -m "$(WITH_A_CLUSTER)"
+
+test-quick: setup-test ## the tests that need no cluster, no browser and no whole notebook
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER) or browser or notebook)"
 
 test-kind: setup-test ## labs on real Docker containers, by kind, with a Docker daemon of the tests' own (as root)
 	$(BIN)/pytest -m kind

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 PROGRAM = Path("/usr/bin/chromium")
 
-needs_chromium = pytest.mark.skipif(not PROGRAM.exists(), reason=f"no browser at {PROGRAM}")
+needs_chromium = pytest.mark.browser
 
 
 @contextmanager

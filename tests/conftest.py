@@ -13,6 +13,13 @@ import pytest
 import labkit
 from labkit.lab import Lab
 from labkit.progress import PhaseEvent, Progress
+from tests import chromium
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a browser where there is none."""
+    if item.get_closest_marker("browser") is not None and not chromium.PROGRAM.exists():
+        pytest.skip(f"no browser at {chromium.PROGRAM}")
 
 
 @pytest.fixture(scope="session", autouse=True)

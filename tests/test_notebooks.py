@@ -89,6 +89,7 @@ def test_opened_without_a_kernel_every_panel_has_a_still(notebook: Path) -> None
 
 
 @pytest.mark.cluster
+@pytest.mark.notebook
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path) -> None:
     done = _run(notebook, SMALL)
@@ -114,6 +115,7 @@ sys.addaudithook(refuse)
 """
 
 
+@pytest.mark.notebook
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_with_no_cluster_no_process_and_no_network(notebook: Path, tmp_path: Path) -> None:
     assert notebook.stem in sessions(), f"record it: make sessions NAME={notebook.stem}"

@@ -80,7 +80,8 @@ def test_the_python_client_talks_to_a_process() -> None:
 
 def test_the_python_client_gets_a_terminal_and_attaches() -> None:
     def use(server: StreamingServer) -> None:
-        command = ["sh", "-c", "read line; stty size"]
+        # Size and input are two streams: which is taken first, nobody promises.
+        command = ["sh", "-c", "read line; until stty size | grep -v '^0 0'; do sleep 0.1; done"]
         client = python_client(server.exec_url("c1", command, tty=True, stdin=True, stdout=True, stderr=False))
         client.write_channel(4, json.dumps({"Width": 90, "Height": 20}))
         client.write_stdin("\n")

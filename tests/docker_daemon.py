@@ -13,10 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from labkit import paths
+from labkit.cluster import nodeimage
+from labkit.progress import Progress
 from tests import docker_runtime
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -77,6 +81,20 @@ def running() -> Iterator[str]:
         for cgroup in Path("/sys/fs/cgroup").glob("**/docker"):
             cgroup.rmdir()
         shutil.rmtree(folder)
+
+
+@contextmanager
+def with_node_image() -> Iterator[None]:
+    """Run a daemon that has the node image; skip the test where none can run."""
+    if why := missing():
+        pytest.skip(why)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(running())
+        except CannotRunError as error:
+            pytest.skip(str(error))
+        nodeimage.build(progress=Progress())
+        yield
 
 
 def _command(folder: Path, data: Path, address: str) -> list[str]:

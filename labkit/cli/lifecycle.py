@@ -53,6 +53,9 @@ def up(  # noqa: PLR0917 - typer calls it by name
         list[str] | None,
         typer.Option(metavar="REGISTRY=URL", help="Provider kind: where images are pulled from."),
     ] = None,
+    node_image: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Provider kind: of which image its nodes are.")
+    ] = None,
     api_port: Annotated[
         int,
         typer.Option(
@@ -99,6 +102,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
                 token_ttl=token_ttl,
                 images=images,
                 registry_mirrors=registry_mirror,
+                node_image=node_image,
                 api_port=api_port,
                 privileged=privileged or None,
                 small=small or None,

@@ -1,4 +1,4 @@
-"""The command that builds the node image of kind labs."""
+"""Commands about the images of kind labs: image build-node, image load."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from labkit.cli import console
-from labkit.cli.options import example
+from labkit.cli.options import DEFAULT_NAME, Name, example, find_lab
 from labkit.cli.progress import progress
 
 app = typer.Typer()
-image_app = typer.Typer(no_args_is_help=True, help="Node images.", epilog=example("labkit image build-node"))
+image_app = typer.Typer(no_args_is_help=True, help="Images of kind labs.", epilog=example("labkit image build-node"))
 app.add_typer(image_app, name="image")
 
 
@@ -30,3 +30,18 @@ def build_node(
         name = nodeimage.build(tag or nodeimage.IMAGE, progress=reporter)
     megabytes = nodeimage.size(name) / 1e6
     console.say(f"Docker has the node image {name}, {megabytes:.0f} MB. Use it: labkit up --provider kind")
+
+
+@image_app.command(epilog=example("labkit image load shop:v1", "labkit image load shop.tar"))
+def load(
+    source: Annotated[str, typer.Argument(metavar="FILE|NAME", help="What docker save wrote, or Docker's image.")],
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Put an image of your own into every node of a kind lab.
+
+    Pods then find it under its name, with no registry; its tag must not be latest, for that one is asked of a registry.
+    """
+    lab = find_lab(name)
+    with progress() as reporter:
+        names = lab.load_image(source, progress=reporter)
+    console.say(f"Every node has {', '.join(names)} now.")

@@ -21,7 +21,6 @@ from labkit.cluster import (
     kubeadm,
     network_addon,
     node_files,
-    nodeimage,
     readiness,
 )
 from labkit.cluster.host_processes import HostProcesses
@@ -300,15 +299,15 @@ class KindCluster:
             yield
         except BaseException:
             kind_nodes.remove([self._containers[name]])
-            kind_host.remove_tree(self._shared.configuration(name))
+            kind_host.remove_tree(self._shared.configuration(name), kind_host.node_image(self.spec))
             self.respecify(node_names=tuple(each for each in self.spec.node_names if each != name))
             raise
 
     def _run_worker(self, name: str, progress: Progress) -> None:
         with progress.phase(f"node {name}"):
             self._shared.make(name)
-            mounts = self._shared.mounts(self.spec, name)
-            kind_nodes.run_worker(self.spec.name, self.spec.node_names.index(name), nodeimage.IMAGE, mounts)
+            mounts, image = self._shared.mounts(self.spec, name), kind_host.node_image(self.spec)
+            kind_nodes.run_worker(self.spec.name, self.spec.node_names.index(name), image, mounts)
             self._save_addresses()
             serves = ["sh", "-c", "until ctr version >/dev/null 2>&1; do sleep 0.1; done"]
             run(self.node_command(name, serves), what=f"start containerd on {name}")
@@ -351,8 +350,8 @@ class KindCluster:
         config = self.folder.path / "kind.yaml"
         config.write_text(kind_config.document(self.spec, self._shared, endpoint=endpoint, api_port=api_port))
         with progress.phase("kind create cluster") as phase:
-            network, log = kind_nodes.network_name(self.spec.name), self.folder.logs / "kind-create.log"
-            kind_host.create(program, config, self.kubeconfig, network=network, log=log, phase=phase)
+            log = self.folder.logs / "kind-create.log"
+            kind_host.create(program, config, self.kubeconfig, self.spec, log=log, phase=phase)
         self._save_addresses()
         self._apply_add_ons(progress)
         with progress.phase("system pods") as phase:

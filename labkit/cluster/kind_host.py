@@ -11,9 +11,14 @@ from labkit.cluster.host_processes import HostProcesses
 from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.components import find_optional
-from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.errors import ClusterError, LabkitError, PreflightError, UsageError
 from labkit.node import docker
 from labkit.progress import Phase
+
+
+def node_image(spec: LabSpec) -> str:
+    """Return the name of the image that the nodes of a kind lab are of."""
+    return spec.node_image or nodeimage.IMAGE
 
 
 def require(spec: LabSpec) -> None:
@@ -22,7 +27,7 @@ def require(spec: LabSpec) -> None:
     Raises
     ------
     PreflightError
-        Docker cannot be used, or has no node image.
+        Docker cannot be used, has no node image, or one of somebody else's.
     UsageError
         There is a cluster of that name that labkit did not make, or what is asked is the rootless provider's alone.
     """
@@ -35,11 +40,21 @@ def require(spec: LabSpec) -> None:
         )
     docker.require()
     refuse_others_cluster(spec.name)
-    if not docker.inspect("image", [nodeimage.IMAGE]):
+    image = node_image(spec)
+    found = docker.inspect("image", [image])
+    if not found:
         raise PreflightError(
-            f"Docker has no node image {nodeimage.IMAGE}",
+            f"Docker has no node image {image}",
             why="every node of a kind lab is a container of it",
-            fix="labkit image build-node makes it of Debian's packages, with no registry; it takes a minute or two",
+            fix=f"docker pull {image}, or docker load --input FILE"
+            if spec.node_image
+            else "labkit image build-node makes it of Debian's packages, with no registry; it takes a minute or two",
+        )
+    if nodeimage.RECIPE not in (found[0]["Config"].get("Labels") or {}):
+        raise PreflightError(
+            f"{image} is no node image of labkit's",
+            why="a lab needs of its nodes what labkit image build-node puts into them, as logs that the host can read",
+            fix="leave --node-image out, or name an image that labkit image build-node made",
         )
 
 
@@ -76,7 +91,7 @@ def unavailable() -> str:
     return ""
 
 
-def create(program: Path, config: Path, kubeconfig: Path, *, network: str, log: Path, phase: Phase) -> None:
+def create(program: Path, config: Path, kubeconfig: Path, spec: LabSpec, *, log: Path, phase: Phase) -> None:
     """Run `kind create cluster` to its end; what it says it does is shown as it comes.
 
     Parameters
@@ -87,8 +102,9 @@ def create(program: Path, config: Path, kubeconfig: Path, *, network: str, log: 
         Its configuration (`labkit.cluster.kind_config`).
     kubeconfig : Path
         The file that it writes.
-    network : str
-        The Docker network for the nodes (kind.sigs.k8s.io/docs/user/known-issues, KIND_EXPERIMENTAL_DOCKER_NETWORK).
+    spec : LabSpec
+        The lab, whose nodes have a Docker network of their own (kind.sigs.k8s.io/docs/user/known-issues,
+        KIND_EXPERIMENTAL_DOCKER_NETWORK).
     log : Path
         Gets all of the output.
     phase : Phase
@@ -101,8 +117,9 @@ def create(program: Path, config: Path, kubeconfig: Path, *, network: str, log: 
     """
     command: Sequence[str] = [
         *(str(program), "create", "cluster", "--config", str(config)),
-        *("--image", nodeimage.IMAGE, "--kubeconfig", str(kubeconfig)),
+        *("--image", node_image(spec), "--kubeconfig", str(kubeconfig)),
     ]
+    network = kind_nodes.network_name(spec.name)
     environment = {"KIND_EXPERIMENTAL_DOCKER_NETWORK": network, "KIND_EXPERIMENTAL_PROVIDER": "docker"}
     installer.run(command, what="kind create cluster", log=log, phase=phase, step=_step, environment=environment)
 
@@ -121,7 +138,11 @@ def remove(folder: LabFolder) -> None:
     """
     docker.require()
     remove_parts(folder)
-    remove_tree(folder.path)
+    try:
+        image = node_image(folder.load_spec())
+    except LabkitError:  # there is none, or what is left of it cannot be read
+        image = nodeimage.IMAGE
+    remove_tree(folder.path, image)
 
 
 def remove_parts(folder: LabFolder) -> None:
@@ -132,13 +153,13 @@ def remove_parts(folder: LabFolder) -> None:
     kind_nodes.remove_network(name)
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder of a lab; what nodes wrote there is root's, and then Docker removes it."""
+def remove_tree(path: Path, image: str) -> None:
+    """Remove a folder of a lab; what nodes wrote there is root's, and then a container of an image removes it."""
     try:
         shutil.rmtree(path)
     except FileNotFoundError:
         return
     except PermissionError:
-        inside = ["--volume", f"{path}:/lab", "--entrypoint", "find", nodeimage.IMAGE, "/lab", "-mindepth", "1"]
+        inside = ["--volume", f"{path}:/lab", "--entrypoint", "find", image, "/lab", "-mindepth", "1"]
         docker.docker("run", "--rm", "--network", "none", *inside, "-delete", what="remove the nodes' logs")
         shutil.rmtree(path)

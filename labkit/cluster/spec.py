@@ -55,6 +55,8 @@ class LabSpec:
         Whether it does without what `labkit.cluster.small_lab` names.
     provider : {"rootless", "kind", "context"}
         Where the nodes run.
+    node_image : str
+        Of which image a kind lab's nodes are; empty for labkit's own.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class LabSpec:
     privileged: bool = False
     small: bool = False
     provider: str = "rootless"
+    node_image: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

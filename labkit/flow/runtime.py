@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from labkit.evidence.model import RuntimeCall, Span
+from labkit.evidence.model import Evidence, RuntimeCall, Span
 from labkit.flow.actors import Actor, actor
 from labkit.flow.bodies import Json, dig, mappings, text
 from labkit.flow.draft import Draft
@@ -24,12 +25,50 @@ _WORDS = {
     "RemovePodSandbox": "removes the sandbox of pod {pod}",
 }
 """The calls that change something (k8s.io/cri-api, runtime/v1/api.proto)."""
+_START = "StartContainer"
 _SYNCS = frozenset({"syncPod", "syncTerminatingPod", "syncTerminatedPod"})
 
 
 def runtime_of(node: str) -> Actor:
     """Return the container runtime of a node."""
     return Actor(f"runtime/{node}", "runtime", f"container runtime on {node}", node)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A container that was started.
+
+    Attributes
+    ----------
+    begun, ended : datetime.datetime
+        When the kubelet asked for it, and was answered; UTC.
+    pod, container : str
+        Which; the container is empty where only the kubelet's span tells of it, which does not name it.
+    known : str
+        What tells of it.
+    """
+
+    begun: datetime
+    ended: datetime
+    pod: str
+    container: str
+    known: str
+
+
+def started(evidence: Evidence, node: str) -> Iterator[Started]:
+    """Yield the containers that a node's runtime started: by its log, or by the kubelet's spans where it keeps none."""
+    calls = [call for call in evidence.runtime if call.node == node]
+    for call in calls:
+        if call.call == _START and not call.error:
+            ended = call.time + timedelta(seconds=call.seconds)
+            yield Started(call.time, ended, call.pod, call.container, f"runtime's log: {_START}")
+    if calls:
+        return
+    spans = [span for span in evidence.spans if span.service == "kubelet" and span.node == node]
+    pods = {span.span_id: text(span.attributes, "k8s.pod.name") for span in spans if span.name == "syncPod"}
+    for span in spans:
+        if span.parent_id in pods and span.name.rpartition("/")[2] == _START:
+            yield Started(moment(span.start), moment(span.end), pods[span.parent_id], "", f"kubelet's span: {_START}")
 
 
 class Runtime:

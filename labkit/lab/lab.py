@@ -315,6 +315,13 @@ class Lab(Happenings, Panels, Still, Installation):
             self.cluster.add_node(name, reporter)
         return self.nodes[name]
 
+    def load_image(self, source: str, *, progress: Progress | None = None) -> tuple[str, ...]:
+        """Put an image into every node of a kind lab, and return its names: see `labkit.cluster.kind_images.load`."""
+        from labkit.cluster import kind_images  # noqa: PLC0415 - few need it
+
+        with watch(progress) as reporter, self.cluster.folder.locked():
+            return kind_images.load(self.cluster, source, reporter)
+
     def stop(self) -> None:
         """End all processes of the lab; its data stays."""
         self._forget_api()

@@ -48,6 +48,7 @@ def up(
     token_ttl: str | None = None,
     images: Path | None = None,
     registry_mirrors: Sequence[str] | None = None,
+    node_image: str | None = None,
     api_port: int = 0,
     privileged: bool | None = None,
     small: bool | None = None,
@@ -95,6 +96,8 @@ def up(
     registry_mirrors : sequence of str
         ``"docker.io=https://mirror.example"``: where nodes that are containers pull images from; they are asked
         first whether they answer.
+    node_image : str
+        With provider ``kind``: of which image its nodes are, another that `labkit image build-node` made.
     api_port : int
         Of 127.0.0.1, for the API server; 0 takes a free one.
     privileged : bool
@@ -139,6 +142,7 @@ def up(
         "token_ttl": token_ttl,
         "catalogue": str(images.absolute()) if images else None,
         "privileged": privileged,
+        "node_image": node_image,
         "small": small,
     }
     given = {key: value for key, value in given.items() if value is not None}
@@ -152,6 +156,12 @@ def up(
     asked = [Mirror.parse(text) for text in registry_mirrors or ()]
     if asked and provider != "kind":
         raise mirrors.refuse("rootless" if provider == "auto" else provider)
+    if node_image and provider != "kind":
+        raise UsageError(
+            f"Provider {provider!r} has no use for a node image",
+            why="only a kind lab's nodes are containers",
+            fix="leave it out, or choose --provider kind",
+        )
     if provider == "context":
         _refuse_useless(given, provider)
         return _up_context(name, progress, kubeconfig, context, audit_log)

@@ -37,7 +37,8 @@ def test_the_tree_has_every_command_that_is_promised() -> None:
         proxy-follow proxy-bench node-list node-exec node-shell node-stop node-start node-restart
         node-rejoin node-logs node-add node-prepare components-list components-fetch join token
         token-create token-list token-delete token-join-command token-ca-hash images images-save
-        images-load image image-build-node certs certs-renew static-pods repair init reset network network-install"""
+        images-load image image-build-node image-load certs certs-renew static-pods repair init reset network
+        network-install"""
     assert {"-".join(path) for path in COMMANDS if path} == set(promised.split())
 
 

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from labkit.cluster import nodeimage
-from labkit.progress import Progress
 from tests import docker_daemon
 
 
 @pytest.fixture(scope="module")  # where it runs, `auto` may choose it: other tests are not to find it
 def docker_with_node_image() -> Iterator[None]:
     """A Docker daemon with the node image."""
-    if why := docker_daemon.missing():
-        pytest.skip(why)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(docker_daemon.running())
-        except docker_daemon.CannotRunError as error:
-            pytest.skip(str(error))
-        nodeimage.build(progress=Progress())
+    with docker_daemon.with_node_image():
         yield
 
 
@@ -40,7 +30,7 @@ class _Empty(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def mirror() -> Iterator[str]:
     """The URL of a mirror that answers on this machine; at that address nothing listens on a node."""
     with HTTPServer(("127.0.0.1", 0), _Empty) as server:

@@ -1,16 +1,19 @@
-"""What is said where no kind lab can be made, or where one is in the way; the labs are test_contract.py's."""
+"""What is said where no kind lab can be made, or where one is in the way; the labs are contract/'s."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import labkit
+from labkit import paths
 from labkit.cluster import kind_host, kind_nodes, nodeimage
 from labkit.cluster.spec import LabSpec
-from labkit.errors import PreflightError, UsageError
+from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node import forward
 from labkit.progress import PhaseEvent, Progress
 
@@ -51,9 +54,55 @@ def test_without_the_node_image_it_is_said_how_to_build_it(monkeypatch: pytest.M
 @pytest.mark.kind
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("docker_with_node_image")
+def test_a_node_image_that_is_missing_or_somebody_elses() -> None:
+    with pytest.raises(PreflightError, match="no node image labkit/none:v1") as caught:
+        labkit.up("none", provider="kind", node_image="labkit/none:v1", progress=Progress())
+    assert "docker pull labkit/none:v1" in caught.value.fix
+    empty = b"\0" * 1024  # tar(5): two blocks of zeros are an archive's end
+    subprocess.run(["docker", "import", "-", "labkit/strange:v1"], input=empty, check=True, capture_output=True)
+    try:
+        with pytest.raises(PreflightError, match="no node image of labkit's"):
+            labkit.up("none", provider="kind", node_image="labkit/strange:v1", progress=Progress())
+    finally:
+        subprocess.run(["docker", "image", "rm", "labkit/strange:v1"], check=True, capture_output=True)
+    assert "none" not in labkit.lab_names()
+
+
+@pytest.mark.parametrize("provider", ["auto", "rootless", "context"])
+def test_who_has_no_containers_has_no_use_for_a_node_image(provider: str) -> None:
+    with pytest.raises(UsageError, match="no use for a node image"):
+        labkit.up("none", provider=provider, node_image="labkit/none:v1", progress=Progress())
+
+
+@pytest.mark.cluster
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
 def test_without_kind_it_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
     assert kind_host.unavailable() == "kind is not installed"
+
+
+@pytest.mark.cluster
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
+def test_of_a_node_image_for_which_the_disk_is_too_small_nothing_is_left(tmp_path: Path) -> None:
+    components = paths.cache_dir() / "components"
+    small = 'mount -t tmpfs -o size=64m none "$1" && ln -s "$2" "$1/components" && shift 2 && exec "$@"'
+    build = [sys.executable, "-m", "labkit", "image", "build-node", "--tag", "labkit/full:v1"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", small, "sh", str(tmp_path), str(components), *build],
+        env={**os.environ, "LABKIT_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ClusterError.exit_code, done.stderr
+    assert "No space left on device" in done.stderr
+    assert "GB free" in done.stderr
+    images = subprocess.run(["docker", "image", "ls", "--format", "{{.Repository}}"], check=True, capture_output=True)
+    assert b"labkit/full" not in images.stdout
 
 
 @pytest.mark.cluster

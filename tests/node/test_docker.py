@@ -1,4 +1,4 @@
-"""What is said where Docker cannot be used, by its own program; the daemon is tests/cluster/test_contract.py's."""
+"""What is said where Docker cannot be used, by its own program; the daemon is tests/cluster/contract's."""
 
 from __future__ import annotations
 

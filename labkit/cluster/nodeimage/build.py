@@ -49,8 +49,12 @@ _PACKAGES = (
     "procps",
     "python3-minimal",
     "systemd",
+    "usr-is-merged",  # in place of usrmerge, see below
     "util-linux",
 )
+#: What Debian's essential packages ask for while usr-is-merged is not there yet: usrmerge, and for that all of Perl.
+_FOR_USRMERGE = "usrmerge libfile-find-rule-perl libnumber-compare-perl libtext-glob-perl"
+_FOR_USRMERGE += " perl perl-modules-5.36 libperl5.36"
 #: What comes with the packages and no node needs, or labkit has its own of.
 _SUPERFLUOUS = (
     "etc/containerd",
@@ -137,6 +141,7 @@ def build(name: str = IMAGE, *, progress: Progress | None = None) -> str:
     programs = ensure(progress)
     cache = paths.cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
+    replaced = [str(image["Id"]) for image in docker.inspect("image", [name])]
     try:
         with tempfile.TemporaryDirectory(prefix="node-image-", dir=cache) as scratch:
             _build(name, programs, Path(scratch), progress)
@@ -144,6 +149,7 @@ def build(name: str = IMAGE, *, progress: Progress | None = None) -> str:
         raise ClusterError(
             "The node image could not be built", why=str(error), fix=f"see that {cache} has 3 GB free, then try again"
         ) from error
+    _remove_nameless(replaced)
     return name
 
 
@@ -181,6 +187,7 @@ def _bootstrap_node(target: Path, progress: Progress) -> None:
     hooks = [
         f"--customize-hook=for unit in {masked}; do ln -sf /dev/null $unit; done",
         f'--customize-hook=cd "$1" && rm -rf {" ".join(_SUPERFLUOUS)}',
+        f'--customize-hook=dpkg --root="$1" --purge {_FOR_USRMERGE}',
         '--customize-hook=rm -f "$1/etc/machine-id" "$1/etc/resolv.conf" "$1/etc/hostname"; : >"$1/etc/machine-id"',
     ]
     with progress.phase("Debian packages of the node") as phase:
@@ -190,6 +197,13 @@ def _bootstrap_node(target: Path, progress: Progress) -> None:
 def _extract(what: str, target: Path, packages: tuple[str, ...], hooks: tuple[str, ...], progress: Progress) -> None:
     with progress.phase(what) as phase:
         debian.bootstrap(target, packages, phase, variant="extract", hooks=hooks)
+
+
+def _remove_nameless(images: list[str]) -> None:
+    """Remove images that have lost their only name; those that containers still are of stay."""
+    for image in docker.inspect("image", images) if images else []:
+        if not image["RepoTags"]:
+            subprocess.run(["docker", "image", "rm", image["Id"]], capture_output=True, check=False)
 
 
 def _add_programs(system: Path, programs: Components) -> None:

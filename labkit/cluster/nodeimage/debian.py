@@ -15,8 +15,13 @@ from labkit.progress import Phase
 
 #: The suite whose containerd, Java and Python the images have (Debian 12).
 SUITE = "bookworm"
-# What a node never reads (dpkg(1), --path-exclude); the copyright files stay.
-_NOT_WANTED = ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*"]
+# What neither a node nor a pod ever reads (dpkg(1), --path-exclude); the copyright files stay.
+_NOT_WANTED = [
+    *("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*", "/usr/share/lintian/*"),
+    "/usr/lib/*/gconv/*",  # iconv(1)'s tables of old character sets
+    # Of Java: what a compiler for older releases needs, and classes laid out for heaps of more than 32 GB.
+    *("/usr/lib/jvm/*/lib/ct.sym", "/usr/lib/jvm/*/lib/server/classes_nocoops.jsa"),
+]
 _WANTED = ["/usr/share/doc/*/copyright"]
 _TAIL = 12
 
@@ -62,8 +67,10 @@ def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: s
     command += [f"--dpkgopt=path-exclude={path}" for path in _NOT_WANTED]
     command += [f"--dpkgopt=path-include={path}" for path in _WANTED]
     command += [*hooks, SUITE, str(target)]
-    with tempfile.TemporaryDirectory(prefix="labkit-debian-", dir=target.parent) as scratch:
-        process = subprocess.Popen(
+    lines: list[str] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="labkit-debian-", dir=target.parent) as scratch,
+        subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -71,8 +78,8 @@ def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: s
             text=True,
             env={**os.environ, "TMPDIR": scratch},
             start_new_session=True,  # so that an interrupt ends apt and dpkg, too
-        )
-        lines: list[str] = []
+        ) as process,
+    ):
         try:
             for line in process.stderr or ():
                 lines.append(line.rstrip())
@@ -81,7 +88,6 @@ def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: s
             status = process.wait()
         except BaseException:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
             raise
     if status != 0:
         target.unlink(missing_ok=True)

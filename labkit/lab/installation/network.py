@@ -14,6 +14,7 @@ from labkit.cluster.network_agent import CONFIG
 from labkit.errors import UsageError
 from labkit.evidence.audit import AuditEvent
 from labkit.evidence.model import Evidence
+from labkit.flow.runtime import started
 from labkit.lab.installation.ours import own_cluster
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode
@@ -244,12 +245,10 @@ def _steps(evidence: Evidence, nodes: Iterable[LabNode]) -> Iterator[NetworkStep
 
 
 def _on_node(evidence: Evidence, node: LabNode) -> Iterator[NetworkStep]:
-    for call in evidence.runtime:
-        if call.node == node.name and call.call == "StartContainer" and call.container == NAME:
-            ended = call.time.timestamp() + call.seconds
-            yield NetworkStep(
-                f"{node.name}: container started", "kubelet", "kubelet", ended, "the runtime's log of calls"
-            )
+    for each in started(evidence, node.name):
+        if each.pod.startswith(f"{NAME}-"):
+            ended = each.ended.timestamp()
+            yield NetworkStep(f"{node.name}: container started", "kubelet", "kubelet", ended, each.known)
             break
     written = float(node.exec(["stat", "-c", "%.9Y", str(CONFIG)]))
     yield NetworkStep(f"{node.name}: CNI configuration written", "add-on's pod", "runtime", written, str(CONFIG))

@@ -19,6 +19,7 @@ from uuid import uuid4
 from labkit.errors import ClusterError, UsageError
 from labkit.evidence.model import Evidence
 from labkit.flow.names import name_of
+from labkit.flow.runtime import started
 from labkit.lab import services
 from labkit.progress import Phase, Progress
 from labkit.proxy.connections import Counts, asking
@@ -266,7 +267,7 @@ def _says_ready(node: Any) -> bool:
 
 def _run(evidence: Evidence, node: str, on: datetime) -> Iterator[tuple[datetime, str, str, str]]:
     """Return which containers were started again."""
-    for call in evidence.runtime:
-        if call.node == node and call.call == "StartContainer" and call.time >= on and not call.error:
-            what = f"starts {call.container} of {call.pod}"
-            yield call.time, "container runtime", what, "runtime's log: StartContainer"
+    for each in started(evidence, node):
+        if each.begun >= on:
+            what = f"starts {each.container or 'a container'} of {each.pod}"
+            yield each.begun, "container runtime", what, each.known

@@ -34,7 +34,6 @@ FIRST = "notebooks/00_start_here.ipynb"
 USER = "labkit-binder"
 MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 
-
 #: Run the notebook's code up to a cell, and print what each shows as text.
 RUN_UNTIL = """
 import sys

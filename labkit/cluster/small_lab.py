@@ -14,7 +14,8 @@ COREDNS_REPLICAS = 1
 
 #: Controllers with nothing to do in a lab, as kube-controller-manager calls them
 #: (cmd/kube-controller-manager/names/controller_names.go at v1.34.3): there are no metrics to scale by, no storage
-#: drivers whose volumes could be attached or grown, no devices to claim, and no tokens of older Kubernetes.
+#: drivers whose volumes could be attached or grown, no devices to claim, and no tokens of older Kubernetes. Admission
+#: policies are enforced; nobody writes into their status what is odd about their types.
 _IDLE = (
     "horizontal-pod-autoscaler-controller",
     "persistentvolume-attach-detach-controller",
@@ -22,7 +23,6 @@ _IDLE = (
     "resourceclaim-controller",
     "legacy-serviceaccount-token-cleaner-controller",
     "validatingadmissionpolicy-status-controller",
-    "endpointslice-mirroring-controller",
 )
 #: kubeadm's own choice of controllers (cmd/kubeadm/app/phases/controlplane/manifests.go), without the idle ones.
 CONTROLLERS = ",".join(["*", "bootstrapsigner", "tokencleaner", *(f"-{name}" for name in _IDLE)])

@@ -17,6 +17,11 @@ CHECKS = "labkit.checks"
 
 #: A file of this folder and a test in it for each exercise of a notebook, in the notebook's order.
 TESTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "00_start_here": (
+        ("test_start", "test_who_asked_for_what"),
+        ("test_start", "test_which_nodes_got_no_points"),
+        ("test_start", "test_a_deployment_that_is_served"),
+    ),
     "01_architecture": (
         ("test_architecture", "test_which_are_static_pods"),
         ("test_architecture", "test_who_speaks_to_etcd"),
@@ -109,9 +114,9 @@ class Exercise:
 
 
 def notebooks() -> list[str]:
-    """Return the notebooks that teach: all but the first steps, and what is only measured."""
+    """Return the notebooks that teach, in their order: all but what is only measured."""
     names = sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
-    return [name for name in names if not name.startswith("00_") and not name.endswith("_measured")]
+    return [name for name in names if not name.endswith("_measured")]
 
 
 @functools.cache

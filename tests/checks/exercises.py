@@ -55,6 +55,11 @@ TESTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("test_kube_proxy", "test_whose_rules_they_are"),
         ("test_kube_proxy", "test_why_a_service_refuses"),
     ),
+    "06_kube_proxy_measured": (
+        ("test_kube_proxy_measured", "test_from_which_request_rules_follow"),
+        ("test_kube_proxy_measured", "test_which_rules_outlived_a_pod"),
+        ("test_kube_proxy_measured", "test_what_one_more_service_costs"),
+    ),
     "07_birth": (
         ("test_nodes", "test_what_a_check_protects"),
         ("test_init", "test_who_noticed_a_mistake"),
@@ -114,9 +119,8 @@ class Exercise:
 
 
 def notebooks() -> list[str]:
-    """Return the notebooks that teach, in their order: all but what is only measured."""
-    names = sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
-    return [name for name in names if not name.endswith("_measured")]
+    """Return the notebooks' names, in their order."""
+    return sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
 
 
 @functools.cache

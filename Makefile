@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test test-quick test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions clean
+.PHONY: help setup setup-test lab demo test test-quick test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions picture clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -60,6 +60,9 @@ recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machi
 
 sessions: setup-test ## record anew what the notebooks' labs answer, for where no cluster can run; NAME=01_architecture
 	$(BIN)/python scripts/record_sessions.py $(NAME)
+
+picture: setup-test ## draw the README's picture of the dashboard anew, on a lab made for it
+	$(BIN)/python scripts/draw_dashboard.py
 
 clean: ## remove what was made in this folder; the Kubernetes programs' cache stays
 	rm -rf .venv demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -14,12 +14,15 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+from nbval.plugin import get_sanitize_patterns  # type: ignore[import-untyped]
 
 from labkit.cluster.small_lab import SECOND_WORKER
 from labkit.lab.lessons import sessions
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+#: What nbval hides before it compares.
+SANITIZE = Path(__file__).with_name("sanitize.cfg")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -65,10 +68,43 @@ def test_cells_that_are_compared_exist_and_hold_output(notebook: Path) -> None:
     stored = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     cells = [cell for cell in stored.cells if cell.cell_type == "code"]
     compared = [cell for cell in cells if "nbval-check-output" in cell.metadata.get("tags", [])]
-    assert compared, "nothing is compared"
     assert all(cell.outputs for cell in compared)
+    shown = " ".join(_sanitized(_text(cell)) for cell in compared)
+    words = set(re.findall(r"[a-z]{3,}", re.sub(r"[A-Z-]{3,}|True|False", "", shown)))
+    assert len(words) >= 3, f"nothing of the cluster is compared: {shown!r}"
     assert all(cell.execution_count for cell in cells), "it is stored without having been run"
     assert not [out for cell in cells for out in cell.outputs if out.output_type == "error"]
+
+
+def _text(cell: nbformat.NotebookNode) -> str:
+    """Return what a cell printed, and its value as text."""
+    return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+
+
+def _sanitized(text: str) -> str:
+    """Return what nbval compares of a text."""
+    for pattern, replacement in get_sanitize_patterns(SANITIZE.read_text()):
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def test_what_differs_each_time_is_hidden_from_the_comparison_and_nothing_else() -> None:
+    table = """\
+NAME                    READY   STATUS         RESTARTS      AGE     IP            NODE
+shop-7fb9557c94-hxfrh   0/1     ErrImagePull   1 (54s ago)   4m31s   192.168.2.2   node-01"""
+    pods = "shop-7fb9557c94-LOT|0/1|NO-IMAGE|1 (AGE ago)|AGE|192.168.2.2|node-01"
+    assert _sanitized(table).splitlines() == ["NAME|READY|STATUS|RESTARTS|AGE|IP|NODE", pods]
+    for word in ("kube-controller-manager-master", "v1.34.3", "0/3 nodes are available", "node-role", "2.31 s"):
+        assert _sanitized(word) == word
+
+
+def test_all_that_is_hidden_is_in_a_cell_that_is_compared() -> None:
+    notebooks = [nbformat.read(path, as_version=4) for path in NOTEBOOKS]  # type: ignore[no-untyped-call]
+    cells = [cell for notebook in notebooks for cell in notebook.cells]
+    shown = [_text(cell) for cell in cells if "nbval-check-output" in cell.metadata.get("tags", [])]
+    patterns = [pattern for pattern, _ in get_sanitize_patterns(SANITIZE.read_text())]
+    assert len(patterns) == SANITIZE.read_text().count("regex: ")
+    assert [each for each in patterns if not any(re.search(each, text) for text in shown)] == []
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -150,7 +186,8 @@ def test_where_no_cluster_can_run_a_notebook_is_answered_from_its_session_and_sa
 
 
 def _run(notebook: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    options = ["--nbval-lax", "--nbval-cell-timeout=90", "-p", "no:cacheprovider", "-W", "default"]
+    options = ["--nbval-lax", f"--nbval-sanitize-with={SANITIZE}", "--nbval-cell-timeout=90"]
+    options += ["-p", "no:cacheprovider", "-W", "default"]
     command = [sys.executable, "-m", "pytest", *options, str(notebook)]
     environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", **variables}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from labkit.cluster import small_lab
-from labkit.cluster.kubeadm import STATIC_PODS
+from labkit.cluster.kubeadm import CONFIG, STATIC_PODS
+from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError
@@ -19,6 +20,26 @@ from labkit.progress import Phase
 _TIMEOUT = 240.0
 _POLL_SECONDS = 0.1
 _COREDNS_REPLICAS = 2
+
+
+def require_running(cluster: Cluster) -> None:
+    """Refuse to ask a cluster that cannot answer.
+
+    Raises
+    ------
+    ClusterError
+        It does not run, or `kubeadm init` has not been run on it.
+    """
+    spec = cluster.spec
+    if not cluster.running:
+        raise ClusterError(f"Lab {spec.name!r} does not run", fix=f"labkit up --name {spec.name}")
+    if not cluster.initialised:
+        raise ClusterError(
+            f"Lab {spec.name!r} is not initialised yet",
+            why="its nodes are prepared, and no API server runs on them",
+            fix=f"lab.init(), or: labkit node exec --name {spec.name} {spec.node_names[0]} kubeadm init "
+            f"--config {CONFIG}",
+        )
 
 
 def wait_until_ready(

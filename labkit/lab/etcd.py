@@ -46,7 +46,7 @@ class LabEtcd:
         from labkit.lab.etcd_panel import LiveEtcd  # noqa: PLC0415 - brings the widgets, which a terminal has no use for
         from labkit.widgets.etcd import EtcdPanel  # noqa: PLC0415 - as above
 
-        return EtcdPanel(LiveEtcd(self._lab.name, self.store), filter=filter)
+        return EtcdPanel(LiveEtcd(self._lab), filter=filter)
 
     @property
     def revision(self) -> int:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
+from labkit.cluster.readiness import require_running
 from labkit.errors import LabkitError
 from labkit.evidence.etcd import REGISTRY, EtcdWatch
 from labkit.evidence.etcd_history import EtcdHistory
-from labkit.evidence.etcd_store import EtcdStore
 from labkit.evidence.redaction import redacted_revision
+
+if TYPE_CHECKING:
+    from labkit.lab.lab import Lab
 
 _ASK_SECONDS = 60.0  # between two questions how far back etcd remembers
 # Kubelets renew their leases every 10 s, three of them in a usual lab: silence may be etcd's, and so it is asked.
@@ -22,10 +26,8 @@ class LiveEtcd:
 
     Parameters
     ----------
-    name : str
-        The lab's.
-    store : EtcdStore
-        Its etcd.
+    lab : Lab
+        Whose.
 
     Attributes
     ----------
@@ -33,9 +35,9 @@ class LiveEtcd:
         What etcd remembers.
     """
 
-    def __init__(self, name: str, store: EtcdStore) -> None:
-        self._store = store
-        self.title = f"lab {name!r}"
+    def __init__(self, lab: Lab) -> None:
+        self._cluster, self._store = lab.cluster, lab.etcd.store
+        self.title = f"lab {lab.name!r}"
         self.history = EtcdHistory()
         self._watch: EtcdWatch | None = None
         self._heard = self._asked = 0.0
@@ -59,6 +61,7 @@ class LiveEtcd:
             self.history.take(map(redacted_revision, new))
             self._heard = time.monotonic()
         if watch.failure:
+            require_running(self._cluster)  # a lab that is gone says why, and etcdctl's end does not
             return f"etcd cannot be read: {watch.failure}"
         lost = watch.take_losses()
         if lost or self._is_another():

@@ -10,12 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from labkit.cluster import kubeadm
+from labkit.cluster import readiness
 from labkit.cluster.context import not_here
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
-from labkit.errors import ClusterError
 from labkit.evidence.audit import AuditLog
 from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
@@ -377,12 +376,4 @@ class Lab(Happenings, Panels, Still, Installation):
             raise not_here(self.spec, what, instead)
 
     def _require_running(self) -> None:
-        if self.cluster.running and not self.cluster.initialised:
-            raise ClusterError(
-                f"Lab {self.name!r} is not initialised yet",
-                why="its nodes are prepared, and no API server runs on them",
-                fix=f"lab.init(), or: labkit node exec --name {self.name} {self.nodes[0].name} kubeadm init "
-                f"--config {kubeadm.CONFIG}",
-            )
-        if not self.cluster.running:
-            raise ClusterError(f"Lab {self.name!r} does not run", fix=f"labkit up --name {self.name}")
+        readiness.require_running(self.cluster)

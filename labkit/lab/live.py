@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from labkit.cluster.protocol import Cluster
-from labkit.errors import EvidenceError
+from labkit.cluster.readiness import require_running
+from labkit.errors import ClusterError, EvidenceError
 from labkit.evidence.collect import gathered
 from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import Evidence
@@ -15,6 +17,8 @@ from labkit.flow.names import selector
 from labkit.flow.watched import understood
 from labkit.lab.happenings import Explanation, full_name
 from labkit.widgets.flow import LiveFlow
+
+_ASK_SECONDS = 2.0  # between two questions whether the lab runs: of a lab of containers, Docker has to be asked
 
 
 class Follower:
@@ -32,9 +36,11 @@ class Follower:
 
     def __init__(self, cluster: Cluster, subject: str, namespace: str = "default") -> None:
         self.name: ObjectName = selector(full_name(subject), namespace)
+        self._cluster = cluster
         self._live = LiveEvidence.from_now(cluster)
         self._parts: list[Evidence] = []
         self._explained: Explanation | None = None
+        self._trouble, self._asked = "", time.monotonic()
 
     def poll(self) -> tuple[Flow, Story] | None:
         """Return the flow of the latest action and its story; None if there is nothing new."""
@@ -58,6 +64,17 @@ class Follower:
         self._explained = Explanation(flow, tell(flow, evidence), evidence)
         return flow, self._explained.story
 
+    def trouble(self) -> str:
+        """Return why there will be no news: the lab does not run; empty where there may be some."""
+        if time.monotonic() - self._asked >= _ASK_SECONDS:
+            try:
+                require_running(self._cluster)
+                self._trouble = ""
+            except ClusterError as error:
+                self._trouble = str(error)
+            self._asked = time.monotonic()
+        return self._trouble
+
     def _concerns(self, action: Action) -> bool:
         about = action.object
         return (about.resource, about.namespace, about.name) == (
@@ -79,4 +96,4 @@ def follow(cluster: Cluster, subject: str, namespace: str = "default") -> LiveFl
     """Return a panel that shows what is done to an object, as it happens."""
     follower = Follower(cluster, subject, namespace)
     nothing = Flow(follower.name, (), nodes=cluster.spec.node_names, control_plane=cluster.spec.node_names[0])
-    return LiveFlow(follower.poll, nothing, follower.detail, close=follower.close)
+    return LiveFlow(follower.poll, nothing, follower.detail, trouble=follower.trouble, close=follower.close)

@@ -218,7 +218,8 @@ class Bench:
         if mode == "ipvs":
             return found.count, len(found.ipvs.splitlines()), load.addresses[0], load.addresses[-1]
         if mode == "iptables":
-            ordered = _IN_ORDER.findall(found.iptables)
+            # A Service that was removed right now may still be among them, and would refuse.
+            ordered = [each for each in _IN_ORDER.findall(found.iptables) if each in load.addresses]
             return len(re.findall(r"^-A ", found.iptables, re.MULTILINE)), 0, ordered[0], ordered[-1]
         entries = json.loads(found.nftables)["nftables"]
         elements = sum(len(each.get(kind, {}).get("elem", [])) for each in entries for kind in ("map", "set"))

@@ -42,7 +42,7 @@ class FlowPanel(anywidget.AnyWidget):
     Attributes
     ----------
     flow : dict
-        What the page shows, see `labkit.views.player`.
+        What the page shows, see `labkit.views.player`, and ``trouble``: why there will be no more.
     """
 
     _esm = player.script()
@@ -58,6 +58,7 @@ class FlowPanel(anywidget.AnyWidget):
         self._ask = details if callable(details) else None
         self._kept = None if details is None or callable(details) else details
         self._output: Any = None  # IPython's handle of the still
+        self._trouble = ""
         name = uuid4().hex[:12]
         super().__init__(still=name, live=self._ask is not None, flow=self._payload(flow, story, name))
         self.on_msg(self._asked)
@@ -68,10 +69,12 @@ class FlowPanel(anywidget.AnyWidget):
             self._shown = flow
             self._publish(self._payload(flow, story, self.still))
 
-    def add_loss(self, text: str) -> None:
-        """Say in the panel what the flow lacks from now on."""
+    def tell(self, trouble: str) -> None:
+        """Say in the panel why there will be no more; empty where there may be more."""
         with self._lock:
-            self._publish({**self.flow, "losses": [*self.flow["losses"], text]})
+            if trouble != self._trouble:
+                self._trouble = trouble
+                self._publish({**self.flow, "trouble": trouble})
 
     def settle(self) -> None:
         """Bring the still, which stays in the notebook, up to what the panel shows."""
@@ -79,7 +82,8 @@ class FlowPanel(anywidget.AnyWidget):
             self._output.update(self._still())
 
     def _payload(self, flow: Flow, story: Story | None, name: str) -> dict[str, Any]:
-        return player.payload(flow, story, self._kept, pictures=player.pictures(flow, prefix=f"labkit-{name}"))
+        shown = player.payload(flow, story, self._kept, pictures=player.pictures(flow, prefix=f"labkit-{name}"))
+        return {**shown, "trouble": self._trouble}
 
     def _publish(self, data: dict[str, Any]) -> None:
         with self.hold_sync():
@@ -142,6 +146,8 @@ class LiveFlow:
         What to show first.
     details : callable or mapping, optional
         As for `FlowPanel`.
+    trouble : callable, optional
+        Returns why there can be no news; empty where there can be. Called after each poll, by the same thread.
     hertz : float
         How many times a second to look for news.
     close : callable, optional
@@ -159,10 +165,11 @@ class LiveFlow:
         flow: Flow,
         details: Details | None = None,
         *,
+        trouble: Callable[[], str] = str,
         hertz: float = 8.0,
         close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._poll = poll
+        self._poll, self._trouble = poll, trouble
         self.panel = FlowPanel(flow, details=details)
         self._painter = Painter(self._paint, self.panel.settle, hertz=hertz, fail=self._failed, end=close)
         self.panel.observe(self._closed, names="comm")
@@ -195,11 +202,12 @@ class LiveFlow:
         news = self._poll()
         if news is not None:
             self.panel.show(*news)
+        self.panel.tell(self._trouble())
         return news is not None
 
     def _failed(self, error: Exception) -> None:
         """Say in the panel that, and why, it does not follow any longer."""
-        self.panel.add_loss(f"not followed any longer: {error}")
+        self.panel.tell(f"This flow is followed no longer: {error}\nShow it again.")
 
     def _closed(self, change: Mapping[str, Any]) -> None:
         if change["new"] is None:

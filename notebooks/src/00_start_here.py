@@ -41,10 +41,10 @@ lab
 # %% [markdown]
 # All of Kubernetes' own tools work with it. Look at the nodes, and at the pods that Kubernetes itself is made of:
 
-# %% tags=["nbval-skip"]
+# %% tags=["nbval-check-output"]
 lab.kubectl("get nodes")
 
-# %% tags=["nbval-skip"]
+# %% tags=["nbval-ignore-output"]
 lab.kubectl("get pods --namespace kube-system -o wide")
 
 # %% [markdown]
@@ -101,6 +101,18 @@ from labkit.views import story
 print(story.to_text(what.story))
 
 # %% [markdown]
+# ### Exercise 1
+# Who asked the API server for each of these? Write a name in place of each `None`, as it stands in the picture.
+#
+# The check never tells the answer. It says what is wrong with yours, and shows evidence.
+
+# %% tags=["exercise"]
+from labkit.checks import start
+
+answer = {"the deployment": None, "the replica set": None, "the pod": None, "the pod's node": None}
+start.asked_for(what.flow, answer)
+
+# %% [markdown]
 # Compare with your prediction:
 #
 # 1. `kubectl` creates the deployment. The **deployment controller** answers with a replica set, and the **replica set
@@ -133,6 +145,14 @@ pod = next(iter(flow.pods))
 HTML(why.to_html(lab.why(pod)))
 
 # %% [markdown]
+# ### Exercise 2
+# Which nodes were dropped before points were given? Give a set of names.
+
+# %% tags=["exercise"]
+answer = None
+start.without_points(lab.why(pod), answer)
+
+# %% [markdown]
 # ## 7. The same in slow motion
 #
 # A second is too short to look around in. Here the controller-manager and the scheduler are **frozen**: the real
@@ -141,7 +161,7 @@ HTML(why.to_html(lab.why(pod)))
 #
 # *Predict:* you ask for a deployment while both are frozen. What will `kubectl get` show?
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 steps = lab.slow_motion("web", image="nginx")
 print(steps.next().title)
 print(lab.kubectl("get deployments,replicasets,pods --selector app=web"))
@@ -150,7 +170,7 @@ print(lab.kubectl("get deployments,replicasets,pods --selector app=web"))
 # A deployment, and nothing else: the API server stored what was asked for, and nobody has acted on it. Let the
 # controller-manager go on, until the pod is made; then it is frozen again.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 print(steps.next().title)
 print(lab.kubectl("get replicasets,pods --selector app=web -o wide"))
 
@@ -170,7 +190,18 @@ steps.next()
 print("still frozen:", lab.frozen)
 
 # %% [markdown]
-# ## 8. Keep what you saw
+# ## 8. A deployment of your own
+#
+# ### Exercise 3
+# Make a deployment `mine` of **two** pods that run nginx, and a Service `mine` that leads to both. Use `lab.deploy`, or
+# `lab.kubectl` with *create deployment* and *expose*.
+
+# %% tags=["exercise"]
+# your commands
+start.served(lab, "mine", replicas=2)
+
+# %% [markdown]
+# ## 9. Keep what you saw
 #
 # A recording holds the evidence in one file, without secrets. It can be looked at on any machine, with no cluster.
 #
@@ -191,7 +222,7 @@ recording
 print(story.to_text(recording.explain("tomcat").story))
 
 # %% [markdown]
-# ## 9. Tear down
+# ## 10. Tear down
 #
 # `down` ends every process of the lab and removes its files. Programs that were fetched or built stay in a cache, so
 # that the next `up` takes seconds. To keep the lab for tomorrow, use `lab.stop()` and later `labkit.up()` instead.

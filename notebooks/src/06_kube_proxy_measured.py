@@ -55,6 +55,17 @@ for link in chain.links:
         print(*(f"+ {rule}" for rule in link.came), *(f"- {rule}" for rule in link.went), sep="\n")
 
 # %% [markdown]
+# ### Exercise 1
+# From which request to the API server do the last rules of *node-01* follow? Give its number, from the table's first
+# column. Go back from the rules, by the column *after*.
+
+# %% tags=["exercise"]
+from labkit.checks import kube_proxy_measured
+
+answer = None
+kube_proxy_measured.follows_from(chain, "node-01", answer)
+
+# %% [markdown]
 # ## 3. The death of a pod
 #
 # *Predict:* a pod is deleted. Do the rules that lead to it go before or after its process has ended?
@@ -64,6 +75,19 @@ pod = lab.kubectl("get pods --selector app=web -o jsonpath={.items[0].metadata.n
 with lab.proxy.follow("shop") as cause:
     lab.kubectl(f"delete pod {pod} --wait=false")
 cause
+
+# %% [markdown]
+# The kubelet ends the process, and reports it; each node's kube-proxy takes the pod out of its rules. Nobody waits for
+# the other. Where a rule outlives the process, new connections to the pod fail for a moment: that is why many servers
+# are told to go on a few seconds before they end (`preStop`).
+#
+# ### Exercise 2
+# On which nodes did a rule still lead to the pod when its kubelet reported that it had ended? Give a set of names,
+# `set()` for none.
+
+# %% tags=["exercise"]
+answer = None
+kube_proxy_measured.outlived(cause.chain, pod, answer)
 
 # %% [markdown]
 # ## 4. How it grows
@@ -87,7 +111,7 @@ cause
 import os
 
 services = [int(number) for number in os.environ.get("LABKIT_BENCH_SERVICES", "5,15,45").split(",")]
-repeats = int(os.environ.get("LABKIT_BENCH_REPEATS", "3"))
+repeats = int(os.environ.get("LABKIT_BENCH_REPEATS", "2"))
 before = lab.proxy.mode
 measured = lab.proxy.bench(services, ["iptables", "nftables"], repeats=repeats)
 measured
@@ -108,6 +132,14 @@ measured
 #
 # ipvs mode, where the kernel has it, uses a hash table in the kernel, as nftables' maps are; it is deprecated since
 # Kubernetes 1.35, and nftables is its successor.
+
+# %% [markdown]
+# ### Exercise 3
+# How many rules does **one more** Service add on a node in iptables mode? Take two lines of the table.
+
+# %% tags=["exercise"]
+answer = None
+kube_proxy_measured.rules_for_each(measured.measurement, "iptables", answer)
 
 # %% tags=["nbval-check-output"]
 print("measured:", sorted({run.mode for run in measured.measurement.runs}))

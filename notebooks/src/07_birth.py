@@ -186,7 +186,7 @@ print(lab.kubectl("get pods --namespace kube-system --output wide"))
 #
 # The kubelet says why its node is not Ready:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 print(lab.kubectl("get node master --output jsonpath='{.status.conditions[-1].message}'"))
 
 # %% [markdown]

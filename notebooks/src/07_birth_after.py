@@ -158,7 +158,7 @@ certificates.annotated(lab, "kube-scheduler", "example.com/lesson")
 # takes it from labels whose key begins with `node-role.kubernetes.io/`. *Predict:* what does the column say of a
 # worker?
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 print(lab.kubectl("get nodes"))
 lab.kubectl("label node node-01 node-role.kubernetes.io/worker=")
 print(lab.kubectl("get nodes"))
@@ -170,7 +170,7 @@ lab.kubectl("label node node-01 node-role.kubernetes.io/worker-")  # the hyphen 
 # A taint keeps pods away that do not tolerate it. The control plane's node has one since `kubeadm init`. Now both
 # workers get one, too. *Predict:* where does a new pod go?
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 lab.kubectl("taint nodes node-01 node-02 for=later:NoSchedule")
 lab.kubectl("run guest --image=nginx")
 lab.kubectl("wait pod guest --for=condition=PodScheduled=False --timeout=30s")
@@ -242,7 +242,7 @@ lab.kubectl("delete poddisruptionbudget shop")
 #
 # `kubectl delete node` removes the Node object. *Predict:* what does the kubelet of *node-02* do then?
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 lab.kubectl("delete node node-02")
 print(lab.kubectl("get nodes"))
 print("its kubelet's process:", lab.nodes["node-02"].exec("pidof kubelet"))

@@ -42,7 +42,7 @@ joining.longest(lab, answer)
 # A token is a Secret, and a controller deletes it when its time is over. The one that never ends has to be deleted by
 # hand:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 print(lab.kubectl(f"get secret --namespace kube-system bootstrap-token-{short.id} --output jsonpath={{.type}}"))
 print(lab.token.delete(ages))
 
@@ -51,7 +51,7 @@ print(lab.token.delete(ages))
 #
 # kubeadm prints the whole command for the other machine:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 print(lab.token.print_join_command(ttl="10m"))
 
 # %% [markdown]

@@ -34,7 +34,7 @@ lab
 # `lab.proxy.rules()`, or in a terminal `labkit kubectl -- get pods`. Run the cells one after the other, not all at
 # once: the last one removes the lab.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-check-output"]
 from labkit.checks import architecture, exam, kube_proxy, pods, scheduling, steps
 from labkit.checks.sheet import Sheet
 

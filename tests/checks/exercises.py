@@ -17,6 +17,11 @@ CHECKS = "labkit.checks"
 
 #: A file of this folder and a test in it for each exercise of a notebook, in the notebook's order.
 TESTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "00_start_here": (
+        ("test_start", "test_who_asked_for_what"),
+        ("test_start", "test_which_nodes_got_no_points"),
+        ("test_start", "test_a_deployment_that_is_served"),
+    ),
     "01_architecture": (
         ("test_architecture", "test_which_are_static_pods"),
         ("test_architecture", "test_who_speaks_to_etcd"),
@@ -49,6 +54,11 @@ TESTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("test_kube_proxy", "test_which_pod_a_packet_reached"),
         ("test_kube_proxy", "test_whose_rules_they_are"),
         ("test_kube_proxy", "test_why_a_service_refuses"),
+    ),
+    "06_kube_proxy_measured": (
+        ("test_kube_proxy_measured", "test_from_which_request_rules_follow"),
+        ("test_kube_proxy_measured", "test_which_rules_outlived_a_pod"),
+        ("test_kube_proxy_measured", "test_what_one_more_service_costs"),
     ),
     "07_birth": (
         ("test_nodes", "test_what_a_check_protects"),
@@ -109,9 +119,8 @@ class Exercise:
 
 
 def notebooks() -> list[str]:
-    """Return the notebooks that teach: all but the first steps, and what is only measured."""
-    names = sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
-    return [name for name in names if not name.startswith("00_") and not name.endswith("_measured")]
+    """Return the notebooks' names, in their order."""
+    return sorted(path.stem for path in (FOLDER / "src").glob("*.py"))
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Every notebook that teaches has exercises, and a test answers for each of them."""
+"""Every notebook has exercises, and a test answers for each of them."""
 
 from __future__ import annotations
 

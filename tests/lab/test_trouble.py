@@ -202,10 +202,17 @@ def test_after_down_nothing_is_left(second: Lab) -> None:
     assert lab.cluster._sandbox is not None
     namespace = str(Path(f"/proc/{lab.cluster._sandbox.holder.pid}/ns/pid").readlink())
     assert len(traces.pid_namespace_members(namespace)) >= 3
+    flow, etcd = lab.watch("proof").start(), lab.etcd.panel("proof")
     lab.down()
     assert traces.pid_namespace_members(namespace) == []
     traces.eventually(lambda: not traces.processes(folder))
     assert traces.mounts(folder) == []
+    assert not folder.exists()
+    fix = "What to do: labkit up --name second"
+    traces.eventually(lambda: fix in flow.panel.flow["trouble"])
+    traces.eventually(lambda: etcd.paint() and fix in etcd.state["trouble"])
+    flow.stop()
+    etcd.close()
     assert not folder.exists()
 
 

@@ -27,18 +27,19 @@ def jupyterlab(folder: Path, *more: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own = {
-        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    }
+    home = folder / ".jupyter"
+    kinds = ("CONFIG", "DATA", "RUNTIME")
+    own = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in kinds}
+    _ask_nothing(home / "config")
     own["PYTHONPATH"] = str(ROOT)  # kernels find the tests' flows
     options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
-    options += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    options += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     options += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"]
-    with (folder / "server.log").open("wb") as log:
+    with (home / "server.log").open("wb") as log:
         command = [sys.executable, "-m", "jupyterlab", *options, *more]
         lab = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
         try:
-            _wait(f"http://127.0.0.1:{port}/api?token={TOKEN}", lab, folder / "server.log")
+            _wait(f"http://127.0.0.1:{port}/api?token={TOKEN}", lab, home / "server.log")
             yield f"http://127.0.0.1:{port}"
         finally:
             lab.terminate()
@@ -47,6 +48,13 @@ def jupyterlab(folder: Path, *more: str) -> Iterator[str]:
             except subprocess.TimeoutExpired:  # a busy machine; its kernels end with it
                 lab.kill()
                 lab.wait()
+
+
+def _ask_nothing(config: Path) -> None:
+    """Keep JupyterLab from asking whether it may tell news, on top of what tests look at."""
+    settings = config / "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"fetchNews": "false"}')
 
 
 def write(file: Path, source: str) -> None:
@@ -59,7 +67,7 @@ def write(file: Path, source: str) -> None:
 
 def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
     """Open a notebook, in JupyterLab or (``notebooks``) in Notebook 7, and run its cell."""
-    page.add_locator_handler(page.locator(".jp-Dialog"), _agree)
+    page.add_locator_handler(page.locator(".jp-Dialog"), agree)
     page.goto(f"{server}/{viewer}/{name}?token={TOKEN}")
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # what is run before is lost
     cell = page.locator(".jp-Notebook-cell").first
@@ -71,10 +79,21 @@ def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
             return
 
 
-def _agree(dialog: Locator) -> None:
+def agree(dialog: Locator) -> None:
     """Say in the test's output what Jupyter itself asks, which lies on the page, and agree."""
     print("Jupyter asked:", dialog.inner_text())
     dialog.locator("button.jp-mod-accept").first.click()
+
+
+def troubles(page: Page, server: str) -> list[str]:
+    """Return a list that takes the page's errors from now on, and each address asked for that is not the server's."""
+    found: list[str] = []
+    own = (server, server.replace("http", "ws", 1), "data:", "blob:")
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda said: found.append(said.text) if said.type == "error" else None)
+    page.on("request", lambda asked: None if asked.url.startswith(own) else found.append(asked.url))
+    page.on("websocket", lambda asked: None if asked.url.startswith(own) else found.append(asked.url))
+    return found
 
 
 def outputs(file: Path) -> list[dict[str, Any]]:

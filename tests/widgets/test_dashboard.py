@@ -18,7 +18,7 @@ from labkit.widgets.why import WhyPanel
 from tests.chromium import chromium, needs_chromium
 from tests.widgets import vscode
 from tests.widgets.axe import violations
-from tests.widgets.jupyterlab import jupyterlab, run, write
+from tests.widgets.jupyterlab import jupyterlab, run, troubles, write
 
 SOURCE = """\
 import labkit
@@ -69,19 +69,12 @@ def page(tmp_path: Path) -> Iterator[Page]:
     """A dashboard in JupyterLab, at a width at which nothing needs to be scrolled sideways."""
     (tmp_path / "files").mkdir()
     write(tmp_path / "files" / "board.ipynb", SOURCE)
-    problems: list[str] = []
     with jupyterlab(tmp_path / "files", vscode.OPTION) as server, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme="light")
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-        page.on("request", lambda asked: problems.append(asked.url) if not _stays(asked.url, server) else None)
+        problems = troubles(page, server)
         run(page, server, "board.ipynb")
         yield page
         assert not problems
-
-
-def _stays(url: str, server: str) -> bool:
-    return url.startswith((server, server.replace("http", "ws", 1), "data:", "blob:"))
 
 
 @needs_chromium

@@ -165,10 +165,27 @@ def test_an_error_while_following_is_shown_and_what_was_shown_stays(caplog: pyte
     closed: list[bool] = []
     live = LiveFlow(broken, played.tomcat(), hertz=50, close=lambda: closed.append(True)).start()
     until(lambda: not live.running)
-    assert live.panel.flow["losses"] == ["not followed any longer: the audit log is gone"]
+    assert live.panel.flow["trouble"] == "This flow is followed no longer: the audit log is gone\nShow it again."
     assert len(live.panel.flow["hops"]) == 12
     assert "not followed any more" in caplog.text
     assert closed == [True]
+
+
+def test_why_there_is_no_more_is_told_as_long_as_it_is_so() -> None:
+    flows = growing(played.tomcat())
+    news: list[Flow] = [next(flows)]
+    trouble = ["The lab does not run"]
+    with LiveFlow(
+        lambda: (news.pop(), None) if news else None, played.tomcat(), trouble=lambda: trouble[0], hertz=50
+    ) as live:
+        until(lambda: live.panel.flow["trouble"] == "The lab does not run")
+        edition = live.panel.edition
+        news.append(next(flows))
+        until(lambda: live.panel.edition > edition)
+        assert live.panel.flow["trouble"] == "The lab does not run"
+        assert len(live.panel.flow["hops"]) == 2, "what was shown stays"
+        trouble[0] = ""
+        until(lambda: live.panel.flow["trouble"] == "")
 
 
 def test_only_one_thread_paints() -> None:

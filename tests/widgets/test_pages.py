@@ -200,6 +200,18 @@ def test_what_a_busy_kernel_answers_late_is_shown_nevertheless(page: Page) -> No
     expect(evidence).not_to_contain_text("no more details")
 
 
+def test_a_flow_says_why_there_is_no_more(page: Page) -> None:
+    panel = FlowPanel(played.tomcat())
+    panel.tell(f"{HOSTILE}\nWhat to do: labkit up")
+    mount(page, panel)
+    trouble = page.get_by_role("status").filter(has_text="What to do: labkit up")
+    expect(trouble).to_have_text(f"{HOSTILE}\nWhat to do: labkit up")
+    expect(page.locator(".labkit-player img")).to_have_count(0)
+    assert violations(page, ".labkit-player header") == []
+    mount(page, FlowPanel(played.tomcat()))
+    expect(page.locator(".labkit-player .trouble").last).to_be_hidden()
+
+
 @pytest.mark.parametrize(("wish", "animation"), [("reduce", "none"), ("no-preference", "labkit-working")])
 def test_work_is_seen_and_moves_only_for_those_who_like_it(page: Page, wish: str, animation: str) -> None:
     page.emulate_media(reduced_motion="reduce" if wish == "reduce" else "no-preference")

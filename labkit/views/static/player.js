@@ -29,6 +29,7 @@ class Player {
   build() {
     this.title = make("h2", {});
     this.summary = make("p", { class: "quiet" });
+    this.trouble = make("p", { class: "trouble", role: "status", "aria-live": "polite" });
     this.steps = new Steps((number) => this.go(number));
     this.stage = new Stage((number) => this.jump(number));
     this.filters = new Filters(() => {
@@ -48,7 +49,7 @@ class Player {
     const tools = make("div", { class: "tools" }, this.stage.tabs, ...this.filters.roots);
     const player = make("section", { class: "player", "aria-label": "Player" }, this.now, this.axis.root, this.controls());
     this.root.replaceChildren(
-      make("header", {}, make("div", { class: "heading" }, this.title, this.summary), tools),
+      make("header", {}, make("div", { class: "heading" }, this.title, this.summary, this.trouble), tools),
       make("div", { class: "body" }, this.steps.root, this.stage.root, player, this.evidence),
     );
   }
@@ -96,6 +97,8 @@ class Player {
     this.root.classList.toggle("plain", !data.story);
     this.title.textContent = data.title;
     this.summary.textContent = [data.summary, ...data.losses].join(" · ");
+    if (this.trouble.textContent !== (data.trouble ?? "")) this.trouble.textContent = data.trouble;
+    this.trouble.hidden = !data.trouble;
     this.steps.fill(data.story);
     this.filters.fill(data);
     this.stage.take(data);

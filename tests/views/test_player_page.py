@@ -72,7 +72,7 @@ def test_stepping_by_keyboard_tells_each_hop_and_keeps_the_focus(page: Page) -> 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     at(page, 3)
-    live = page.locator("[aria-live=polite]")
+    live = page.locator(".words[aria-live=polite]")
     expect(live).to_have_text(
         "Step 3. Hop 3, +7.4 ms: API server → deployment-controller: tells of deployment tomcat (inferred)"
     )

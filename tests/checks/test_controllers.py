@@ -10,6 +10,7 @@ import pytest
 from labkit.checks import controllers
 from labkit.checks.healing import DELETED, KILLED
 from labkit.lab import Lab
+from tests import traces
 from tests.notebooks import cell
 
 pytestmark = pytest.mark.cluster
@@ -124,7 +125,14 @@ def test_an_update_that_is_taken_back(lab: Lab) -> None:
 
 
 def _settle(lab: Lab, deployment: str) -> None:
+    """Wait until all its pods are ready, and it says so: for a moment, a status may be that of before."""
     lab.kubectl(f"rollout status deployment {deployment} --timeout=60s")
+    replicas = lab.kubectl(f"get deployment {deployment} --output jsonpath={{.spec.replicas}}")
+    says = f"get deployment {deployment} --output jsonpath={{.status.readyReplicas}}"
+    conditions = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
+    pods = ["get", "pods", "--selector", f"app={deployment}", "--output", f"jsonpath={conditions}"]
+    ready = ["True"] * int(replicas)
+    traces.eventually(lambda: lab.kubectl(pods).split() == ready and lab.kubectl(says) == replicas, 30)
 
 
 def _pods(lab: Lab) -> list[str]:

@@ -109,8 +109,8 @@ REFUSALS: Sequence[Refusal] = (
     ),
     Refusal(
         r"nodes \"[^\"]+\" (?:is forbidden|not found)|Node .* is gone",
-        "The machine was let in, and its Node is not there: somebody deleted it meanwhile.",
-        "begin anew on the node: kubeadm reset --force, then join again",
+        "The machine was let in, and its Node is not there: somebody deleted it meanwhile, or its kubelet is slow.",
+        "look again with `kubectl get nodes`, and into the kubelet's log; else kubeadm reset --force, then join again",
     ),
     Refusal(
         r"Unauthorized|system:anonymous",

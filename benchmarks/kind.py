@@ -126,9 +126,10 @@ def _roots(lab: Lab) -> set[int]:
 def _naming(lab: Lab) -> set[int]:
     """Return the processes that have the lab's folder in their command line."""
     found = set()
+    inside = f"{lab.cluster.folder.path}/"  # and not of a lab whose name begins as this one's
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and any(str(lab.cluster.folder.path) in word for word in process.cmdline()):
+            if process.pid != os.getpid() and any(inside in f"{word}/" for word in process.cmdline()):
                 found.add(process.pid)
     return found
 

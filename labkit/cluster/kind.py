@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from labkit.cluster import (
@@ -26,19 +24,18 @@ from labkit.cluster import (
 from labkit.cluster.host_processes import HostProcesses
 from labkit.cluster.kind_config import SharedFolders
 from labkit.cluster.mirrors import Mirror
+from labkit.cluster.own_nodes import OwnNodes
 from labkit.cluster.rest import ApiServer
-from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
+from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.components import Components, ensure_optional
-from labkit.cri.images import Catalogue
-from labkit.cri.references import Reference
-from labkit.errors import LabkitError, UsageError
+from labkit.errors import UsageError
 from labkit.node import receive
 from labkit.node.process import run
 from labkit.progress import Progress
 
 
-class KindCluster:
+class KindCluster(OwnNodes):
     """A cluster of Docker containers; `labkit.cluster.protocol.Cluster` says what each method does.
 
     Parameters
@@ -55,9 +52,7 @@ class KindCluster:
     change_log = None
 
     def __init__(self, folder: LabFolder, programs: Components) -> None:
-        self.folder = folder
-        self.spec = folder.load_spec()
-        self.programs = programs
+        super().__init__(folder, programs)
         self._shared = SharedFolders(folder.path, folder.nodes)
         self._processes = HostProcesses(folder)
 
@@ -112,11 +107,6 @@ class KindCluster:
         return self.folder.kubeconfig
 
     @property
-    def initialised(self) -> bool:
-        """Whether kind has written the administrator's kubeconfig."""
-        return self.kubeconfig.exists()
-
-    @property
     def running(self) -> bool:
         """Whether a node of it runs."""
         return bool(kind_nodes.running(self._containers.values()))
@@ -130,16 +120,6 @@ class KindCluster:
     def manifests(self) -> Path:
         """The folder of the control plane's static pods, which its node shares with the host."""
         return self._shared.manifests
-
-    @property
-    def span_folder(self) -> Path | None:
-        """Where the lab's receiver keeps trace spans."""
-        return self.folder.spans
-
-    @property
-    def proxy_folder(self) -> Path:
-        """Where labkit keeps what it saw of kube-proxy."""
-        return self.folder.proxy
 
     def runtime_log(self, node: str) -> None:
         """Tell of no log: containerd keeps none of its calls, of which the kubelets' spans tell."""
@@ -174,11 +154,7 @@ class KindCluster:
 
     def prepare_node(self, name: str, progress: Progress) -> None:
         """Start the container of a machine that can join: its container runtime serves, and no kubelet runs."""
-        check_name(name)
-        if name in self.spec.node_names:
-            raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
-        if len(self.spec.node_names) > MAX_WORKERS:
-            raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
+        self._check_new(name)
         self.respecify(node_names=(*self.spec.node_names, name))
         with self._removed_on_failure(name):
             self._run_worker(name, progress)
@@ -245,21 +221,6 @@ class KindCluster:
         self._container(node)
         return self._shared.logs(node) / f"{component}.log"
 
-    def respecify(self, **changes: Any) -> LabSpec:
-        """Change what the lab is to be like, and return that."""
-        spec = dataclasses.replace(self.spec, **changes)
-        spec.save(self.folder.spec_file)
-        self.spec = spec
-        return spec
-
-    def image_port(self, image: str) -> int | None:
-        """Return the port on which the program of an image listens, None where that is not known."""
-        try:
-            found = Catalogue(self.spec.kubernetes_version).find(Reference.parse(image))
-        except LabkitError:
-            return None
-        return found.ports[0] if found.ports else None
-
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
         connect = self.node_command(self.spec.node_names[0], ["busybox", "nc", address, str(port)])
@@ -288,10 +249,6 @@ class KindCluster:
                 fix="labkit node list",
             ) from None
 
-    @property
-    def _joined(self) -> list[str]:
-        return [name for name in self.spec.node_names if self.node_joined(name)]
-
     @contextmanager
     def _removed_on_failure(self, name: str) -> Iterator[None]:
         """Take a worker that is new out of the lab again if something fails."""
@@ -313,10 +270,9 @@ class KindCluster:
             run(self.node_command(name, serves), what=f"start containerd on {name}")
 
     def _join(self, name: str, progress: Progress) -> None:
-        first, token = self.spec.node_names[0], bootstrap.new_token()
+        first = self.spec.node_names[0]
         with progress.phase(f"kubeadm join {name}") as phase:
-            create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
-            run(self.node_command(first, create), what="make a bootstrap token")
+            token = self._make_token()
             authority = node_files.read(self, first, kubeadm.CA).encode()
             document = self.join_document(name, token, bootstrap.ca_hash(authority))
             node_files.write(self, name, kubeadm.JOIN_CONFIG, document)
@@ -325,14 +281,6 @@ class KindCluster:
             command = self.node_command(name, ["kubeadm", "join", "--config", kubeadm.JOIN_CONFIG])
             log = self.folder.logs / f"kubeadm-join-{name}.log"
             bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
-
-    def _wait_for_joined(self, name: str, progress: Progress, *, since: float) -> None:
-        """Wait until a node that has joined after a time, in seconds of the epoch, and its system pods, are Ready."""
-        if self.spec.network:
-            with progress.phase(f"{name} Ready") as phase:
-                readiness.wait_for_node(self.kubeconfig, name, since=since, phase=phase)
-        with progress.phase(f"system pods of {name}") as phase:
-            readiness.wait_until_ready(self.kubeconfig, self.spec, self._joined, since=0, phase=phase)
 
     def _start_containers(self, nodes: Sequence[str]) -> None:
         addresses = self._addresses

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import tempfile
 import time
@@ -10,19 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from labkit.cluster import bootstrap, coredns, kubeadm, network_addon, readiness
 from labkit.cluster.documents import dump
 from labkit.cluster.forwards import Forwards, Target
-from labkit.cluster.spec import MAX_WORKERS, LabSpec, check_name
+from labkit.cluster.own_nodes import OwnNodes
+from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.components import Components
-from labkit.cri.images import Catalogue
-from labkit.cri.references import Reference
-from labkit.errors import ClusterError, LabkitError, UsageError
+from labkit.errors import ClusterError, UsageError
 from labkit.node import network, outer, receive
 from labkit.node.node import Node
 from labkit.node.outer import OuterSandbox
@@ -32,10 +29,9 @@ from labkit.progress import Progress
 _API = "api"
 _ADMIN = "etc/kubernetes/admin.conf"
 _KUBELET = "etc/kubernetes/kubelet.conf"
-_TOKEN_SECONDS = 30.0
 
 
-class RootlessCluster:
+class RootlessCluster(OwnNodes):
     """A cluster of sandboxed processes; `labkit.cluster.protocol.Cluster` says what each method does.
 
     Parameters
@@ -49,9 +45,7 @@ class RootlessCluster:
     provider = "rootless"
 
     def __init__(self, folder: LabFolder, programs: Components) -> None:
-        self.folder = folder
-        self.spec = folder.load_spec()
-        self.programs = programs
+        super().__init__(folder, programs)
         self._sandbox = outer.find(folder.path)
         self._forwards = Forwards(folder.forwards, folder.logs)
 
@@ -140,11 +134,6 @@ class RootlessCluster:
         return None
 
     @property
-    def initialised(self) -> bool:
-        """Whether `kubeadm init` has come at least as far as the administrator's kubeconfig."""
-        return self.kubeconfig.exists()
-
-    @property
     def audit_log(self) -> Path:
         """The API server's audit log, as the host sees it."""
         return self._control_plane.root / kubeadm.AUDIT_LOG.lstrip("/")
@@ -153,16 +142,6 @@ class RootlessCluster:
     def manifests(self) -> Path:
         """The folder of the control plane's static pods, as the host sees it."""
         return self._control_plane.root / "etc/kubernetes/manifests"
-
-    @property
-    def span_folder(self) -> Path | None:
-        """Where the lab's receiver keeps trace spans."""
-        return self.folder.spans
-
-    @property
-    def proxy_folder(self) -> Path:
-        """Where labkit keeps what it saw of kube-proxy."""
-        return self.folder.proxy
 
     def runtime_log(self, node: str) -> Path:
         """Return the log of the calls that a node's container runtime answered."""
@@ -181,8 +160,7 @@ class RootlessCluster:
             if not self.initialised:
                 return
             with progress.phase("cluster") as phase:
-                names = [name for name in self.spec.node_names if self.node_joined(name)]
-                readiness.wait_until_ready(self.kubeconfig, self.spec, names, since=since, phase=phase)
+                readiness.wait_until_ready(self.kubeconfig, self.spec, self._joined, since=since, phase=phase)
 
     def stop(self) -> None:
         """End every process; etcd's data and the nodes' files stay."""
@@ -195,11 +173,7 @@ class RootlessCluster:
 
     def prepare_node(self, name: str, progress: Progress) -> None:
         """Boot a machine that can join: its container runtime serves, and no kubelet runs."""
-        check_name(name)
-        if name in self.spec.node_names:
-            raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
-        if len(self.spec.node_names) > MAX_WORKERS:
-            raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
+        self._check_new(name)
         with progress.phase(f"node {name}"):
             self.respecify(node_names=(*self.spec.node_names, name))
             self._start_nodes([name])
@@ -212,9 +186,7 @@ class RootlessCluster:
 
     def join_node(self, name: str, progress: Progress) -> None:
         """Have a prepared node join by `kubeadm join`, with a token of its own; wait until it is Ready."""
-        token = bootstrap.new_token()
-        create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
-        run(self.node_command(self.spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
+        token = self._make_token()
         since = time.time()
         self._join(name, token, progress)
         self._wait_for_joined(name, progress, since=since)
@@ -226,15 +198,6 @@ class RootlessCluster:
         registration = kubeadm.registration(self.spec, self._node(node).index) | ({"name": name} if name else {})
         server = server or f"{self.spec.advertise_address}:{kubeadm.API_PORT}"
         return kubeadm.join_document(registration, server, token, ca_hash, seconds=seconds)
-
-    def _wait_for_joined(self, name: str, progress: Progress, *, since: float) -> None:
-        """Wait until a node that has joined after a time, in seconds of the epoch, and its system pods, are Ready."""
-        if self.spec.network:
-            with progress.phase(f"{name} Ready") as phase:
-                readiness.wait_for_node(self.kubeconfig, name, since=since, phase=phase)
-        names = [each for each in self.spec.node_names if self.node_joined(each)]
-        with progress.phase(f"system pods of {name}") as phase:
-            readiness.wait_until_ready(self.kubeconfig, self.spec, names, since=0, phase=phase)
 
     def node_address(self, node: str) -> ipaddress.IPv4Address:
         """Return a node's address on the lab's network."""
@@ -269,33 +232,14 @@ class RootlessCluster:
         """Return the log file of a node's ``kubelet`` or ``runtime``, as the host sees it."""
         return self._node(node).log(component)
 
-    def image_port(self, image: str) -> int | None:
-        """Return the port on which the program of an image listens, None where that is not known."""
-        try:
-            found = Catalogue(self.spec.kubernetes_version, self._catalogue).find(Reference.parse(image))
-        except LabkitError:
-            return None
-        return found.ports[0] if found.ports else None
-
     def write_init_files(self, documents: str) -> None:
         """Write on the control plane's node what `kubeadm init` is to read, and the files that it names."""
         _write(self._control_plane, {kubeadm.CONFIG: documents} | kubeadm.files(small=self.spec.small))
-
-    def respecify(self, **changes: Any) -> LabSpec:
-        """Change what the lab is to be like, and return that."""
-        spec = dataclasses.replace(self.spec, **changes)
-        spec.save(self.folder.spec_file)
-        self.spec = spec
-        return spec
 
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
         target = Target(address, port, str(self._control_plane.namespace))
         return self._forwards.open(self._running_sandbox(), f"{address}-{port}", target, local_port=local_port)
-
-    @property
-    def _catalogue(self) -> Path | None:
-        return self.folder.catalogue if self.folder.catalogue.exists() else None
 
     @property
     def _control_plane(self) -> Node:

@@ -59,9 +59,11 @@ class SchedulerTail:
 
     def __init__(self, pod_logs: Path, since: datetime | None = None) -> None:
         self._folder = pod_logs
-        self._tail = Tail(self._files)
+        self._tail = Tail(self._files, since=since.timestamp() if since else 0.0)
         self._number = 0
         self._since = since
+        # The runtime stamps a line after klog did, so one stamped earlier need not be read: most of a long past.
+        self._stamp = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S").encode() if since else b""
         self._told_missing = False
 
     @property
@@ -74,11 +76,13 @@ class SchedulerTail:
         found = []
         for text in self._tail.read():
             self._number += 1
+            if self._stamp and text[: len(self._stamp)] < self._stamp:
+                continue
             line = parse(text, self._number)
             if line is not None and (self._since is None or line.time >= self._since):
                 found.append(line)
         if self.at_end:
-            self._since = None  # from here on all is new, whatever the clock does
+            self._since, self._stamp = None, b""  # from here on all is new, whatever the clock does
         return found
 
     def take_losses(self) -> list[Loss]:

@@ -18,6 +18,8 @@ from labkit.flow.watched import understood
 from labkit.lab.happenings import Explanation, full_name
 from labkit.widgets.flow import LiveFlow
 
+_READ_SECONDS = 0.1  # of a long past, at a time: whoever stops the following waits that long
+_PAUSE_SECONDS = 0.005
 _ASK_SECONDS = 2.0  # between two questions whether the lab runs: of a lab of containers, Docker has to be asked
 
 
@@ -39,17 +41,16 @@ class Follower:
         self._cluster = cluster
         self._live = LiveEvidence.from_now(cluster)
         self._parts: list[Evidence] = []
+        self._unexplained = False  # whether there are parts that the flow does not show yet
         self._explained: Explanation | None = None
         self._trouble, self._asked = "", time.monotonic()
 
     def poll(self) -> tuple[Flow, Story] | None:
         """Return the flow of the latest action and its story; None if there is nothing new."""
-        part = self._live.poll()
-        if not any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.changes, part.losses)):
+        self._read()
+        if not (self._unexplained and self._live.at_end):
             return None
-        self._parts.append(part)
-        if not self._live.at_end:
-            return None
+        self._unexplained = False
         gathered_now = gathered(self._live.facts, self._parts)
         self._parts = [gathered_now]
         evidence = understood(gathered_now)
@@ -63,6 +64,18 @@ class Follower:
             return None
         self._explained = Explanation(flow, tell(flow, evidence), evidence)
         return flow, self._explained.story
+
+    def _read(self) -> None:
+        """Take what is new; of a long past only a part."""
+        until = time.monotonic() + _READ_SECONDS
+        while True:
+            part = self._live.poll()
+            if _tells(part):
+                self._parts.append(part)
+                self._unexplained = True
+            if self._live.at_end or time.monotonic() >= until:
+                break
+            time.sleep(_PAUSE_SECONDS)
 
     def trouble(self) -> str:
         """Return why there will be no news: the lab does not run; empty where there may be some."""
@@ -90,6 +103,11 @@ class Follower:
     def close(self) -> None:
         """Follow no longer."""
         self._live.close()
+
+
+def _tells(part: Evidence) -> bool:
+    """Whether there is anything in what a poll gave."""
+    return any((part.audit, part.spans, part.revisions, part.scheduler, part.runtime, part.changes, part.losses))
 
 
 def follow(cluster: Cluster, subject: str, namespace: str = "default") -> LiveFlow:

@@ -24,7 +24,8 @@ SERVES = "serves"
 #: How the program ends where somebody else listens at its address.
 TAKEN = errno.EADDRINUSE
 
-_FILE_BYTES = 64 << 20
+_FILE_BYTES = 8 << 20  # small: whoever follows from now on reads the newest file only
+_KEPT_BYTES = 128 << 20
 _SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 _log = logging.getLogger("labkit.node.receiver")
 
@@ -39,12 +40,14 @@ class SpanFiles:
     folder : Path
         Where they lie.
     limit : int
-        Bytes of one file, and of all older ones together.
+        Bytes of one file.
+    kept : int
+        Bytes of all older ones together.
     """
 
-    def __init__(self, folder: Path, limit: int = _FILE_BYTES) -> None:
+    def __init__(self, folder: Path, limit: int = _FILE_BYTES, kept: int = _KEPT_BYTES) -> None:
         self._folder = folder
-        self._limit = limit
+        self._limit, self._kept = limit, kept
         self._descriptor = -1
         self._size = 0
         self._lock = threading.Lock()
@@ -79,7 +82,7 @@ class SpanFiles:
         self._descriptor, self._size = descriptor, 0
         older = sum(path.stat().st_size for path in present)
         for path in present:
-            if older <= self._limit:
+            if older <= self._kept:
                 break
             older -= path.stat().st_size
             path.unlink()

@@ -195,6 +195,30 @@ def test_the_schedulers_own_lines_and_nothing_of_its_requests(tmp_path: Path) ->
     tail.close()
 
 
+def test_of_a_schedulers_past_only_what_is_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "kube-system_kube-scheduler-master_85f6" / "kube-scheduler"
+    folder.mkdir(parents=True)
+    data = gzip.decompress((DATA / "scheduler.log.gz").read_bytes())
+    older = folder / "0.log.20261123-234200"
+    older.write_bytes(data)
+    os.utime(older, (0, 0))
+    (folder / "0.log").write_bytes(data)
+    whole = SchedulerTail(tmp_path)
+    every = whole.read()
+    whole.close()
+    middle = every[len(every) * 3 // 4].time
+    tail = SchedulerTail(tmp_path, since=middle)
+    asked = tail.read()
+    assert [(line.time, line.message) for line in asked] == [
+        (line.time, line.message) for line in every[len(every) // 2 :] if line.time >= middle
+    ]
+    assert 0 < len(asked) < len(every) // 2
+    with (folder / "0.log").open("ab") as log:
+        log.write(data)  # whatever its clock says: it is new
+    assert len(tail.read()) == len(every) // 2
+    tail.close()
+
+
 @pytest.mark.parametrize(("clock", "zone"), [("23:41:22.024315", 0), ("00:41:22.024315", 1), ("05:11:22.024315", 5.5)])
 def test_a_scheduler_in_any_time_zone(clock: str, zone: float) -> None:
     line = (

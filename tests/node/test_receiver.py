@@ -83,14 +83,14 @@ def test_somebody_else_at_its_port(tmp_path: Path) -> None:
 
 
 def test_the_files_stay_within_their_bound(tmp_path: Path) -> None:
-    files = SpanFiles(tmp_path, limit=1000)
+    files = SpanFiles(tmp_path, limit=1000, kept=1000)
     for number in range(100):
         files.append(b"%090d" % number)
     kept = [int(record) for record in _kept(tmp_path)]
     assert kept == list(range(kept[0], 100))
     assert 10 < len(kept) <= 20
     for _ in range(5):  # its starts alone cost no evidence
-        SpanFiles(tmp_path, limit=1000)
+        SpanFiles(tmp_path, limit=1000, kept=1000)
     assert [int(record) for record in _kept(tmp_path)][-10:] == kept[-10:]
 
 

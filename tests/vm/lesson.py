@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import yaml
 
 import labkit
+from labkit.cluster import kubeadm
+from labkit.cluster.documents import dump_all
 from labkit.evidence.recording import SUFFIX
 from labkit.lab import Lab
 from labkit.progress import PhaseEvent, Progress
@@ -41,9 +49,19 @@ def _wait_until_right(lab: Lab) -> None:
     print(found, flush=True)
 
 
+def _patient(documents: Callable[..., str], *asked: Any, **options: Any) -> str:
+    """Return kubeadm's configuration with more time for the control plane: emulated, four minutes may not do."""
+    first, *others = yaml.safe_load_all(documents(*asked, **options))
+    return dump_all([{**first, "timeouts": {"controlPlaneComponentHealthCheck": "20m"}}, *others])
+
+
 def main() -> None:
     """Record."""
-    with labkit.up("lab", privileged=True, progress=Progress(_say)) as lab:
+    patient = partial(_patient, kubeadm.init_documents)
+    with (
+        patch.object(kubeadm, "init_documents", patient),
+        labkit.up("lab", privileged=True, progress=Progress(_say)) as lab,
+    ):
         for command in _BEFORE:
             lab.kubectl(command)
         with lab.record(_FILE, _TITLE) as recorder:

@@ -147,21 +147,8 @@ def up(
     }
     given = {key: value for key, value in given.items() if value is not None}
     values = {"node_names": default_node_names(small_lab.WORKERS), **given} if small else given
-    if not init and network:
-        raise UsageError(
-            "The network add-on cannot be applied to a cluster that is not initialised yet",
-            why="kubectl apply needs an API server",
-            fix="leave the network out, and call lab.network.install() after lab.init()",
-        )
     asked = [Mirror.parse(text) for text in registry_mirrors or ()]
-    if asked and provider != "kind":
-        raise mirrors.refuse("rootless" if provider == "auto" else provider)
-    if node_image and provider != "kind":
-        raise UsageError(
-            f"Provider {provider!r} has no use for a node image",
-            why="only a kind lab's nodes are containers",
-            fix="leave it out, or choose --provider kind",
-        )
+    _refuse_contradictions(provider, asked, node_image, network_without_init=bool(network) and not init)
     if provider == "context":
         _refuse_useless(given, provider)
         return _up_context(name, progress, kubeconfig, context, audit_log)
@@ -318,6 +305,26 @@ def _up_context(
         providers.remove(folder)
         programs = providers.programs(spec, reporter)
         return Lab(ContextCluster.up(folder, spec, programs, reporter, kubeconfig=kubeconfig))
+
+
+def _refuse_contradictions(
+    provider: str, asked: Sequence[Mirror], node_image: str | None, *, network_without_init: bool
+) -> None:
+    """Refuse what means nothing together with the provider, or with a cluster that is not initialised."""
+    if network_without_init:
+        raise UsageError(
+            "The network add-on cannot be applied to a cluster that is not initialised yet",
+            why="kubectl apply needs an API server",
+            fix="leave the network out, and call lab.network.install() after lab.init()",
+        )
+    if asked and provider != "kind":
+        raise mirrors.refuse("rootless" if provider == "auto" else provider)
+    if node_image and provider != "kind":
+        raise UsageError(
+            f"Provider {provider!r} has no use for a node image",
+            why="only a kind lab's nodes are containers",
+            fix="leave it out, or choose --provider kind",
+        )
 
 
 def _refuse_useless(given: dict[str, Any], provider: str) -> None:

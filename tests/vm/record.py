@@ -17,7 +17,7 @@ from labkit.evidence.recording import SUFFIX
 from tests.vm import lesson, machine
 
 _ROOT = Path(labkit.__file__).parents[1]
-_SECONDS = 1800.0
+_SECONDS = 3600.0
 _MEGABYTES = 5000
 
 

@@ -12,7 +12,7 @@ from labkit.cli.options import DEFAULT_NAME, Name, chosen_name, example, find_fo
 from labkit.errors import ClusterError
 
 if TYPE_CHECKING:
-    from labkit.cluster.state import LabFolder
+    from pathlib import Path
 
 app = typer.Typer()
 _UNTOUCHED = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
@@ -37,7 +37,7 @@ def kubectl(
     kubectls = words[: words.index("--")] if "--" in words else words  # what follows is for a program in a pod
     if not words or words[0] == "help" or not {"-h", "--help"}.isdisjoint(kubectls):
         become([program, *words])
-    become([program, *words], environment(_running(chosen_name()).kubeconfig, program))
+    become([program, *words], environment(_running(chosen_name()), program))
 
 
 @app.command(epilog=example("export KUBECONFIG=$(labkit kubeconfig)"))
@@ -56,11 +56,11 @@ def kubeconfig(
     console.say(lab.kubeconfig.read_text().rstrip("\n") if raw else str(lab.kubeconfig))
 
 
-def _running(name: str) -> LabFolder:
-    """Return the folder of a lab that runs; without one, kubectl could only say that nobody answers."""
-    from labkit.node import outer  # noqa: PLC0415 - costs time that `--help` has not
+def _running(name: str) -> Path:
+    """Return the kubeconfig of a lab that runs; without one, kubectl could only say that nobody answers."""
+    from labkit.cluster import providers  # noqa: PLC0415 - costs time that `--help` has not
 
-    folder = find_folder(name)
-    if outer.find(folder.path) is None:
+    cluster = providers.load(find_folder(name))
+    if not cluster.running:
         raise ClusterError(f"Lab {name!r} does not run", fix=f"labkit start --name {name}")
-    return folder
+    return cluster.kubeconfig

@@ -24,6 +24,7 @@ from labkit.errors import ClusterError, UsageError
 from labkit.flow import Flow
 from labkit.lab import Lab
 from tests import traces
+from tests.cli.command import labkit as command
 
 pytestmark = pytest.mark.cluster
 
@@ -84,6 +85,12 @@ def test_a_deployment_is_seen_as_the_cluster_itself_saw_it(lab: Lab, other: Lab,
     assert lab.status().state == "running"
     traces.eventually(lambda: not traces.processes(other.cluster.folder.path))
     labkit.up(NAME, provider="context", kubeconfig=lab.kubeconfig)
+
+
+def test_the_command_has_kubectl_reach_it(lab: Lab, other: Lab) -> None:
+    done = command("--name", other.name, "kubectl", "get", "nodes", "--output", "name")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [f"node/{node.name}" for node in lab.nodes]
 
 
 def test_it_is_found_again_stopped_and_started(lab: Lab, other: Lab) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import pwd
 import shutil
 import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from labkit import components
-from tests import traces
+from labkit.components.pins import optional_pins
+from tests import docker_daemon, traces
 from tests.users import as_user, link, needs_root, ordinary_user
 
 pytestmark = [pytest.mark.cluster, pytest.mark.user, needs_root]
@@ -32,7 +34,9 @@ class Person:
     home: Path
     folder: Path
 
-    def labkit(self, *arguments: str, no_new_privileges: bool = False) -> str:
+    def labkit(
+        self, *arguments: str, no_new_privileges: bool = False, variables: Mapping[str, str] | None = None
+    ) -> str:
         """Run labkit as this person and return what it printed; fail if it fails."""
         identity = as_user(NAME, no_new_privileges=no_new_privileges)
         environment = {
@@ -40,6 +44,7 @@ class Person:
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LABKIT_COMPONENTS": str(self.folder / "components"),
             "LANG": "C.UTF-8",
+            **(variables or {}),
         }
         python = self.folder / "venv/bin/python"
         done = subprocess.run(
@@ -76,6 +81,18 @@ def _copy_environment(folder: Path) -> None:
         link(source, folder / "components" / components.pins()[name].folder_name)
 
 
+@pytest.fixture
+def docker(person: Person) -> Iterator[dict[str, str]]:
+    """A Docker daemon whose socket is this person's, as that of a member of group docker; and kind."""
+    user = pwd.getpwnam(NAME)
+    with docker_daemon.with_node_image():
+        socket = Path(os.environ["DOCKER_HOST"].removeprefix("unix://"))
+        socket.parent.chmod(0o711)
+        os.chown(socket, 0, user.pw_gid)
+        link(components.ensure_optional("kind"), person.folder / "components" / optional_pins()["kind"].folder_name)
+        yield {"DOCKER_HOST": os.environ["DOCKER_HOST"]}
+
+
 @pytest.mark.parametrize("no_new_privileges", [False, True], ids=["subordinate ids", "no new privileges"])
 def test_a_whole_lab(person: Person, no_new_privileges: bool) -> None:
     def run(*arguments: str) -> str:
@@ -95,5 +112,30 @@ def test_a_whole_lab(person: Person, no_new_privileges: bool) -> None:
         assert "web" in run("kubectl", "get", "deployments")
     finally:
         run("down")
+    _nothing_is_left(person)
+
+
+@pytest.mark.kind
+@pytest.mark.timeout(900)  # the node image may have to be built
+def test_a_lab_of_containers_whose_files_root_writes(person: Person, docker: dict[str, str]) -> None:
+    def run(*arguments: str) -> str:
+        return person.labkit(*arguments, variables=docker)
+
+    run("up", "--provider", "kind", "--workers", "1")
+    try:
+        run("deploy", "web", "--image", "labkit/standin")
+        hops = json.loads(run("flow", "deployment/web", "--json"))["flow"]["hops"]
+        for kind in ("request", "persist", "runtime"):
+            assert any(hop["kind"] == kind and hop["observed"] for hop in hops), f"no {kind} could be read"
+        assert "kubelet" in run("node", "logs", "node-01", "kubelet")
+        run("stop")
+        run("start")
+        assert "web" in run("kubectl", "get", "deployments")
+    finally:
+        run("down")
+    _nothing_is_left(person)
+
+
+def _nothing_is_left(person: Person) -> None:
     traces.eventually(lambda: not traces.processes(person.home))
     assert not list((person.home / ".local/state/labkit/labs").iterdir())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import copy
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from build_notebooks import FOLDER, named, source
 from nbformat.v4 import new_code_cell
 
-CONFIG = Path(__file__).parents[1] / "docs/grading/nbgrader_config.py"
+_ROOT = Path(__file__).parents[1]
+FOLDER = _ROOT / "notebooks"
+CONFIG = _ROOT / "docs/grading/nbgrader_config.py"
 _CHECKS = "labkit.checks"
 _TAG = "exercise"
 _POINTS = 1
@@ -29,7 +31,7 @@ _WHICH = """\
 # Which notebook this is, for a kernel that is started to grade it.
 import os
 
-os.environ.setdefault("JPY_SESSION_NAME", "{name}.ipynb")"""
+_ = os.environ.setdefault("JPY_SESSION_NAME", "{name}.ipynb")"""
 #: nbgrader puts a learner's copy together without what stands between these lines.
 _SOLUTION = "### BEGIN SOLUTION\n### END SOLUTION"
 _CHECK = """\
@@ -55,9 +57,12 @@ def assignment(name: str, exercises: Sequence[int] = (), points: int = _POINTS) 
     Raises
     ------
     ValueError
-        It has no such exercise, or one that no cell can check.
+        There is no such notebook; or it has no such exercise, or one that no cell can check.
     """
-    notebook = source(name)
+    path = FOLDER / f"{name}.ipynb"
+    if not path.exists():
+        raise ValueError(f"there is no notebook {name}; there are {', '.join(_names())}")
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     modules = _modules(notebook.cells)
     cells = [_marked(new_code_cell(_WHICH.format(name=name)), "which-notebook")]
     number = 0
@@ -67,11 +72,23 @@ def assignment(name: str, exercises: Sequence[int] = (), points: int = _POINTS) 
             if not exercises or number in exercises:
                 cells += _graded(cell.source, f"exercise-{number}", points, modules)
                 continue
-        cells.append(cell)
+        cells.append(_not_run(cell))
     if missing := set(exercises) - set(range(1, number + 1)):
         raise ValueError(f"{name} has {number} exercises, and no {min(missing)}")
     notebook.cells = cells
     return notebook
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+
+
+def _not_run(cell: Any) -> Any:
+    """Return a cell as it is before anybody has run it."""
+    fresh = copy.deepcopy(cell)
+    if fresh.cell_type == "code":
+        fresh.outputs, fresh.execution_count = [], None
+    return fresh
 
 
 def _modules(cells: Sequence[Any]) -> dict[str, str]:
@@ -117,7 +134,7 @@ def main() -> None:
     parser.add_argument("--exercise", type=int, action="append", default=[], help="one of them (default: all)")
     parser.add_argument("--points", type=int, default=_POINTS, help=f"what each gives (default {_POINTS})")
     options = parser.parse_args()
-    (name,) = named([options.notebook])
+    name = Path(options.notebook).stem
     try:
         notebook = assignment(name, options.exercise, options.points)
     except ValueError as error:

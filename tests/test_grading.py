@@ -113,6 +113,8 @@ def test_what_is_no_assignment_is_refused(assignment: Any) -> None:
         assignment("02_pods", (1, 4))
     with pytest.raises(ValueError, match="exercise-1 asks in a panel, and has no cell for an answer"):
         assignment("10_exam")
+    with pytest.raises(ValueError, match="there is no notebook 77_none; there are 00_start_here"):
+        assignment("77_none")
 
 
 def test_the_page_names_the_exercises_that_a_recording_can_grade() -> None:

@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test test-quick test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions picture clean
+.PHONY: help setup setup-test lab demo test test-quick test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions picture gallery docs clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -64,6 +64,13 @@ sessions: setup-test ## record anew what the notebooks' labs answer, for where n
 picture: setup-test ## draw the README's picture of the dashboard anew, on a lab made for it
 	$(BIN)/python scripts/draw_dashboard.py
 
+gallery: setup-test ## draw the pictures of docs/gallery.md anew, from the recordings that come with labkit
+	$(BIN)/python scripts/draw_gallery.py
+
+docs: setup-test ## build the pages of docs/ into docs/_build; a warning or a broken link is an error
+	$(BIN)/python -m sphinx -W --keep-going --builder html --doctree-dir docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 clean: ## remove what was made in this folder; the Kubernetes programs' cache stays
-	rm -rf .venv demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv demo dist docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -49,7 +49,7 @@ def list_images(
 
 
 @images_app.command("save", epilog=example("labkit images save labkit.tar.gz"))
-def save(file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write, some 170 MB.")]) -> None:
+def save(file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write, some 145 MB.")]) -> None:
     """Write all that these images are into one file.
 
     With it, `labkit images load` and then `labkit up` need no network.

@@ -115,7 +115,7 @@ def stopped(lab: Lab, component: str, predicted: Mapping[str, bool | None]) -> V
     component : str
         ``"kube-scheduler"``, ``"kube-controller-manager"``, ``"kubelet"``: all that `Lab.freeze` knows.
     predicted : mapping of str to bool or None
-        Whether each of `outage.HAPPENINGS` happens within six seconds.
+        Whether each of `outage.HAPPENINGS` happens within four seconds.
 
     Raises
     ------

@@ -17,8 +17,8 @@ from labkit.lab.session.experiments import one_call
 from labkit.proxy.connections import Counts, asking
 
 #: Seconds for which a component stands still: what works has happened long since.
-SECONDS = 6.0
-_PATIENCE = 3  # seconds that kubectl waits for an answer
+SECONDS = 4.0
+_PATIENCE = 2  # seconds that kubectl waits for an answer, each of the two times
 _READY_SECONDS = 60
 _SETTLE_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -30,7 +30,7 @@ _END = 'for p in /proc/[0-9]*; do [ "$(readlink $p/ns/mnt)" = "$1" ] && kill -KI
 def without(
     lab: Lab, component: str, predicted: Mapping[str, bool | None] | None = None, *, service: str = ""
 ) -> Outage:
-    """Hold a component still for six seconds, try what a cluster can do, and see what is done later.
+    """Hold a component still for four seconds, try what a cluster can do, and see what is done later.
 
     Meanwhile a Service is asked 20 times a second, the container of a pod ends, and kubectl asks for the nodes and for
     a deployment. Then the component goes on, what was left undone is waited for, and all of it is removed.

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import resources
 
+import anywidget
 import ipywidgets
+import traitlets
 
 from labkit.widgets._panel import Panel
 from labkit.widgets.flow import FlowPanel, LiveFlow
 
-_APART = {"grid_gap": "16px"}
+
+class Chooser(anywidget.AnyWidget):
+    """What chooses a tab by clicks and keys where ipywidgets' own tab bar does not; it is not to be seen.
+
+    Attributes
+    ----------
+    chosen : int
+        The place of the tab that was chosen last.
+    """
+
+    _esm = resources.files("labkit.widgets").joinpath("static", "tabs.js").read_text("utf-8")
+    chosen = traitlets.Int(0).tag(sync=True)
 
 
 class Dashboard:
@@ -34,7 +48,10 @@ class Dashboard:
             ipywidgets.VBox([_widget(panel) for panel in panels], layout={"grid_gap": "16px"})
             for panels in tabs.values()
         ]
-        self.tabs = ipywidgets.Tab(boxes, titles=tuple(tabs))
+        chooser = Chooser()
+        boxes[0].children = (chooser, *boxes[0].children)
+        self.tabs = ipywidgets.Tab(boxes, titles=tuple(tabs), selected_index=0)
+        self._link = ipywidgets.jslink((chooser, "chosen"), (self.tabs, "selected_index"))  # by the page: at once
 
     def start(self) -> None:
         """Show what changes from now on."""

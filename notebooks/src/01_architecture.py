@@ -153,7 +153,7 @@ architecture.known_as(lab, "kube-scheduler", answer)
 #
 # ### Exercise 4
 # *Predict* what still happens when somebody asks for a deployment while the **scheduler** stands still. Put `True` or
-# `False` in place of each `None`; the check then does it, on this cluster, and takes six seconds.
+# `False` in place of each `None`; the check then does it, on this cluster, and takes four seconds.
 
 # %% tags=["exercise"]
 prediction = {

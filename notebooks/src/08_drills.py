@@ -28,7 +28,7 @@ print(lab.kubectl("get service shop"))
 # %% [markdown]
 # ## 2. What a drill does
 #
-# A drill holds one component still for six seconds: its real process is stopped (by the signal `SIGSTOP`), as if it
+# A drill holds one component still for four seconds: its real process is stopped (by the signal `SIGSTOP`), as if it
 # hung. Meanwhile eight things are tried:
 
 # %% tags=["nbval-check-output"]
@@ -124,7 +124,7 @@ print("worked without etcd:", drills.worked(etcd))
 
 # %% [markdown]
 # **Why.** The API server runs, but it has no memory of its own: it stores each write in etcd before it says yes, and it
-# makes sure that what it answers to a read is not out of date. So kubectl waited, and gave up after three seconds.
+# makes sure that what it answers to a read is not out of date. So kubectl waited, and gave up after two seconds.
 #
 # Compare the lines *the deployment is stored* here and in part 3. There, a task waited in the store. Here, the request
 # itself was refused. Who repeats it? Not Kubernetes: **what was not stored, nobody remembers.** After such an error,

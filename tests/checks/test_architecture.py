@@ -63,7 +63,7 @@ def test_what_stops_when_the_scheduler_stops(lab: Lab) -> None:
     wrong = architecture.stopped(lab, "kube-scheduler", {**UNSCHEDULED, outage.POD: False})
     assert wrong.right is False
     assert wrong.why.startswith("1 of your 5")
-    assert wrong.evidence[3].startswith("the pod gets a node: not in 6 s; ")
+    assert wrong.evidence[3].startswith("the pod gets a node: not in 4 s; ")
     assert wrong.evidence[3].endswith("after it went on, by scheduler")
     with pytest.raises(UsageError, match="'it rains'"):
         architecture.stopped(lab, "kube-scheduler", {"it rains": True})

@@ -4,21 +4,60 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from playwright.sync_api import Locator, Page, expect
 
 TOKEN = "tests-of-labkit"  # noqa: S105 - of a server that lives as long as one test
 ROOT = Path(__file__).parents[2]
+IDLE = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+_REMEMBERED = ".jupyter/config/lab"  # which notebooks were open (workspaces), and the user's settings
+
+
+@dataclass(frozen=True)
+class Jupyter:
+    """A JupyterLab that several tests use, one after the other.
+
+    Attributes
+    ----------
+    address : str
+        Where it listens.
+    folder : Path
+        Where its notebooks are.
+    """
+
+    address: str
+    folder: Path
+
+    def end_kernels(self) -> None:
+        """End every kernel."""
+        for kernel in json.loads(self._ask("GET", "kernels")):
+            self._ask("DELETE", f"kernels/{kernel['id']}")
+
+    def forget(self) -> None:
+        """End every kernel, and remove the notebooks and what JupyterLab remembers: which were open, its settings."""
+        self.end_kernels()
+        for notebook in self.folder.glob("*.ipynb"):
+            notebook.unlink()
+        shutil.rmtree(self.folder / _REMEMBERED)
+        _ask_nothing(self.folder)
+
+    def _ask(self, method: str, path: str) -> bytes:
+        request = Request(f"{self.address}/api/{path}?token={TOKEN}", method=method)  # noqa: S310 - loopback
+        with urlopen(request) as answer:  # noqa: S310
+            body: bytes = answer.read()
+            return body
 
 
 @contextmanager
@@ -30,7 +69,7 @@ def jupyterlab(folder: Path, *more: str) -> Iterator[str]:
     home = folder / ".jupyter"
     kinds = ("CONFIG", "DATA", "RUNTIME")
     own = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in kinds}
-    _ask_nothing(home / "config")
+    _ask_nothing(folder)
     own["PYTHONPATH"] = str(ROOT)  # kernels find the tests' flows
     options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
     options += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
@@ -50,19 +89,26 @@ def jupyterlab(folder: Path, *more: str) -> Iterator[str]:
                 lab.wait()
 
 
-def _ask_nothing(config: Path) -> None:
+def _ask_nothing(folder: Path) -> None:
     """Keep JupyterLab from asking whether it may tell news, on top of what tests look at."""
-    settings = config / "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    settings = folder / _REMEMBERED / "user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
     settings.write_text('{"fetchNews": "false"}')
 
 
-def write(file: Path, source: str) -> None:
-    """Write a notebook of one cell."""
-    cell: dict[str, Any] = {"cell_type": "code", "id": "one", "metadata": {}, "source": source}
-    cell |= {"outputs": [], "execution_count": None}
+def write(file: Path, *sources: str) -> None:
+    """Write a notebook of one or more cells."""
+    cell: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cells = [{**cell, "id": f"cell-{place}", "source": source} for place, source in enumerate(sources)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    file.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": [cell]}))
+    file.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}))
+
+
+def open_notebook(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
+    """Open a notebook of a server that exposes its application, until its kernel is there."""
+    page.add_locator_handler(page.locator(".jp-Dialog"), agree)
+    page.goto(f"{server}/{viewer}/{name}?token={TOKEN}")
+    page.wait_for_function(IDLE, timeout=60_000)
 
 
 def run(page: Page, server: str, name: str, viewer: str = "lab/tree") -> None:
@@ -89,7 +135,7 @@ def troubles(page: Page, server: str) -> list[str]:
     """Return a list that takes the page's errors from now on, and each address asked for that is not the server's."""
     found: list[str] = []
     own = (server, server.replace("http", "ws", 1), "data:", "blob:")
-    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("pageerror", lambda error: found.append(error.stack or error.message))
     page.on("console", lambda said: found.append(said.text) if said.type == "error" else None)
     page.on("request", lambda asked: None if asked.url.startswith(own) else found.append(asked.url))
     page.on("websocket", lambda asked: None if asked.url.startswith(own) else found.append(asked.url))

@@ -9,21 +9,31 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from labkit.lab import Lab
 from labkit.widgets.deploy import DeployPanel
 from labkit.widgets.flow import LiveFlow
 from labkit.widgets.why import WhyPanel
-from tests.chromium import chromium, needs_chromium
-from tests.widgets import vscode
+from tests.chromium import needs_chromium
 from tests.widgets.axe import violations
-from tests.widgets.jupyterlab import jupyterlab, run, troubles, write
+from tests.widgets.jupyterlab import Jupyter, open_notebook, run, troubles, write
 
 SOURCE = """\
 import labkit
 lab = labkit.attach("test")
 lab.dashboard("shown", image="nginx")"""
+#: A player and kube-proxy's panel, each in a tab, of recordings.
+RECORDED = """\
+import labkit
+from labkit.widgets.dashboard import Dashboard
+from labkit.widgets.flow import LiveFlow
+from tests.views import played
+flow = played.tomcat()
+Dashboard({
+    "Deploy and watch": [LiveFlow(lambda: None, flow, lambda hop: [])],
+    "kube-proxy": [labkit.replay("kube-proxy").proxy.panel()],
+})"""
 _CHANGE_THEME = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
 
 
@@ -65,25 +75,53 @@ def test_the_flow_shows_what_the_buttons_do(lab: Lab) -> None:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
+def page(browser: Browser, jupyter: Jupyter) -> Iterator[Page]:
     """A dashboard in JupyterLab, at a width at which nothing needs to be scrolled sideways."""
-    (tmp_path / "files").mkdir()
-    write(tmp_path / "files" / "board.ipynb", SOURCE)
-    with jupyterlab(tmp_path / "files", vscode.OPTION) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme="light")
-        problems = troubles(page, server)
-        run(page, server, "board.ipynb")
+    write(jupyter.folder / "board.ipynb", SOURCE)
+    with browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme="light") as page:
+        problems = troubles(page, jupyter.address)
+        run(page, jupyter.address, "board.ipynb")
         yield page
         assert not problems
 
 
 @needs_chromium
-def test_what_cannot_be_read_is_found() -> None:
-    with chromium() as browser:
-        page = browser.new_page()
+def test_what_cannot_be_read_is_found(browser: Browser) -> None:
+    with browser.new_page() as page:
         page.set_content("<main><button></button><p style='color: #ccc; background: #fff'>pale</p><p>dark</p></main>")
         found = violations(page, "main")
     assert [rule.partition(":")[0] for rule in found] == ["button-name", "color-contrast"]
+
+
+@needs_chromium
+def test_tabs_are_chosen_by_pointer_and_by_keys_also_when_the_notebook_is_opened_again(
+    browser: Browser, jupyter: Jupyter
+) -> None:
+    """Far down a notebook: what is in sight at once is attached in time, and ipywidgets' own tab bar works."""
+    write(jupyter.folder / "long.ipynb", *30 * ["print(60 * 'line\\n')"], RECORDED)
+    for run_first in (True, False):
+        with browser.new_page(viewport={"width": 1280, "height": 1000}) as page:
+            open_notebook(page, jupyter.address, "long.ipynb")
+            if run_first:
+                page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+            _choose(page)
+            page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+
+
+def _choose(page: Page) -> None:
+    first, second = (page.get_by_role("tab", name=name) for name in ("Deploy and watch", "kube-proxy"))
+    expect(first).to_be_visible(timeout=30_000)
+    second.click()
+    expect(second).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".labkit-proxy")).to_be_visible()
+    first.click()
+    expect(page.locator(".labkit-player")).to_be_visible()
+    first.focus()
+    for key, chosen in (("ArrowRight", second), ("ArrowRight", first), ("ArrowLeft", second)):
+        page.keyboard.press(key)
+        expect(chosen).to_have_attribute("aria-selected", "true")
+        expect(chosen).to_be_focused()
+    first.click()
 
 
 @needs_chromium

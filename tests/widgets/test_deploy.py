@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 import labkit
 from labkit.lab import Lab
 from labkit.widgets.deploy import DeployPanel
-from tests.chromium import chromium, needs_chromium
-from tests.widgets.jupyterlab import TOKEN, jupyterlab, run, write
+from tests.chromium import needs_chromium
+from tests.widgets.jupyterlab import TOKEN, Jupyter, run, write
 
 pytestmark = pytest.mark.cluster
 
@@ -137,14 +137,15 @@ def test_what_stays_in_the_notebook(lab: Lab) -> None:
 
 
 @needs_chromium
-def test_in_jupyterlab_by_keyboard_and_after_the_kernel_was_started_again(lab: Lab, tmp_path: Path) -> None:
-    file = tmp_path / "deploy.ipynb"
+def test_in_jupyterlab_by_keyboard_and_after_the_kernel_was_started_again(
+    lab: Lab, browser: Browser, jupyter: Jupyter, tmp_path: Path
+) -> None:
+    file = jupyter.folder / "deploy.ipynb"
     write(file, SOURCE)
-    with jupyterlab(tmp_path) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1300, "height": 900}, color_scheme="light")
+    with browser.new_page(viewport={"width": 1300, "height": 900}, color_scheme="light") as page:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
-        run(page, server, file.name)
+        run(page, jupyter.address, file.name)
         panel = page.locator(".labkit-panel")
         expect(panel.locator("h4")).to_contain_text("There is no deployment shown", timeout=30_000)
         expect(page.locator("div[id^=labkit-still]")).to_be_hidden()
@@ -156,8 +157,8 @@ def test_in_jupyterlab_by_keyboard_and_after_the_kernel_was_started_again(lab: L
         expect(panel.locator("h4")).to_contain_text("Service at 10.96.", timeout=10_000)
         page.screenshot(path=tmp_path / "panel.png")
 
-        page.goto(f"{server}/lab/tree/{file.name}?token={TOKEN}&reset")  # the reader comes back
-        run(page, server, file.name)
+        page.goto(f"{jupyter.address}/lab/tree/{file.name}?token={TOKEN}&reset")  # the reader comes back
+        run(page, jupyter.address, file.name)
         expect(panel.locator("h4")).to_contain_text("1 of 1 pods ready", timeout=30_000)
         panel.get_by_role("button", name="Delete").click()
         expect(panel.locator("h4")).to_contain_text("There is no deployment shown", timeout=20_000)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from labkit.cluster import rootless
 from labkit.cluster.rootless import RootlessCluster
@@ -20,9 +20,9 @@ from labkit.cluster.state import LabFolder
 from labkit.components import Components
 from labkit.lab import Lab
 from labkit.widgets.etcd import EtcdPanel
-from tests.chromium import chromium, needs_chromium
+from tests.chromium import needs_chromium
 from tests.widgets import keys
-from tests.widgets.jupyterlab import jupyterlab, run, write
+from tests.widgets.jupyterlab import Jupyter, run, write
 from tests.widgets.keys import HOSTILE, TOMCAT, Remembered
 
 SOURCE = """\
@@ -168,18 +168,16 @@ def test_a_lab_that_does_not_run_is_told() -> None:
 
 
 @needs_chromium
-def test_by_keyboard_in_jupyterlab(tmp_path: Path) -> None:
-    pytest.importorskip("jupyterlab")
-    write(tmp_path / "etcd.ipynb", SOURCE)
+def test_by_keyboard_in_jupyterlab(browser: Browser, jupyter: Jupyter, tmp_path: Path) -> None:
+    write(jupyter.folder / "etcd.ipynb", SOURCE)
     known = keys.panel()
     versions = known.state["versions"]
     known.close()
-    with jupyterlab(tmp_path) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1300})
+    with browser.new_page(viewport={"width": 1400, "height": 1300}) as page:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("dialog", lambda dialog: problems.append(dialog.message))
-        run(page, server, "etcd.ipynb")
+        run(page, jupyter.address, "etcd.ipynb")
         panel = page.locator(".labkit-etcd")
         heading = panel.locator("h4[aria-live=polite]")
         expect(heading).to_contain_text("deployments/default/tomcat at revision", timeout=30_000)

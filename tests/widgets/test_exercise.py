@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from labkit.checks.verdict import Verdict
 from labkit.errors import ClusterError, UsageError
 from labkit.widgets.exercise import ExercisePanel
-from tests.chromium import chromium, needs_chromium
+from tests.chromium import needs_chromium
 from tests.widgets.axe import violations
-from tests.widgets.jupyterlab import jupyterlab, outputs, run, write
+from tests.widgets.jupyterlab import Jupyter, outputs, run, write
 
 SOURCE = """\
 from IPython.display import display
@@ -136,14 +136,13 @@ def test_what_stays_in_the_notebook(panel: ExercisePanel) -> None:
 
 
 @needs_chromium
-def test_in_jupyterlab_by_keyboard(tmp_path: Path) -> None:
-    file = tmp_path / "exercise.ipynb"
+def test_in_jupyterlab_by_keyboard(browser: Browser, jupyter: Jupyter, tmp_path: Path) -> None:
+    file = jupyter.folder / "exercise.ipynb"
     write(file, SOURCE)
-    with jupyterlab(tmp_path) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme="light")
+    with browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme="light") as page:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
-        run(page, server, file.name)
+        run(page, jupyter.address, file.name)
         written, chosen = (page.get_by_role("region", name=f"Exercise {number}") for number in (1, 2))
         expect(written.locator("h3")).to_have_text("Exercise 1", timeout=30_000)
         expect(page.locator("div[id^=labkit-still]").first).to_be_hidden()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from tests.chromium import chromium, needs_chromium
-from tests.widgets.jupyterlab import TOKEN, jupyterlab, outputs, run, write
+from tests.chromium import needs_chromium
+from tests.widgets.jupyterlab import TOKEN, Jupyter, outputs, run, write
 
-pytest.importorskip("jupyterlab")
 pytestmark = needs_chromium
 
 SOURCE = """\
@@ -29,12 +26,11 @@ live"""
 
 
 @pytest.mark.parametrize("viewer", ["lab/tree", "notebooks"], ids=["jupyterlab", "notebook"])
-def test_a_panel_in(viewer: str, tmp_path: Path) -> None:
-    file = tmp_path / "flow.ipynb"
+def test_a_panel_in(viewer: str, browser: Browser, jupyter: Jupyter, tmp_path: Path) -> None:
+    file = jupyter.folder / "flow.ipynb"
     write(file, SOURCE)
-    with jupyterlab(tmp_path) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        run(page, server, file.name, viewer)
+    with browser.new_page(viewport={"width": 1400, "height": 1000}) as page:
+        run(page, jupyter.address, file.name, viewer)
         panel = page.locator(".labkit-player")
         expect(panel.locator(".count")).to_contain_text("of 12", timeout=30_000)  # also what came while it was made
         still = page.locator("div[id^=labkit-still]")
@@ -55,24 +51,11 @@ def test_a_panel_in(viewer: str, tmp_path: Path) -> None:
         assert "<script" not in markup
         assert markup.count("<tr") == 13, "the still is what was shown at last"
 
-        _end_kernels(server)
-        page.close()
-        page = browser.new_page()
-        page.goto(f"{server}/{viewer}/{file.name}?token={TOKEN}&reset")
+    jupyter.end_kernels()
+    with browser.new_page() as page:
+        page.goto(f"{jupyter.address}/{viewer}/{file.name}?token={TOKEN}&reset")
         expect(page.locator("div[id^=labkit-still] tbody tr").first).to_be_visible(timeout=20_000)
         page.screenshot(path=tmp_path / "no-kernel.png")
-
-
-def _end_kernels(server: str) -> None:
-    for kernel in json.loads(_ask(server, "GET", "kernels")):
-        _ask(server, "DELETE", f"kernels/{kernel['id']}")
-
-
-def _ask(server: str, method: str, path: str) -> bytes:
-    request = Request(f"{server}/api/{path}?token={TOKEN}", method=method)  # noqa: S310 - loopback
-    with urlopen(request) as answer:  # noqa: S310
-        body: bytes = answer.read()
-        return body
 
 
 def _until(condition: Callable[[], bool]) -> None:

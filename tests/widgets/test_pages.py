@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from labkit.flow import EvidenceId
 from labkit.flow.attempts import Attempt, SchedulingDecision, Score, Verdict
@@ -18,7 +18,7 @@ from labkit.widgets.flow import FlowPanel
 from labkit.widgets.init import InitPanel
 from labkit.widgets.nodes import NodesPanel, NodesState
 from labkit.widgets.why import Decisions, WhyPanel
-from tests.chromium import chromium, needs_chromium
+from tests.chromium import needs_chromium
 from tests.views import played
 from tests.widgets.axe import violations
 from tests.widgets.phases import Phases
@@ -101,9 +101,8 @@ class Pods:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 900, "height": 700}, color_scheme="light")
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_page(viewport={"width": 900, "height": 700}, color_scheme="light") as page:
         page.set_content("<!doctype html><title>Panels</title>")
         yield page
         assert not page.evaluate("window.broken")

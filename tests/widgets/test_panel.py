@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from labkit.widgets._panel import Panel, page
-from tests.chromium import chromium, needs_chromium
-from tests.widgets.jupyterlab import jupyterlab, run, write
+from tests.chromium import needs_chromium
+from tests.widgets.jupyterlab import Jupyter, run, write
 
 BUSY = """\
 import time
@@ -97,12 +96,10 @@ def test_a_button_pressed_while_another_works_does_nothing(counter: Counter) -> 
 
 
 @needs_chromium
-def test_a_click_while_a_cell_runs_is_acknowledged_at_once_and_not_lost(tmp_path: Path) -> None:
-    pytest.importorskip("jupyterlab")
-    write(tmp_path / "busy.ipynb", BUSY)
-    with jupyterlab(tmp_path) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        run(page, server, "busy.ipynb")
+def test_a_click_while_a_cell_runs_is_acknowledged_at_once_and_not_lost(browser: Browser, jupyter: Jupyter) -> None:
+    write(jupyter.folder / "busy.ipynb", BUSY)
+    with browser.new_page(viewport={"width": 1400, "height": 1000}) as page:
+        run(page, jupyter.address, "busy.ipynb")
         panel, button = page.locator(".labkit-proxy"), page.locator(".labkit-proxy [data-key=nftables]")
         expect(button).to_have_attribute("aria-pressed", "false", timeout=30_000)
         button.click()

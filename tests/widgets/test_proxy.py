@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from labkit.cluster import rootless
 from labkit.cluster.rootless import RootlessCluster
@@ -24,8 +24,8 @@ from labkit.lab.recorded import DEFAULT, replay
 from labkit.lab.recorded_proxy import RecordedProxy
 from labkit.progress import Progress
 from labkit.widgets.proxy import ProxyPanel
-from tests.chromium import chromium, needs_chromium
-from tests.widgets.jupyterlab import jupyterlab, run, write
+from tests.chromium import needs_chromium
+from tests.widgets.jupyterlab import Jupyter, run, write
 
 RECORDED = """\
 import labkit
@@ -172,12 +172,10 @@ def test_a_lab_that_does_not_run_is_told(stopped: Lab) -> None:
 
 
 @needs_chromium
-def test_by_keyboard_in_jupyterlab(tmp_path: Path) -> None:
-    pytest.importorskip("jupyterlab")
-    write(tmp_path / "proxy.ipynb", RECORDED)
-    with jupyterlab(tmp_path) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        run(page, server, "proxy.ipynb")
+def test_by_keyboard_in_jupyterlab(browser: Browser, jupyter: Jupyter, tmp_path: Path) -> None:
+    write(jupyter.folder / "proxy.ipynb", RECORDED)
+    with browser.new_page(viewport={"width": 1400, "height": 1000}) as page:
+        run(page, jupyter.address, "proxy.ipynb")
         shown = page.locator(".labkit-proxy")
         expect(shown.locator("[data-key=iptables]")).to_have_attribute("aria-pressed", "true", timeout=30_000)
         for theme, light in (("dark", "false"), ("light", "true")):

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from labkit.lab import Lab
 from labkit.lab.slow_motion import PARTS
 from labkit.widgets.slow_motion import SlowMotionPanel
-from tests.chromium import chromium, needs_chromium
+from tests.chromium import needs_chromium
 from tests.widgets.axe import violations
-from tests.widgets.jupyterlab import jupyterlab, run, write
+from tests.widgets.jupyterlab import Jupyter, run, write
 from tests.widgets.parts import Relay, panel, refusal
 
 SOURCE = """\
@@ -149,12 +149,10 @@ def test_it_is_shown_above_its_flow() -> None:
 
 
 @needs_chromium
-def test_by_keyboard_in_jupyterlab(tmp_path: Path) -> None:
-    pytest.importorskip("jupyterlab")
-    write(tmp_path / "slow.ipynb", SOURCE)
-    with jupyterlab(tmp_path) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        run(page, server, "slow.ipynb")
+def test_by_keyboard_in_jupyterlab(browser: Browser, jupyter: Jupyter, tmp_path: Path) -> None:
+    write(jupyter.folder / "slow.ipynb", SOURCE)
+    with browser.new_page(viewport={"width": 1400, "height": 1000}) as page:
+        run(page, jupyter.address, "slow.ipynb")
         shown = page.locator(".labkit-slow-motion")
         forward = shown.locator("[data-key=next]")
         expect(forward).to_have_text("Let kubectl go on", timeout=30_000)

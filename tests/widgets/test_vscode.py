@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from tests.chromium import chromium, needs_chromium
+from tests.chromium import needs_chromium
 from tests.widgets import vscode
-from tests.widgets.jupyterlab import jupyterlab
+from tests.widgets.jupyterlab import Jupyter
 from tests.widgets.test_jupyterlab import SOURCE
 
-pytest.importorskip("jupyterlab")
 pytestmark = needs_chromium
 
 
-def test_a_panel_in_vs_code(tmp_path: Path) -> None:
-    with jupyterlab(tmp_path, vscode.OPTION) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme="light")
+def test_a_panel_in_vs_code(browser: Browser, jupyter: Jupyter, tmp_path: Path) -> None:
+    with browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme="light") as page:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
-        vscode.open_page(page, server)
+        vscode.open_page(page, jupyter.address)
         problems.clear()  # of JupyterLab, whose page this was
         page.evaluate("document.body.dataset.vscodeThemeKind = 'vscode-light'")
         vscode.run(page, SOURCE)

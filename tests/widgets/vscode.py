@@ -15,7 +15,6 @@ from playwright.sync_api import Page
 from tests.widgets.jupyterlab import TOKEN
 from tests.widgets.npm import Package
 
-OPTION = "--LabApp.expose_app_in_browser=True"
 _ANYWIDGET = Path(sys.prefix, "share/jupyter/nbextensions/anywidget/index.js")
 
 _MANAGER = """
@@ -76,7 +75,7 @@ REQUIRE = Package(
 
 
 def open_page(page: Page, server: str) -> None:
-    """Make a page into an output of VS Code, with a kernel of its own."""
+    """Make a page of a JupyterLab whose application is exposed into an output of VS Code, with a kernel of its own."""
     manager, require = MANAGER.text(), REQUIRE.text()
     page.goto(f"{server}/lab?token={TOKEN}")
     page.wait_for_function("window.jupyterapp?.serviceManager")

@@ -143,8 +143,11 @@ def troubles(page: Page, server: str) -> list[str]:
 
 
 def outputs(file: Path) -> list[dict[str, Any]]:
-    """Return the outputs of a notebook's one cell."""
-    found: list[dict[str, Any]] = json.loads(file.read_text())["cells"][0]["outputs"]
+    """Return the outputs of a notebook's one cell; none of a file that is being written."""
+    try:
+        found: list[dict[str, Any]] = json.loads(file.read_text())["cells"][0]["outputs"]
+    except json.JSONDecodeError:
+        return []
     return found
 
 

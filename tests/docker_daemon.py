@@ -35,7 +35,7 @@ def missing() -> str:
     """Return what a daemon and its node image need and this machine has not; empty where it has all."""
     if os.geteuid() != 0:
         return "only root can start a Docker daemon"
-    needed = ("dockerd", "docker", "containerd", "runc", "mmdebstrap")
+    needed = ("dockerd", "docker", "containerd", "runc", "mmdebstrap", "zstd")
     lacking = [program for program in needed if shutil.which(program) is None]
     return f"{', '.join(lacking)} missing" if lacking else ""
 

@@ -1,6 +1,7 @@
 """Programs built by the Go toolchain from a recipe: a `go.mod` with `tool` lines and the `go.sum` that pins it all.
 
-A recipe may have a program of its own beside or instead of them, in `main.go`.
+A recipe may have programs of its own beside or instead of them, each in a `main.go`: Go names it after the folder that
+this is in, or after the module.
 """
 
 from __future__ import annotations
@@ -42,10 +43,9 @@ def build(pin: Pin, folder: Path, phase: Phase) -> None:
     go = _toolchain(recipe)
     # A copy: an installed package may be read-only, and Go wants to lock the folder it works in.
     with tempfile.TemporaryDirectory(prefix="labkit-go-") as temporary:
-        for file in recipe.iterdir():
-            Path(temporary, file.name).write_bytes(file.read_bytes())
+        _copy(recipe, Path(temporary))
         targets = ["tool"] if "\ntool " in (recipe / "go.mod").read_text("utf-8") else []
-        targets += ["."] if (recipe / "main.go").is_file() else []
+        targets += ["./..."] if any(Path(temporary).rglob("main.go")) else []
         total = _fetch_modules(go, temporary, targets, phase)
         to_build = len(pin.programs) - sum(len(names) - 1 for names in pin.links.values())
 
@@ -65,6 +65,15 @@ def build(pin: Pin, folder: Path, phase: Phase) -> None:
         for name in names:
             (folder / name).hardlink_to(folder / made)
         (folder / made).unlink()
+
+
+def _copy(folder: Traversable, target: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            (target / entry.name).mkdir()
+            _copy(entry, target / entry.name)
+        else:
+            (target / entry.name).write_bytes(entry.read_bytes())
 
 
 def _environment() -> dict[str, str]:

@@ -71,10 +71,11 @@ def test_recipe_is_built_with_its_version_and_proved(progress: Progress, events:
 def test_programs_that_are_one_file(pin: Pin, recipe: Path, only_greet: dict[str, Pin]) -> None:
     recipe.chmod(0o755)
     main = 'package main\n\nimport (\n\t"fmt"\n\t"os"\n)\n\nfunc main() { fmt.Println(os.Args[0], "v1.2.3") }\n'
-    (recipe / "main.go").write_text(main)
+    (recipe / "several").mkdir()
+    (recipe / "several" / "main.go").write_text(main)
     names = ("ask", "answer")
     only_greet["greet"] = dataclasses.replace(
-        pin, programs=dict.fromkeys(("greeter", *names), ()), links={"greet": names}, renames={}
+        pin, programs=dict.fromkeys(("greeter", *names), ()), links={"several": names}, renames={}
     )
     folder = ensure().folders["greet"]
     assert sorted(path.name for path in folder.iterdir()) == ["answer", "ask", "greeter"]

@@ -26,12 +26,12 @@ def test_recipe_builds_the_pinned_version_of_every_program(name: str) -> None:
     assert f"{MODULES[name]} v{pin.version.removeprefix('v')}" in go_mod
     tools = re.findall(r"^(?:tool )?\t?((?:[\w.-]+\.[a-z]+/)[\w./-]+)$", go_mod, re.MULTILINE)
     made = {re.sub(r"/v\d+$", "", tool).rpartition("/")[2] for tool in tools}
-    main = RECIPES / pin.recipe / "main.go"
-    if main.is_file():
-        made.add(re.findall(r"^// Command (\S+)", main.read_text("utf-8"))[0])
+    texts = [path.read_text("utf-8") for path in Path(str(RECIPES / pin.recipe)).rglob("main.go")]
+    mains = {re.findall(r"^// Command (\S+)", text)[0]: text for text in texts}
+    made.update(mains)
     for several, names in pin.links.items():
         made.remove(several)
-        made.update(name for name in names if f'"{name}":' in main.read_text("utf-8"))
+        made.update(name for name in names if f'"{name}":' in mains[several])
     assert {pin.renames.get(program, program) for program in made} == set(pin.programs)
 
 

@@ -159,7 +159,7 @@ def _build(name: str, programs: Components, scratch: Path, progress: Progress) -
         node = pool.submit(_bootstrap_node, system, progress)
         extracts = [
             pool.submit(_extract, "Debian packages of pods", tools, pods.TOOLS, (_MERGED_USR,), progress),
-            pool.submit(_extract, "Java", java, pods.JAVA, (_MERGED_USR,), progress),
+            pool.submit(_extract, "Java", java, pods.JAVA, (_MERGED_USR, pods.JAVA_ALONE), progress),
         ]
         for extract in extracts:
             extract.result()

@@ -27,18 +27,19 @@ _TAIL = 12
 
 
 def require() -> None:
-    """Make sure that mmdebstrap is there.
+    """Make sure that the programs are there which a node image is made with.
 
     Raises
     ------
     PreflightError
-        It is not.
+        One is not.
     """
-    if shutil.which("mmdebstrap") is None:
+    lacking = [program for program in ("mmdebstrap", "zstd") if shutil.which(program) is None]
+    if lacking:
         raise PreflightError(
-            "A node image is made of Debian's packages, by mmdebstrap",
-            why="there is no program mmdebstrap on PATH",
-            fix="install it (Debian, Ubuntu: apt-get install mmdebstrap)",
+            "A node image is made of Debian's packages, by mmdebstrap, and of images that zstd packs",
+            why=f"there is no program {' or '.join(lacking)} on PATH",
+            fix=f"install it (Debian, Ubuntu: apt-get install {' '.join(lacking)})",
         )
 
 

@@ -30,6 +30,17 @@ TOOLS = (
     "python3-minimal",
 )
 JAVA = ("openjdk-17-jre-headless",)
+#: What Java's own libraries are linked with (readelf(1)), but for those of fonts, printers, sound and smart cards.
+_JAVAS_LIBRARIES = (
+    "ld-",
+    *(f"lib{name}.so." for name in ("c", "dl", "gcc_s", "m", "pthread", "resolv", "stdc++", "z")),
+)
+#: Removes the others, by mmdebstrap: Java's package asks for what programs with windows need, and Tomcat has none.
+JAVA_ALONE = (
+    '--extract-hook=cd "$1/usr/lib" && rm -r ../share/fonts && find *-linux-gnu ! -type d '
+    + " ".join(f"! -name '{name}*'" for name in _JAVAS_LIBRARIES)
+    + " -delete"
+)
 _PATH = "/opt/labkit/tomcat/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENTRYPOINTS: Traversable = resources.files("labkit.cri") / "entrypoints"
 
@@ -138,7 +149,7 @@ class _Layers:
 
     def debian(self) -> Layer:
         """Return the tools, as Debian has them."""
-        return oci.pack_tar(self._folder / "debian.tar.gz", self._tools)
+        return oci.pack_tar(self._folder / "debian.tar.zst", self._tools)
 
     def iptables(self) -> Layer:
         """Return the names of iptables, which Debian's package gives only when it is configured."""
@@ -152,7 +163,7 @@ class _Layers:
 
     def java(self) -> Layer:
         """Return Java, as Debian has it."""
-        return oci.pack_tar(self._folder / "java.tar.gz", self._java)
+        return oci.pack_tar(self._folder / "java.tar.zst", self._java)
 
     def busybox(self) -> Layer:
         """Return busybox under all its names: a shell for the layers above, whose own programs win."""
@@ -208,4 +219,4 @@ class _Layers:
         return self._pack(name, add)
 
     def _pack(self, name: str, add: Callable[[tarfile.TarFile], None]) -> Layer:
-        return oci.pack(self._folder / f"{name}.tar.gz", add)
+        return oci.pack(self._folder / f"{name}.tar.zst", add)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
+import os
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from labkit.cluster.nodeimage import oci
+
+pytestmark = pytest.mark.skipif(shutil.which("zstd") is None, reason="there is no zstd on this machine")
 
 
 def _archive(folder: Path) -> dict[str, bytes]:
-    layer = oci.pack(folder / "layer.tar.gz", lambda archive: oci.add_text(archive, "hello", "etc/greeting"))
+    layer = oci.pack(folder / "layer.tar.zst", lambda archive: oci.add_text(archive, "hello", "etc/greeting"))
     images = [
         oci.Image(("example.org/one:1", "example.org/uno:1"), (layer,), {"Cmd": ["cat"]}),
         oci.Image(("example.org/two:1",), (layer, layer)),
@@ -32,6 +38,10 @@ def _blob(files: dict[str, bytes], digest: str) -> bytes:
     return data
 
 
+def _unpacked(layer: bytes) -> bytes:
+    return subprocess.run(["zstd", "--decompress", "--quiet"], input=layer, capture_output=True, check=True).stdout
+
+
 def test_every_descriptor_leads_to_what_it_says(tmp_path: Path) -> None:
     files = _archive(tmp_path)
     index: dict[str, Any] = json.loads(files["index.json"])
@@ -42,7 +52,7 @@ def test_every_descriptor_leads_to_what_it_says(tmp_path: Path) -> None:
         config = json.loads(_blob(files, manifest["config"]["digest"]))
         layers = [_blob(files, each["digest"]) for each in manifest["layers"]]
         assert [len(layer) for layer in layers] == [each["size"] for each in manifest["layers"]]
-        unpacked = [f"sha256:{hashlib.sha256(gzip.decompress(layer)).hexdigest()}" for layer in layers]
+        unpacked = [f"sha256:{hashlib.sha256(_unpacked(layer)).hexdigest()}" for layer in layers]
         assert config["rootfs"]["diff_ids"] == unpacked
 
 
@@ -54,7 +64,14 @@ def test_a_layer_has_roots_files_and_hard_links_once(tmp_path: Path) -> None:
         for name in ("one", "two"):
             oci.add_file(archive, tmp_path / name, f"usr/bin/{name}")
 
-    layer = oci.pack(tmp_path / "layer.tar.gz", add)
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(layer.path.read_bytes()))) as archive:
+    layer = oci.pack(tmp_path / "layer.tar.zst", add)
+    with tarfile.open(fileobj=io.BytesIO(_unpacked(layer.path.read_bytes()))) as archive:
         one, two = archive.getmembers()
         assert (one.uid, one.gid, two.type, two.linkname) == (0, 0, tarfile.LNKTYPE, "usr/bin/one")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this machine")
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    (tmp_path / "source.tar").write_bytes(os.urandom(1 << 20))
+    with pytest.raises(OSError, match="No space left"):
+        oci.pack_tar(Path("/dev/full"), tmp_path / "source.tar")

@@ -1,4 +1,4 @@
-// Command kubernetes is five servers of Kubernetes in one program: its own name says which one it is to be.
+// Command servers is five servers of Kubernetes in one program: its own name says which one it is to be.
 //
 // Programs that are one file share its pages in memory, whatever process runs them. A lab has nine such processes.
 package main

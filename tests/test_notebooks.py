@@ -186,7 +186,7 @@ def test_where_no_cluster_can_run_a_notebook_is_answered_from_its_session_and_sa
 
 
 def _run(notebook: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    options = ["--nbval-lax", f"--nbval-sanitize-with={SANITIZE}", "--nbval-cell-timeout=90"]
+    options = ["--nbval-lax", f"--nbval-sanitize-with={SANITIZE}", "--nbval-cell-timeout=120"]
     options += ["-p", "no:cacheprovider", "-W", "default"]
     command = [sys.executable, "-m", "pytest", *options, str(notebook)]
     environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", **variables}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +49,13 @@ def found(tmp_path: Path, files: Files, **scripts: str) -> dict[str, Check]:
         (root / name).write_text(text + "\n")
     path = programs(tmp_path / "programs", **({"iptables": "echo -P INPUT ACCEPT"} | KUBERNETES | scripts))
     return {check.name: check for _, check in look(Host(root, root, path))}
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short name: a unix socket's path may have 107 characters (unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="lk-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from labkit.progress import Progress
 from tests import docker_runtime
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+# Nodes beside the tests' other labs need more than the kernel's 128 (kind.sigs.k8s.io/docs/user/known-issues).
+_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 _TABLES = {"filter": ("INPUT", "FORWARD", "OUTPUT"), "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")}
 
 
@@ -53,7 +55,8 @@ def running() -> Iterator[str]:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix="labkit-docker-"))
     address = f"unix://{folder}/docker.sock"
-    rules, forwarding = _rules(), _FORWARDING.read_text()
+    rules, forwarding, instances = _rules(), _FORWARDING.read_text(), _INSTANCES.read_text()
+    _INSTANCES.write_text(str(max(512, int(instances))))
     before = os.environ.get("DOCKER_HOST")
     with (folder / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
@@ -78,6 +81,7 @@ def running() -> Iterator[str]:
             os.environ["DOCKER_HOST"] = before
         subprocess.run(["iptables-restore"], input=rules, text=True, check=True)
         _FORWARDING.write_text(forwarding)
+        _INSTANCES.write_text(instances)
         for cgroup in Path("/sys/fs/cgroup").glob("**/docker"):
             cgroup.rmdir()
         shutil.rmtree(folder)

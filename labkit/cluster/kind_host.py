@@ -15,6 +15,10 @@ from labkit.errors import ClusterError, LabkitError, PreflightError, UsageError
 from labkit.node import docker
 from labkit.progress import Phase
 
+# What kind says of a node whose systemd is not there within 30 s (pkg/cluster/internal/providers/common/cgroups.go).
+_NOT_BOOTED = "could not find a log line"
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+
 
 def node_image(spec: LabSpec) -> str:
     """Return the name of the image that the nodes of a kind lab are of."""
@@ -121,7 +125,17 @@ def create(program: Path, config: Path, kubeconfig: Path, spec: LabSpec, *, log:
     ]
     network = kind_nodes.network_name(spec.name)
     environment = {"KIND_EXPERIMENTAL_DOCKER_NETWORK": network, "KIND_EXPERIMENTAL_PROVIDER": "docker"}
-    installer.run(command, what="kind create cluster", log=log, phase=phase, step=_step, environment=environment)
+    try:
+        installer.run(command, what="kind create cluster", log=log, phase=phase, step=_step, environment=environment)
+    except ClusterError as error:
+        if _NOT_BOOTED not in error.why:
+            raise
+        raise ClusterError(
+            "A node's systemd does not come up",
+            why=f"{error.why}\nIt needs inotify instances, of which this user may have {_INOTIFY.read_text().strip()}; "
+            "or the machine is too busy",
+            fix="as root: sysctl -w fs.inotify.max_user_instances=512; then again",
+        ) from error
 
 
 def _step(line: str) -> str:

@@ -151,3 +151,14 @@ def test_of_an_interrupted_up_no_container_is_left() -> None:
     assert b"labkit-half" not in networks.stdout
     labkit.down("half")
     assert "half" not in labkit.lab_names()
+
+
+def test_nodes_that_do_not_boot_are_told_with_what_they_lack(tmp_path: Path) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text("#!/bin/sh\necho 'ERROR: could not find a log line that matches \"Multi-User System\"'\nexit 1\n")
+    kind.chmod(0o700)
+    progress, spec = Progress(), LabSpec(provider="kind")
+    files = tmp_path / "config", tmp_path / "kubeconfig"
+    with pytest.raises(ClusterError, match="max_user_instances=512") as refused, progress.phase("kind") as phase:
+        kind_host.create(kind, *files, spec, log=tmp_path / "log", phase=phase)
+    assert Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip() in refused.value.why

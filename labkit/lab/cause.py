@@ -126,14 +126,15 @@ class Follow:
     def _wait(self) -> Chain:
         """Wait until what was done has come to the nodes' rules, and return it."""
         events: list[AuditEvent] = []
-        started = time.monotonic()
+        started, ended = time.monotonic(), time.time()
         while True:
             events += self._audit.read()
             writes = ServiceWrites(self.service, self._before, events)
             changed = self._changed(writes)
             waited = time.monotonic() - started
             last = max([each.at for found in changed.values() for each in found], default=0.0)
-            quiet = time.time() - max([last, *(event.staged.timestamp() for event in writes.writes)])
+            # From the block's end at the earliest: what was done in it is in the audit log a moment later.
+            quiet = time.time() - max([last, ended, *(event.staged.timestamp() for event in writes.writes)])
             enough = _QUIET if all(changed.values()) else _QUIET_ELSEWHERE
             if last and ((quiet >= enough and not self._awaited(writes)) or waited > self._timeout):
                 break

@@ -123,12 +123,19 @@ class Follow:
             found = api.get(f"{slices}?labelSelector=kubernetes.io%2Fservice-name%3D{name}") or {"items": []}
         return [*([service] if service else []), *(each for each in found["items"] if each["addressType"] == "IPv4")]
 
+    def _audited(self) -> list[AuditEvent]:
+        """Return what is new in the audit log, up to its end: of an old lab it is long, and comes in parts."""
+        found = self._audit.read()
+        while not self._audit.at_end:
+            found += self._audit.read()
+        return found
+
     def _wait(self) -> Chain:
         """Wait until what was done has come to the nodes' rules, and return it."""
         events: list[AuditEvent] = []
         started, ended = time.monotonic(), time.time()
         while True:
-            events += self._audit.read()
+            events += self._audited()
             writes = ServiceWrites(self.service, self._before, events)
             changed = self._changed(writes)
             waited = time.monotonic() - started

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,7 @@ def docker(person: Person) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("no_new_privileges", [False, True], ids=["subordinate ids", "no new privileges"])
 def test_a_whole_lab(person: Person, no_new_privileges: bool) -> None:
-    def run(*arguments: str) -> str:
-        return person.labkit(*arguments, no_new_privileges=no_new_privileges)
-
+    run = partial(person.labkit, no_new_privileges=no_new_privileges)
     run("up", "--workers", "1")
     try:
         status = json.loads(run("status", "--json"))[0]
@@ -118,9 +117,7 @@ def test_a_whole_lab(person: Person, no_new_privileges: bool) -> None:
 @pytest.mark.kind
 @pytest.mark.timeout(900)  # the node image may have to be built
 def test_a_lab_of_containers_whose_files_root_writes(person: Person, docker: dict[str, str]) -> None:
-    def run(*arguments: str) -> str:
-        return person.labkit(*arguments, variables=docker)
-
+    run = partial(person.labkit, variables=docker)
     run("up", "--provider", "kind", "--workers", "1")
     try:
         run("deploy", "web", "--image", "labkit/standin")

@@ -21,13 +21,16 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 # On a shared cluster that is broken each test fails slowly: enough is known by then.
 PYTEST := $(BIN)/pytest --maxfail=20
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
-WITH_A_CLUSTER := cluster or kind or vm
+# Two labs at once: a third would want more inotify instances than root usually has.
+TWO_LABS := --numprocesses=logical --maxprocesses=2 --dist=loadfile
+ALONE := cluster or kind or vm
 test: lint ## all checks and tests
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER))"
-	$(PYTEST) -m "$(WITH_A_CLUSTER)"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not (own_lab or $(ALONE))"
+	$(PYTEST) $(TWO_LABS) -m own_lab
+	$(PYTEST) -m "$(ALONE)"
 
 test-quick: setup-test ## the tests that need no cluster, no browser and no whole notebook
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER) or browser or notebook)"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not (own_lab or $(ALONE) or browser or notebook)"
 
 test-kind: setup-test ## labs on real Docker containers, by kind, with a Docker daemon of the tests' own (as root)
 	$(BIN)/pytest -m kind

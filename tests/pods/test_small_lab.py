@@ -16,7 +16,7 @@ from labkit.progress import Progress
 from tests import traces
 from tests.pods.space import fetch
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.own_lab
 
 CATALOGUE = """
 [[image]]

@@ -23,7 +23,7 @@ from labkit.progress import Progress
 from tests.cli.command import labkit as labkit_command
 from tests.lab.installation import authority
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.own_lab
 
 _STRANGER = "abcdef.0123456789abcdef"
 

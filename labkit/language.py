@@ -1,0 +1,51 @@
+"""The learner's language: a text is English in the source; where LABKIT_LANG names another, a catalogue has it.
+
+Catalogues are those of gettext (docs.python.org/3/library/gettext.html): ``locale/LANGUAGE/LC_MESSAGES/labkit.po``.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext as catalogues
+import logging
+import os
+import re
+from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+_FOLDER = Path(__file__).with_name("locale")
+_ENGLISH = "en"
+
+
+def languages() -> tuple[str, ...]:
+    """Return the languages that there are, by their codes of ISO 639-1."""
+    return (_ENGLISH, *sorted(path.name for path in _FOLDER.glob("*") if path.is_dir()))
+
+
+def language() -> str:
+    """Return the language that LABKIT_LANG names, be it as ``zh``, ``zh-CN`` or ``zh_CN.UTF-8``; English by default."""
+    return _known(os.environ.get("LABKIT_LANG", ""))
+
+
+def gettext(text: str) -> str:
+    """Return a text in the learner's language, or as it is where that has none."""
+    return _catalogue(language()).gettext(text)
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """Return the one of two texts that fits a number, in the learner's language."""
+    return _catalogue(language()).ngettext(one, many, number)
+
+
+@functools.cache
+def _known(named: str) -> str:
+    code = re.split(r"[-_.]", named, maxsplit=1)[0].lower() or _ENGLISH
+    if code in languages():
+        return code
+    _LOG.warning("labkit does not speak %r, which LABKIT_LANG names; it speaks %s", named, ", ".join(languages()))
+    return _ENGLISH
+
+
+@functools.cache
+def _catalogue(code: str) -> catalogues.NullTranslations:
+    return catalogues.translation("labkit", _FOLDER, [code], fallback=code == _ENGLISH)

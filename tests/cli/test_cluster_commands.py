@@ -16,10 +16,7 @@ from pathlib import Path
 
 import pytest
 
-import labkit as package
-from labkit.cluster.state import LabFolder
 from labkit.lab import Lab
-from tests import traces
 from tests.cli.command import LABKIT, in_terminal, labkit, without_escapes
 
 pytestmark = pytest.mark.cluster
@@ -170,63 +167,12 @@ def test_the_log_of_a_node_is_followed_until_ctrl_c() -> None:
     assert labkit("node", "logs", "node-01", "runtime").returncode == 0
 
 
-def test_nodes_are_listed_stopped_started_and_added() -> None:
-    name = "cli-nodes"
-    try:
-        assert labkit("up", "--name", name, "--node-names", "cp").returncode == 0
-        assert "worker-a has joined" in labkit("node", "add", "worker-a", "-n", name).stdout
-        assert labkit("node", "stop", "worker-a", "-n", name).returncode == 0
-        assert _state(name, "worker-a") == "stopped"
-        assert labkit("node", "start", "worker-a", "-n", name).returncode == 0
-        assert _state(name, "worker-a") in {"Ready", "NotReady"}
-        assert labkit("stop", "-n", name).returncode == 0
-        assert _state(name, "cp") == "stopped"
-        assert labkit("start", "-n", name).returncode == 0
-        assert _state(name, "cp") == _state(name, "worker-a") == "Ready"
-    finally:
-        assert labkit("down", "-n", name).returncode == 0
-    assert name not in package.lab_names()
-
-
-def _state(lab: str, node: str) -> str:
-    rows = [line.split() for line in labkit("node", "list", "-n", lab).stdout.splitlines()]
-    return next(row[3] for row in rows if row[0] == node)
-
-
-def test_the_demo_shows_it_all_and_leaves_nothing_but_the_picture(tmp_path: Path) -> None:
-    done = labkit("demo", "--name", "cli-demo", "--svg", str(tmp_path / "flow.svg"), KEEP="")
-    assert done.returncode == 0, done.stderr
-    assert "creates deployment tomcat" in done.stdout
-    assert "Apache Tomcat/" in done.stdout
-    assert re.search(r"pod tomcat-\w+-\w+, address 192\.168\.\d+\.\d+, node (master|node-0[12])", done.stdout)
-    assert "<svg" in (tmp_path / "flow.svg").read_text()
-    assert "cli-demo" not in package.lab_names()
-
-
 def test_the_demo_of_a_lab_that_was_there_leaves_it(lab: Lab, tmp_path: Path) -> None:
     done = labkit("demo", "--name", lab.name, "--svg", str(tmp_path / "flow.svg"))
     lab.kubectl("delete deployment,service tomcat")
     assert done.returncode == 0, done.stderr
     assert f"labkit down --name {lab.name}" in done.stdout
     assert lab.status().state == "running"
-
-
-def test_ctrl_c_during_up_is_one_word_and_leaves_no_process() -> None:
-    name = "cli-interrupted"
-    try:
-        with subprocess.Popen([*LABKIT, "up", "--name", name], stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            while "kubeadm init" not in process.stderr.readline():
-                assert process.poll() is None
-            process.send_signal(signal.SIGINT)
-            said = process.communicate(timeout=30)[1]
-        assert process.returncode == 130
-        assert said.rstrip().endswith("Interrupted.")
-        assert "✗ kubeadm init" in said
-        assert "Traceback" not in said
-        traces.eventually(lambda: not traces.processes(LabFolder.of(name).path))
-    finally:
-        assert labkit("down", "--name", name).returncode == 0
 
 
 def test_a_node_is_restarted_and_a_master_does_not_rejoin() -> None:

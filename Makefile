@@ -21,16 +21,17 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 # On a shared cluster that is broken each test fails slowly: enough is known by then.
 PYTEST := $(BIN)/pytest --maxfail=20
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
-# Two labs at once: a third would want more inotify instances than root usually has.
-TWO_LABS := --numprocesses=logical --maxprocesses=2 --dist=loadfile
-ALONE := cluster or kind or vm
+# Each worker has labs of its own; those of a third would want more inotify instances than root usually has.
+TWO_AT_A_TIME := --numprocesses=logical --maxprocesses=2 --dist=loadfile
+ALONE := kind or vm or (cluster and browser)
 test: lint ## all checks and tests
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not (own_lab or $(ALONE))"
-	$(PYTEST) $(TWO_LABS) -m own_lab
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or own_lab or $(ALONE))"
+	$(PYTEST) $(TWO_AT_A_TIME) -m own_lab
+	$(PYTEST) $(TWO_AT_A_TIME) -m "cluster and not ($(ALONE))"
 	$(PYTEST) -m "$(ALONE)"
 
 test-quick: setup-test ## the tests that need no cluster, no browser and no whole notebook
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not (own_lab or $(ALONE) or browser or notebook)"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or own_lab or kind or vm or browser or notebook)"
 
 test-kind: setup-test ## labs on real Docker containers, by kind, with a Docker daemon of the tests' own (as root)
 	$(BIN)/pytest -m kind

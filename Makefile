@@ -21,17 +21,14 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 # On a shared cluster that is broken each test fails slowly: enough is known by then.
 PYTEST := $(BIN)/pytest --maxfail=20
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
-# Each worker has labs of its own; those of a third would want more inotify instances than root usually has.
-TWO_AT_A_TIME := --numprocesses=logical --maxprocesses=2 --dist=loadfile
-ALONE := kind or vm or (cluster and browser)
+# One at a time: a lab's start keeps two processors busy, so that two beside each other take as long, and are less sure.
+WITH_A_CLUSTER := cluster or kind or vm
 test: lint ## all checks and tests
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or own_lab or $(ALONE))"
-	$(PYTEST) $(TWO_AT_A_TIME) -m own_lab
-	$(PYTEST) $(TWO_AT_A_TIME) -m "cluster and not ($(ALONE))"
-	$(PYTEST) -m "$(ALONE)"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER))"
+	$(PYTEST) -m "$(WITH_A_CLUSTER)"
 
 test-quick: setup-test ## the tests that need no cluster, no browser and no whole notebook
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or own_lab or kind or vm or browser or notebook)"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER) or browser or notebook)"
 
 test-kind: setup-test ## labs on real Docker containers, by kind, with a Docker daemon of the tests' own (as root)
 	$(BIN)/pytest -m kind

@@ -28,7 +28,7 @@ from labkit import components, paths
 from tests import traces
 from tests.users import as_user, link, needs_root, ordinary_user
 
-pytestmark = [pytest.mark.own_lab, pytest.mark.user, needs_root]
+pytestmark = [pytest.mark.cluster, pytest.mark.user, needs_root]
 
 ROOT = Path(__file__).parents[1]
 FIRST = "notebooks/00_start_here.ipynb"

@@ -124,7 +124,7 @@ def test_opened_without_a_kernel_every_panel_has_a_still(notebook: Path) -> None
             assert not re.search(r"""(src|href)=["']?(https?:)?//""", still)
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 @pytest.mark.notebook
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path) -> None:

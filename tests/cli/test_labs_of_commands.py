@@ -14,7 +14,7 @@ from labkit.cluster.state import LabFolder
 from tests import traces
 from tests.cli.command import LABKIT, labkit
 
-pytestmark = pytest.mark.own_lab
+pytestmark = pytest.mark.cluster
 
 
 def test_nodes_are_listed_stopped_started_and_added() -> None:

@@ -19,7 +19,7 @@ from labkit.progress import Progress
 _NO_NETWORK = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network namespace, and no user namespace around labs")
 def test_a_lab_with_an_empty_cache_and_no_network(tmp_path: Path) -> None:
     file = carry.save(tmp_path / "labkit.tar.gz", Progress())

@@ -25,7 +25,7 @@ labkit.up({NAME!r}, workers=1, progress=Progress(lambda e: os.write(1, f"{{e.sta
 """
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 def test_up_can_be_interrupted_in_any_phase_and_tried_again() -> None:
     folder = LabFolder.of(NAME).path
     for phase in PHASES:

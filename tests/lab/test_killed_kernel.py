@@ -157,7 +157,7 @@ def kernel() -> Iterator[KernelManager]:
         manager.shutdown_kernel(now=True)
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 @pytest.mark.parametrize("how", ["killed", "restarted"])
 def test_the_lab_is_whole_and_the_next_panel_works(lab: Lab, kernel: KernelManager, how: str) -> None:
     kernel.start_kernel()

@@ -22,7 +22,7 @@ from labkit.components.pins import optional_pins
 from tests import docker_daemon, traces
 from tests.users import as_user, link, needs_root, ordinary_user
 
-pytestmark = [pytest.mark.user, needs_root]
+pytestmark = [pytest.mark.cluster, pytest.mark.user, needs_root]
 
 NAME = "labkit-tester"
 PROJECT = Path(__file__).parents[2]
@@ -94,7 +94,6 @@ def docker(person: Person) -> Iterator[dict[str, str]]:
         yield {"DOCKER_HOST": os.environ["DOCKER_HOST"]}
 
 
-@pytest.mark.own_lab
 @pytest.mark.parametrize("no_new_privileges", [False, True], ids=["subordinate ids", "no new privileges"])
 def test_a_whole_lab(person: Person, no_new_privileges: bool) -> None:
     run = partial(person.labkit, no_new_privileges=no_new_privileges)

@@ -13,7 +13,7 @@ from labkit.node.privileged import SYSCTLS
 from tests import traces
 
 pytestmark = [
-    pytest.mark.own_lab,
+    pytest.mark.cluster,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a privileged lab"),
 ]
 

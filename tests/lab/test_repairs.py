@@ -13,7 +13,7 @@ from labkit.progress import PhaseEvent, Progress
 from tests.cli.command import here
 from tests.traces import eventually
 
-pytestmark = pytest.mark.own_lab
+pytestmark = pytest.mark.cluster
 
 NAME = "removed"
 REMOVED = {

@@ -15,7 +15,7 @@ from labkit.lab import Lab
 from labkit.progress import Progress
 from tests import traces
 
-pytestmark = pytest.mark.own_lab
+pytestmark = pytest.mark.cluster
 
 NAME = "one-worker"
 

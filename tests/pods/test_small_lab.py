@@ -16,7 +16,7 @@ from labkit.progress import Progress
 from tests import traces
 from tests.pods.space import fetch
 
-pytestmark = pytest.mark.own_lab
+pytestmark = pytest.mark.cluster
 
 CATALOGUE = """
 [[image]]

@@ -57,7 +57,7 @@ def test_wrong_values_replace_the_right_ones_and_nothing_else() -> None:
     }
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 def test_a_prepared_lab_says_that_it_waits(birth: Lab) -> None:
     status = birth.status()
     assert status.state == "not initialised"
@@ -75,7 +75,7 @@ def test_a_prepared_lab_says_that_it_waits(birth: Lab) -> None:
         birth.try_init("init-twice")
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 def test_a_machine_that_joins_before_init_finds_nobody(birth: Lab) -> None:
     with pytest.raises(ClusterError, match=r"kubeadm says[\s\S]*connection refused[\s\S]*Before `kubeadm init`"):
         birth.join("node-01", token=STRANGER, ca_hash=f"sha256:{'0' * 64}", seconds=2, progress=TOLD)
@@ -84,7 +84,7 @@ def test_a_machine_that_joins_before_init_finds_nobody(birth: Lab) -> None:
     assert birth.status().state == "not initialised"
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 @pytest.mark.parametrize(
     ("mistake", "who", "phase", "words"),
     [
@@ -108,7 +108,7 @@ def test_a_wrong_option_and_the_node_as_before(birth: Lab, mistake: str, who: st
     assert left == "", "reset has taken away all but folders"
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 def test_init_watched_a_second_time_and_the_network(birth: Lab) -> None:
     run = birth.init(progress=TOLD)
     assert [phase.name for phase in run.phases] == [kind.name for kind in PHASES]
@@ -140,7 +140,7 @@ def test_init_watched_a_second_time_and_the_network(birth: Lab) -> None:
     assert labkit.up(NAME, progress=TOLD).status().state == "running", "it is an ordinary lab now"
 
 
-@pytest.mark.own_lab
+@pytest.mark.cluster
 def test_reset_and_all_phases_one_by_one(birth: Lab) -> None:
     birth.reset(progress=TOLD)
     assert birth.status().state == "not initialised"

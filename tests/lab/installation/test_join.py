@@ -23,7 +23,7 @@ from labkit.progress import Progress
 from tests.cli.command import labkit as labkit_command
 from tests.lab.installation import authority
 
-pytestmark = pytest.mark.own_lab
+pytestmark = pytest.mark.cluster
 
 _STRANGER = "abcdef.0123456789abcdef"
 

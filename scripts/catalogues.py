@@ -83,7 +83,7 @@ def compiled(path: Path) -> bytes:
 
 def translations(path: Path) -> dict[str, str]:
     """Return a notebook's catalogue as texts by texts, without those that nobody has looked at."""
-    return {each.id: each.string for each in _messages(read(path)) if each.string and not each.fuzzy}
+    return {str(each.id): str(each.string) for each in _messages(read(path)) if each.string and not each.fuzzy}
 
 
 def lacking(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """What a learner reads in a notebook's cells, and the same cells in another language.
 
-In a text cell that is each paragraph; in a cell of code the comments, docstrings, and what an exercise asks. The rest of the
-code is the same in all languages, so that sessions and checks are, too.
+In a text cell that is each paragraph; in a cell of code the comments, docstrings, and what an exercise asks. The rest
+of the code is the same in all languages, so that sessions and checks are, too.
 """
 
 from __future__ import annotations

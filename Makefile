@@ -1,6 +1,6 @@
 # Everything by one word; `make` alone lists the words. What each does is in scripts/ and in labkit itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lab demo test test-quick test-ipvs test-kind lint notebooks lock recordings recording-ipvs sessions picture gallery docs clean
+.PHONY: help setup setup-test lab demo test test-quick test-ipvs test-kind lint notebooks translations lock recordings recording-ipvs sessions picture gallery docs clean
 BIN := .venv/bin
 
 help: ## list these words
@@ -12,8 +12,8 @@ setup: ## install what labkit needs; a second run takes no time
 setup-test:
 	@scripts/setup test
 
-lab: setup ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+lab: setup ## open JupyterLab on the notebooks; LABKIT_LANG=zh opens the Chinese ones
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter zh%,$(LABKIT_LANG)),--LabApp.default_url=/lab/tree/zh) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 keeps the cluster
 	$(BIN)/labkit demo
@@ -43,7 +43,10 @@ lint: setup-test ## the checks that run nothing
 	$(BIN)/lint-imports
 
 notebooks: setup-test ## build the notebooks from notebooks/src and run them; NAME=01_architecture builds one
-	$(BIN)/python scripts/build_notebooks.py $(NAME)
+	$(BIN)/python -m scripts.build_notebooks $(NAME)
+
+translations: setup-test ## bring the catalogues of texts up to date, and make notebooks/zh and labkit.mo of them (no lab)
+	$(BIN)/python -m scripts.translations
 
 # Names and checksums only: where packages come from is the reader's own setting.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -60,7 +63,7 @@ recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machi
 	$(BIN)/python -m tests.vm.record
 
 sessions: setup-test ## record anew what the notebooks' labs answer, for where no cluster can run; NAME=01_architecture
-	$(BIN)/python scripts/record_sessions.py $(NAME)
+	$(BIN)/python -m scripts.record_sessions $(NAME)
 
 picture: setup-test ## draw the README's picture of the dashboard anew, on a lab made for it
 	$(BIN)/python scripts/draw_dashboard.py

@@ -1,8 +1,8 @@
 """Make notebooks/NAME.ipynb from notebooks/src/NAME.py (percent scripts) and run them; outputs are kept.
 
-    build_notebooks.py [NAME ...]     # all by default
+    python -m scripts.build_notebooks [NAME ...]     # all by default
 
-Each notebook is run on a lab of its own; where one fails, the notebook that was there stays.
+Each notebook is run on a lab of its own; where one fails, the one that was there stays. It is made in Chinese, too.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 from nbclient import NotebookClient
 from rich.console import Console
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
+from scripts import catalogues
+from scripts.notebook_texts import same_code, texts, translated
+
+FOLDER = catalogues.NOTEBOOKS
 _CELL_SECONDS = 300
 _KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
 
 def source(name: str) -> Any:
     """Return a notebook as its percent script has it, without outputs; cells are named by their place."""
-    notebook = jupytext.read(FOLDER / "src" / f"{name}.py")
+    notebook = catalogues.cells(name)
     notebook.metadata = nbformat.from_dict({"kernelspec": _KERNEL})  # type: ignore[no-untyped-call]
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{name[:2]}-{number:02}"
@@ -39,6 +41,40 @@ def build(name: str) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of day, which tell nothing and differ each time
     nbformat.write(notebook, FOLDER / f"{name}.ipynb")  # type: ignore[no-untyped-call]
+    translate(name)
+
+
+def translate(name: str) -> None:
+    """Store a notebook in Chinese."""
+    path = FOLDER / catalogues.LANGUAGE / f"{name}.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(in_chinese(name), path)  # type: ignore[no-untyped-call]
+
+
+def in_chinese(name: str) -> Any:
+    """Return a notebook in Chinese, with the outputs that it has in English: they are of the same code.
+
+    Where a panel asks in Chinese, what says it in English is left out: nobody has run that.
+    """
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    translations = catalogues.translations(catalogues.of_notebook(name))
+    asked: set[str] = set()
+    for cell in notebook.cells:
+        english, cell.source = cell.source, translated(cell.cell_type, cell.source, translations)
+        if cell.cell_type == "code":
+            if not same_code(english, cell.source):
+                asked |= {text.message for text in texts("code", english)}
+            if any(text in str(cell.outputs) for text in asked):
+                _leave_out_outputs(cell)
+    return notebook
+
+
+def _leave_out_outputs(cell: Any) -> None:
+    cell.outputs, cell.execution_count = [], None
+    if tags := [tag for tag in cell.metadata.get("tags", []) if tag != "nbval-check-output"]:
+        cell.metadata["tags"] = tags
+    else:
+        cell.metadata.pop("tags", None)
 
 
 def named(arguments: list[str]) -> list[str]:

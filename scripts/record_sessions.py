@@ -1,6 +1,6 @@
 """Run notebooks on a lab each and record what it answered, for where no cluster can run: `make sessions`.
 
-record_sessions.py [NAME ...]     # all by default
+python -m scripts.record_sessions [NAME ...]     # all by default
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from build_notebooks import FOLDER, named, source
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 
 import labkit
 from labkit.lab.session.tape import SUFFIX
+from scripts.build_notebooks import FOLDER, named, source
 
 RECORDINGS = Path(labkit.__file__).parent / "recordings"
 _CELL_SECONDS = 300

@@ -21,7 +21,7 @@ import pytest
 from labkit import paths
 from labkit.cluster import nodeimage
 from labkit.progress import Progress
-from tests import docker_runtime
+from tests import docker_desktop, docker_runtime
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 # Nodes beside the tests' other labs need more than the kernel's 128 (kind.sigs.k8s.io/docs/user/known-issues).
@@ -43,8 +43,13 @@ def missing() -> str:
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running(*, desktop: bool = False) -> Iterator[str]:
     """Run a daemon, and have `DOCKER_HOST` lead to it; give its address.
+
+    Parameters
+    ----------
+    desktop : bool
+        Whether it is to be like Docker Desktop: no address of its containers is reachable.
 
     Raises
     ------
@@ -55,13 +60,15 @@ def running() -> Iterator[str]:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix="labkit-docker-"))
     address = f"unix://{folder}/docker.sock"
+    command, place = _command(folder, data, address), ExitStack()
+    if desktop:
+        command = [*place.enter_context(docker_desktop.machine(folder)), *command]
+        command += ["--userland-proxy-path", str(docker_desktop.proxy(folder))]
     rules, forwarding, instances = _rules(), _FORWARDING.read_text(), _INSTANCES.read_text()
     _INSTANCES.write_text(str(max(512, int(instances))))
     before = os.environ.get("DOCKER_HOST")
     with (folder / "dockerd.log").open("wb") as log:
-        process = subprocess.Popen(
-            _command(folder, data, address), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
         os.environ["DOCKER_HOST"] = address
         _wait(process, folder / "dockerd.log")
@@ -75,6 +82,7 @@ def running() -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        place.close()
         if before is None:
             del os.environ["DOCKER_HOST"]
         else:
@@ -88,13 +96,13 @@ def running() -> Iterator[str]:
 
 
 @contextmanager
-def with_node_image() -> Iterator[None]:
-    """Run a daemon that has the node image; skip the test where none can run."""
+def with_node_image(*, desktop: bool = False) -> Iterator[None]:
+    """Run a daemon that has the node image, like Docker Desktop's or not; skip the test where none can run."""
     if why := missing():
         pytest.skip(why)
     with ExitStack() as stack:
         try:
-            stack.enter_context(running())
+            stack.enter_context(running(desktop=desktop))
         except CannotRunError as error:
             pytest.skip(str(error))
         nodeimage.build(progress=Progress())

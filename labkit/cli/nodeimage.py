@@ -24,8 +24,9 @@ def build_node(
     It is made of Debian's packages, by mmdebstrap, and of the Kubernetes programs, and has the pod images in it. Docker
     keeps it; nothing is done where it has it already.
     """
-    from labkit.cluster import nodeimage  # noqa: PLC0415 - costs time that `--help` has not
+    from labkit.cluster import kind_host, nodeimage  # noqa: PLC0415 - costs time that `--help` has not
 
+    kind_host.require_builder()
     with progress() as reporter:
         name = nodeimage.build(tag or nodeimage.IMAGE, progress=reporter)
     megabytes = nodeimage.size(name) / 1e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from labkit.cluster import (
     bootstrap,
     coredns,
+    host_address,
     kind_config,
     kind_host,
     kind_nodes,
@@ -32,7 +34,9 @@ from labkit.components import Components, ensure_optional
 from labkit.errors import UsageError
 from labkit.node import receive
 from labkit.node.process import run
-from labkit.progress import Progress
+from labkit.progress import Phase, Progress
+
+_log = logging.getLogger(__name__)
 
 
 class KindCluster(OwnNodes):
@@ -289,14 +293,16 @@ class KindCluster(OwnNodes):
 
     def _create(self, progress: Progress, api_port: int, mirrors: Sequence[Mirror]) -> None:
         program = ensure_optional("kind", progress) / "kind"
-        with progress.phase("network"):
+        with progress.phase("network") as phase:
             subnet = kind_nodes.create_network(self.spec)
-            endpoint = f"{subnet[1]}:{kubeadm.OTLP_PORT}"
-            self._shared.write(self.spec, str(subnet), endpoint, mirrors)
-            self._processes.endpoint.write_text(endpoint)
+            host = host_address.find(subnet[1])
+            self._shared.write(self.spec, str(subnet), host.endpoint, mirrors)
+            self._processes.endpoint.write_text(host.listen)
             self._receive()
+            if host.named:
+                self._try_name(host.endpoint, phase)
         config = self.folder.path / "kind.yaml"
-        config.write_text(kind_config.document(self.spec, self._shared, endpoint=endpoint, api_port=api_port))
+        config.write_text(kind_config.document(self.spec, self._shared, endpoint=host.endpoint, api_port=api_port))
         with progress.phase("kind create cluster") as phase:
             log = self.folder.logs / "kind-create.log"
             kind_host.create(program, config, self.kubeconfig, self.spec, log=log, phase=phase)
@@ -318,8 +324,17 @@ class KindCluster(OwnNodes):
             apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
             run(self.node_command(first, apply), what="apply the add-ons", stdin="---\n".join(manifests))
 
+    def _try_name(self, endpoint: str, phase: Phase) -> None:
+        """Tell of it where nodes do not reach the receiver: a lab is worth having without trace spans, too."""
+        phase.advance(f"trying {endpoint} from a container")
+        network = kind_nodes.network_name(self.spec.name)
+        if why := host_address.unreachable(endpoint, network, kind_host.node_image(self.spec)):
+            told = f"containers do not reach {endpoint}: no trace spans will come, and fewer hops be observed"
+            _log.warning("Lab %s: %s (%s)", self.spec.name, told, " ".join(why.split()))
+            phase.advance(told)
+
     def _receive(self) -> None:
-        """Start the receiver of trace spans at the gateway of the nodes' network, which is the host."""
+        """Start the receiver of trace spans where `host_address` has found that the nodes reach this machine."""
         log = self.folder.logs / "receiver.log"
         address = self._processes.endpoint.read_text()
         process = receive.start(None, self.folder.spans, address, log=log)

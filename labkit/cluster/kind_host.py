@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from labkit.progress import Phase
 # What kind says of a node whose systemd is not there within 30 s (pkg/cluster/internal/providers/common/cgroups.go).
 _NOT_BOOTED = "could not find a log line"
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_BUILD = "labkit image build-node makes it of Debian's packages, with no registry; it takes a minute or two"
+_FETCH = (
+    "on a Linux machine of the same processor, a virtual one too: labkit image build-node, then "
+    "docker save --output node.tar IMAGE; here: docker load --input node.tar"
+)
 
 
 def node_image(spec: LabSpec) -> str:
@@ -31,7 +37,7 @@ def require(spec: LabSpec) -> None:
     Raises
     ------
     PreflightError
-        Docker cannot be used, has no node image, or one of somebody else's.
+        This is Windows; or Docker cannot be used, has no node image, or one of somebody else's.
     UsageError
         There is a cluster of that name that labkit did not make, or what is asked is the rootless provider's alone.
     """
@@ -42,23 +48,51 @@ def require(spec: LabSpec) -> None:
             why="a kind lab's nodes are containers of the machine's root, with real images",
             fix="leave it out, or choose --provider rootless",
         )
+    _refuse_windows()
     docker.require()
     refuse_others_cluster(spec.name)
     image = node_image(spec)
     found = docker.inspect("image", [image])
     if not found:
+        ours = _BUILD if sys.platform == "linux" else _FETCH
         raise PreflightError(
             f"Docker has no node image {image}",
             why="every node of a kind lab is a container of it",
-            fix=f"docker pull {image}, or docker load --input FILE"
-            if spec.node_image
-            else "labkit image build-node makes it of Debian's packages, with no registry; it takes a minute or two",
+            fix=f"docker pull {image}, or docker load --input FILE" if spec.node_image else ours,
         )
     if nodeimage.RECIPE not in (found[0]["Config"].get("Labels") or {}):
         raise PreflightError(
             f"{image} is no node image of labkit's",
             why="a lab needs of its nodes what labkit image build-node puts into them, as logs that the host can read",
             fix="leave --node-image out, or name an image that labkit image build-node made",
+        )
+
+
+def _refuse_windows() -> None:
+    """Refuse a system that cannot do what labkit's processes on the host do."""
+    if sys.platform == "win32":
+        raise PreflightError(
+            "Labs are not made on Windows itself",
+            why="a lab's ports are sockets that one process opens and another inherits, and commands go through sh: "
+            "Python has no pass_fds there (docs.python.org/3/library/subprocess), and Windows no sh",
+            fix="install WSL 2 (wsl --install) and labkit in it: rootless labs need no Docker there. "
+            "Recordings work here: labkit replay, and notebooks with LABKIT_PROVIDER=replay",
+        )
+
+
+def require_builder() -> None:
+    """Make sure that a node image can be built on this system at all.
+
+    Raises
+    ------
+    PreflightError
+        It is not Linux.
+    """
+    if sys.platform != "linux":
+        raise PreflightError(
+            "A node image is built on Linux",
+            why="mmdebstrap runs there alone, and so do the Kubernetes programs that go into the image",
+            fix=_FETCH,
         )
 
 
@@ -85,6 +119,7 @@ def refuse_others_cluster(name: str) -> None:
 def unavailable() -> str:
     """Return why no kind lab can be made here; empty where it can. Nothing is fetched or started."""
     try:
+        _refuse_windows()
         docker.require()
     except PreflightError as error:
         return error.what
@@ -130,11 +165,12 @@ def create(program: Path, config: Path, kubeconfig: Path, spec: LabSpec, *, log:
     except ClusterError as error:
         if _NOT_BOOTED not in error.why:
             raise
+        # Docker Desktop's nodes have the limits of its virtual machine, which are not to be read here.
+        allowed = f", of which this user may have {_INOTIFY.read_text().strip()}" if _INOTIFY.exists() else ""
         raise ClusterError(
             "A node's systemd does not come up",
-            why=f"{error.why}\nIt needs inotify instances, of which this user may have {_INOTIFY.read_text().strip()}; "
-            "or the machine is too busy",
-            fix="as root: sysctl -w fs.inotify.max_user_instances=512; then again",
+            why=f"{error.why}\nIt needs inotify instances{allowed}; or the machine is too busy",
+            fix="as root, where Docker runs: sysctl -w fs.inotify.max_user_instances=512; then again",
         ) from error
 
 

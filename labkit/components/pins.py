@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}  # the last as macOS has it
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Pin:
 
 @functools.cache
 def pins() -> Mapping[str, Pin]:
-    """Return every pinned component that each lab needs, by name, for this machine's architecture."""
+    """Return every pinned component that each lab needs, by name, for this machine's system and architecture."""
     return {name: _pin(name, table) for name, table in _tables().items() if not table.get("optional")}
 
 
@@ -87,7 +87,10 @@ def optional_pins() -> Mapping[str, Pin]:
 
 
 def _tables() -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath("pins.toml").read_text("utf-8"))
+    tables = tomllib.loads(resources.files(__package__).joinpath("pins.toml").read_text("utf-8"))
+    if platform.system() != "Darwin":
+        return tables
+    return {name: {**table, **table["darwin"]} for name, table in tables.items() if "darwin" in table}
 
 
 def _pin(name: str, table: Mapping[str, Any]) -> Pin:

@@ -7,13 +7,10 @@ For each number of Services each mode is switched to, so that kube-proxy starts 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
@@ -35,7 +32,7 @@ _CONNECTIONS = 200  # of which the median is taken
 _MORE = 3  # how often one more Service is made, each run
 _ROUND = 1.5  # seconds after which kube-proxy may begin its next round at once (minSyncPeriod is 1 s)
 _ALL_SECONDS = 300.0
-_TICKS = os.sysconf("SC_CLK_TCK")
+_TICKS = 100  # a second, on the node, in what the kernel tells of processes (time(7), USER_HZ)
 _IN_ORDER = re.compile(rf'^-A KUBE-SERVICES -d ([0-9.]+)/32 .*--comment "{NAMESPACE}/', re.MULTILINE)
 #: proc(5), /proc/PID/stat: utime, stime, and those of the children that have ended; status: VmRSS.
 _USAGE = """
@@ -43,6 +40,11 @@ for process in /proc/[0-9]*; do
     [ "$(cat $process/comm 2>/dev/null)" = kube-proxy ] || continue
     cut -d' ' -f14-17 $process/stat; sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\) kB/\\1/p' $process/status
 done
+"""
+#: Of the node, which need not be on this machine: processors, kernel, load, and what the processor calls itself.
+_MACHINE = """
+nproc; uname -r; cut -d' ' -f1 /proc/loadavg
+grep -m 1 '^model name' /proc/cpuinfo || uname -m
 """
 
 
@@ -94,7 +96,7 @@ class Bench:
             require_room(self._cluster, size)
             for mode in chosen:
                 require_message(self._cluster, self._node, mode, size)
-        machine = _machine(self._cluster)
+        machine = _machine(self._cluster, self._node)
         found: list[Run] = []
         with self._progress.phase("measure") as phase, self._mode_kept(phase) as present, self._loaded(phase) as load:
             chosen.sort(key=lambda mode: mode == present)  # to begin with a switch
@@ -226,15 +228,16 @@ class Bench:
         return sum("rule" in each for each in entries), elements, load.addresses[0], load.addresses[-1]
 
 
-def _machine(cluster: Cluster) -> Machine:
+def _machine(cluster: Cluster, node: str) -> Machine:
     with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
         version = api.get("/version") or {}
-    match = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    printed = run(cluster.node_command(node, ["sh", "-c", _MACHINE]), what=f"look at {node}")
+    cores, kernel, load, processor = printed.splitlines()
     return Machine(
-        cores=len(os.sched_getaffinity(0)),
-        processor=match[1] if match else platform.machine(),
-        kernel=platform.release(),
+        cores=int(cores),
+        processor=processor.rpartition(": ")[2],
+        kernel=kernel,
         kubernetes=str(version.get("gitVersion", "of an unknown version")),
-        load=os.getloadavg()[0],
+        load=float(load),
         nodes=len(cluster.spec.node_names),
     )

@@ -18,11 +18,11 @@ class Machine:
     Attributes
     ----------
     cores : int
-        Processors that the measuring process may use.
+        Processors that the measured node may use.
     processor, kernel, kubernetes : str
         As they name themselves.
     load : float
-        Processes that wanted to run on average in the minute before (getloadavg(3)).
+        Processes that wanted to run on average in the minute before (proc(5), loadavg).
     nodes : int
         How many nodes, and so kube-proxies, shared the machine.
     """

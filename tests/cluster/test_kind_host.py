@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import labkit
 from labkit import paths
-from labkit.cluster import kind_host, kind_nodes, nodeimage
+from labkit.cluster import host_address, kind_host, kind_nodes, nodeimage
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node import forward
@@ -151,6 +152,44 @@ def test_of_an_interrupted_up_no_container_is_left() -> None:
     assert b"labkit-half" not in networks.stdout
     labkit.down("half")
     assert "half" not in labkit.lab_names()
+
+
+@pytest.mark.cluster
+@pytest.mark.kind
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("docker_with_node_image")
+def test_whether_containers_reach_this_machine_is_tried() -> None:
+    spec = LabSpec(name="tried", provider="kind")
+    gateway = kind_nodes.create_network(spec)[1]
+    network = kind_nodes.network_name(spec.name)
+    try:
+        assert not host_address.find(gateway).named
+        with socket.create_server((str(gateway), 0)) as listener:
+            port = listener.getsockname()[1]
+            assert host_address.unreachable(f"{gateway}:{port}", network, nodeimage.IMAGE) == ""
+            named = f"{host_address.DESKTOP_NAME}:{port}"  # of Docker Desktop's own name server
+            assert host_address.DESKTOP_NAME in host_address.unreachable(named, network, nodeimage.IMAGE)
+        assert "refused" in host_address.unreachable(f"{gateway}:{port}", network, nodeimage.IMAGE)
+    finally:
+        kind_nodes.remove_network(spec.name)
+
+
+def test_on_windows_it_is_said_where_labs_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as other:
+        other.setattr(sys, "platform", "win32")
+        assert "Windows" in kind_host.unavailable()
+        with pytest.raises(PreflightError, match="WSL 2") as refused:
+            kind_host.require(LabSpec(provider="kind"))
+    assert "LABKIT_PROVIDER=replay" in refused.value.fix
+
+
+def test_on_macos_a_node_image_is_fetched_from_a_linux_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as other:
+        other.setattr(sys, "platform", "darwin")
+        with pytest.raises(PreflightError, match="built on Linux") as refused:
+            kind_host.require_builder()
+    assert "docker load" in refused.value.fix
+    kind_host.require_builder()
 
 
 def test_nodes_that_do_not_boot_are_told_with_what_they_lack(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def test_a_plain_machine_meets_what_it_can(tmp_path: Path) -> None:
     assert found["processors"].found == "3 processors"
     assert found["subordinate ids"].status == "met"
     assert found["control groups"].found == "version 2"
+
+
+@pytest.mark.parametrize(("system", "fix"), [("Darwin", "labkit up --provider kind"), ("Windows", "WSL 2")])
+def test_of_another_system_only_that_is_told(system: str, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: system)
+    (check,) = checks()
+    assert (check.name, check.status, check.found) == ("Linux", "unmet", system)
+    with pytest.raises(PreflightError, match="Linux") as refused:
+        require([check])
+    assert fix in refused.value.fix
 
 
 def test_this_machine_is_checked_quickly_and_without_doubt() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import re
 from pathlib import Path
 
@@ -54,6 +55,23 @@ def test_linker_writes_the_pinned_version() -> None:
         for flag in pin.ldflags:
             if re.search(r"(gitVersion|BuildVersion)=", flag):
                 assert flag.endswith(f"={pin.version}")
+
+
+@pytest.mark.parametrize(("machine", "architecture"), [("arm64", "arm64"), ("x86_64", "amd64")])
+def test_macos_needs_of_kubernetes_kubectl_alone(
+    machine: str, architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linux = pins()["kubernetes"]
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    (pin,) = pins.__wrapped__().values()
+    assert list(pin.programs) == ["kubectl"]
+    assert pin.folder_name == linux.folder_name
+    assert not pin.recipe
+    assert pin.download
+    assert pin.download.url.endswith(f"/{linux.version}/kubernetes-client-darwin-{architecture}.tar.gz")
+    assert re.fullmatch(r"sha512:[0-9a-f]{128}", pin.download.hash)
+    assert list(optional_pins.__wrapped__()) == ["kind"]
 
 
 def test_unknown_program_is_refused_with_the_known_ones() -> None:

@@ -10,11 +10,13 @@ import site
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from labkit import components
@@ -26,6 +28,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.user, needs_root]
 
 NAME = "labkit-tester"
 PROJECT = Path(__file__).parents[2]
+KINDS = ("request", "persist", "runtime")
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,9 @@ def _copy_environment(folder: Path) -> None:
 
 @pytest.fixture
 def docker(person: Person) -> Iterator[dict[str, str]]:
-    """A Docker daemon whose socket is this person's, as that of a member of group docker; and kind."""
+    """A daemon like Docker Desktop's, whose socket is this person's, as that of a member of group docker; and kind."""
     user = pwd.getpwnam(NAME)
-    with docker_daemon.with_node_image():
+    with docker_daemon.with_node_image(desktop=True):
         socket = Path(os.environ["DOCKER_HOST"].removeprefix("unix://"))
         socket.parent.chmod(0o711)
         os.chown(socket, 0, user.pw_gid)
@@ -116,21 +119,37 @@ def test_a_whole_lab(person: Person, no_new_privileges: bool) -> None:
 
 @pytest.mark.kind
 @pytest.mark.timeout(900)  # the node image may have to be built
-def test_a_lab_of_containers_whose_files_root_writes(person: Person, docker: dict[str, str]) -> None:
+def test_a_lab_of_containers_that_only_docker_desktops_ways_lead_to(person: Person, docker: dict[str, str]) -> None:
     run = partial(person.labkit, variables=docker)
     run("up", "--provider", "kind", "--workers", "1")
     try:
+        assert not any(link.startswith("br-") for link in psutil.net_if_addrs()), "no container can be reached"
         run("deploy", "web", "--image", "labkit/standin")
         hops = json.loads(run("flow", "deployment/web", "--json"))["flow"]["hops"]
-        for kind in ("request", "persist", "runtime"):
-            assert any(hop["kind"] == kind and hop["observed"] for hop in hops), f"no {kind} could be read"
+        seen = {kind: [hop for hop in hops if hop["kind"] == kind and hop["observed"]] for kind in KINDS}
+        assert all(seen.values()), seen  # in files that root writes
+        for kind in ("persist", "runtime"):  # the API server's, etcd's and a kubelet's
+            assert any(each.startswith("span:") for hop in seen[kind] for each in hop["evidence"]), f"no span of {kind}"
         assert "kubelet" in run("node", "logs", "node-01", "kubelet")
+        assert "lab-worker" in run("node", "exec", "node-01", "--", "hostname")
+        assert "delivered" in run("proxy", "trace", "svc/web")
+        url = run("open", "svc/web").strip()
+        traces.eventually(lambda: _page(url), 30)
         run("stop")
         run("start")
         assert "web" in run("kubectl", "get", "deployments")
+        traces.eventually(lambda: _page(url), 30)
     finally:
         run("down")
     _nothing_is_left(person)
+
+
+def _page(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - of 127.0.0.1
+            return str(answer.read().decode())
+    except OSError:
+        return ""
 
 
 def _nothing_is_left(person: Person) -> None:

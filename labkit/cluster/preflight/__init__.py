@@ -39,9 +39,12 @@ def checks(
     Returns
     -------
     list of Check
-        Kernel and machine first, then programs.
+        Kernel and machine first, then programs; on another system than Linux nothing but that it is one.
     """
     host = Host(root, state_dir() if state is None else state, path, small=small)
+    linux = examine(machine.LINUX, host)
+    if linux.status == "unmet":
+        return [linux]
     return [examine(need, host) for need in (*namespaces.NEEDS, *machine.NEEDS, *programs.NEEDS)]
 
 

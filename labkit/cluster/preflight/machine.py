@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import socket
@@ -32,10 +33,16 @@ def node_name(name: str) -> bool:
 
 
 def _linux(host: Host) -> Finding:
-    kernel, release = host.read("proc/sys/kernel/ostype"), host.read("proc/sys/kernel/osrelease")
-    if kernel == "Linux":
-        return Finding("met", f"Linux {release}")
-    return Finding("unmet", kernel, "Use a Linux machine, a virtual one, or WSL 2.")
+    other = platform.system()
+    if other == "Linux":
+        kernel, release = host.read("proc/sys/kernel/ostype"), host.read("proc/sys/kernel/osrelease")
+        if kernel == "Linux":
+            return Finding("met", f"Linux {release}")
+        other = kernel
+    fix = "Use a Linux machine, a virtual one, or WSL 2 on Windows."
+    if other == "Darwin":
+        fix = "Use Docker Desktop, and labkit up --provider kind; or a Linux machine, a virtual one too."
+    return Finding("unmet", other, fix)
 
 
 def _architecture(_host: Host) -> Finding:
@@ -184,8 +191,9 @@ def _clock(_host: Host) -> Finding:
     return Finding("unmet", f"{found}, before Kubernetes v1.34.3 was made", "Set the clock: sudo date -s …")
 
 
+LINUX = Need("Linux", "required", "containers are made of Linux' namespaces; nothing else has them", _linux)
 NEEDS = (
-    Need("Linux", "required", "containers are made of Linux' namespaces; nothing else has them", _linux),
+    LINUX,
     Need("architecture", "required", "the pinned programs are made for x86_64 and aarch64", _architecture),
     Need(
         "memory",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +223,8 @@ def _short(image: str) -> str:
 
 
 def _clock(_host: Host) -> Finding:
+    if sys.platform != "linux":
+        raise OSError("only Linux has adjtimex(2), which tells it")
     timex = ctypes.create_string_buffer(_TIMEX)  # modes 0: the clock is only read
     state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
     if state < 0:

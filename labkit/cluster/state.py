@@ -172,7 +172,7 @@ def lab_names() -> list[str]:
 
 
 def _unwritable(path: Path, error: OSError) -> PreflightError:
-    if error.errno == errno.ENOSPC:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:  # the disk is full, or what of it is this account's
         return PreflightError(
             "The disk is full", why=str(error), fix="free some space, or set LABKIT_STATE to a folder on another disk"
         )

@@ -76,11 +76,27 @@ class Recorder:
         self._live.close()
         if self._cluster.reaches_nodes:
             seen.look(self._cluster)
-        save(self.evidence(), self.path, title=self.title, marks=self._marks, recorded=self._began)
+        self.save()
 
     def mark(self, what: str) -> None:
         """Note what is done now, for whoever looks at the recording."""
         self._marks.append(Mark(datetime.now(UTC), what))
+
+    def save(self, path: Path | str | None = None) -> Path:
+        """Write the file, as the block's end does; again, where it could not: what was recorded is not lost by that.
+
+        Parameters
+        ----------
+        path : Path or str, optional
+            Another file than was said at first.
+
+        Raises
+        ------
+        EvidenceError
+            The file cannot be written: the disk is full, for one.
+        """
+        self.path = Path(path or self.path)
+        return save(self.evidence(), self.path, title=self.title, marks=self._marks, recorded=self._began)
 
     def evidence(self) -> Evidence:
         """Return what was recorded so far."""

@@ -41,14 +41,14 @@ def listen(port: int = 0) -> socket.socket:
 
 
 def start(
-    outer: OuterSandbox, listener: socket.socket, *, address: str, port: int, namespace: str | None, log: Path
+    outer: OuterSandbox | None, listener: socket.socket, *, address: str, port: int, namespace: str | None, log: Path
 ) -> ProcessIdentity:
     """Serve a listening socket from inside the lab until the lab ends.
 
     Parameters
     ----------
-    outer : OuterSandbox
-        The lab.
+    outer : OuterSandbox or None
+        The lab; None where each connection goes on from the host.
     listener : socket.socket
         Made by `listen`; the caller may close its own copy afterwards.
     address, port : str, int
@@ -70,7 +70,7 @@ def start(
     ]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            outer.command(argv),
+            argv if outer is None else outer.command(argv),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

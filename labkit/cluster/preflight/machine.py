@@ -58,9 +58,10 @@ def _memory(host: Host) -> Finding:
     if not free:
         raise ValueError("/proc/meminfo has no MemAvailable")
     found = f"{free // MIB} MiB available"
-    room = _cgroup_room(host)
+    room, ended = _cgroup_room(host)
     if room is not None and room < free:
         free, found = room, f"{room // MIB} MiB left below the control group's limit"
+        found += f"; processes ended at that limit so far: {ended}" if ended else ""
     needed = SMALL_MEMORY_NEEDED if host.small else MEMORY_NEEDED
     if free >= needed:
         return Finding("met", found)
@@ -69,28 +70,37 @@ def _memory(host: Host) -> Finding:
     return Finding("unmet", found, more)
 
 
-def _cgroup_room(host: Host) -> int | None:
+def _cgroup_room(host: Host) -> tuple[int | None, int]:
     """Return how many bytes the caller's control groups leave (cgroups(7), v2 and v1), None if unlimited.
 
-    Pages of files that nobody has used lately count as left, as they do for the kubelet (cadvisor's working set).
+    Pages of files that nobody has used lately count as left, as they do for the kubelet (cadvisor's working set). With
+    it, how many processes the kernel ended because there was none left.
     """
     rooms = []
     for line in host.read("proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers not in {"", "memory"}:
             continue
-        base, limit, used, idle = (
-            ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
+        base, limit, used, idle, events = (
+            ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file", "memory.events")
             if controllers == ""
-            else ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            else (
+                "sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                "total_inactive_file",
+                "memory.oom_control",
+            )
         )
         # A container may see its own group as the root of the mount, so the parents are looked at too.
         for folder in (Path(group.lstrip("/")), *Path(group.lstrip("/")).parents):
             place = f"{base}/{folder}"
             if host.has(f"{place}/{limit}") and host.read(f"{place}/{limit}") != "max":
                 pages = dict(line.split() for line in host.read(f"{place}/memory.stat").splitlines())
-                rooms.append(host.number(f"{place}/{limit}") - host.number(f"{place}/{used}") + int(pages[idle]))
-    return max(0, min(rooms)) if rooms else None
+                room = host.number(f"{place}/{limit}") - host.number(f"{place}/{used}") + int(pages[idle])
+                ended = re.search(r"^oom_kill (\d+)", host.read(f"{place}/{events}"), re.MULTILINE)
+                rooms.append((max(0, room), int(ended[1]) if ended else 0))
+    return min(rooms, default=(None, 0))
 
 
 def _disk(host: Host) -> Finding:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
 from labkit.lab.nodes import LabNodes
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.switch import Kubectl
 from labkit.proxy.table import Table
 
@@ -70,11 +71,18 @@ class Anatomy(Table):
     address: str
     inhabitants: tuple[Inhabitant, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("container", "runs", *KINDS.values(), "volumes")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("container"),
+        gettext_noop("runs"),
+        *KINDS.values(),
+        gettext_noop("volumes"),
+    )
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"Pod {self.pod} on {self.node}, address {self.address or 'none'}"
+        return gettext("Pod {pod} on {node}, address {address}").format(
+            pod=self.pod, node=self.node, address=self.address or gettext("none")
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per inhabitant."""

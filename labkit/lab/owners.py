@@ -15,6 +15,7 @@ from uuid import uuid4
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 from labkit.lab import pods
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 Json = Mapping[str, Any]
@@ -76,11 +77,11 @@ class Owners(Table):
     namespace: str
     objects: tuple[Owned, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("object", "owned by", "how it is")
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("object"), gettext_noop("owned by"), gettext_noop("how it is"))
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"Namespace {self.namespace}"
+        return gettext("Namespace {namespace}").format(namespace=self.namespace)
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per object."""
@@ -99,7 +100,8 @@ class Owners(Table):
 
     def _repr_html_(self) -> str:
         table = Table._repr_html_(self)
-        return f"{self.to_svg()}<details><summary>The same as a table</summary>{table}</details>"
+        summary = gettext("The same as a table")
+        return f"{self.to_svg()}<details><summary>{summary}</summary>{table}</details>"
 
 
 def read(api: ApiServer, namespace: str) -> Owners:

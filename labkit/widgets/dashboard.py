@@ -9,6 +9,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from labkit.language import gettext
 from labkit.widgets._panel import Panel
 from labkit.widgets.flow import FlowPanel, LiveFlow
 
@@ -73,7 +74,7 @@ class Dashboard:
         for panel in self._all:
             _widget(panel).display_still()
         data = ipywidgets.Widget._repr_mimebundle_(self.tabs)
-        data["text/plain"] = "The same as live panels: they show where a kernel runs."
+        data["text/plain"] = gettext("The same as live panels: they show where a kernel runs.")
         publish_display_data(data)  # type: ignore[no-untyped-call]
         self.start()
 

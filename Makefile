@@ -12,8 +12,8 @@ setup: ## install what labkit needs; a second run takes no time
 setup-test:
 	@scripts/setup test
 
-lab: setup ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+lab: setup ## open JupyterLab on the notebooks; LABKIT_LANG=zh opens the Chinese ones
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter zh%,$(LABKIT_LANG)),--LabApp.default_url=/lab/tree/zh) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 keeps the cluster
 	$(BIN)/labkit demo

@@ -1,4 +1,4 @@
-"""The learner's language: a text is English in the source; where LABKIT_LANG names another, a catalogue has it.
+"""The learner's language: a text is English in the source; where the learner has another, a catalogue has it.
 
 Catalogues are those of gettext (docs.python.org/3/library/gettext.html): ``locale/LANGUAGE/LC_MESSAGES/labkit.po``.
 """
@@ -14,20 +14,30 @@ import unicodedata
 from pathlib import Path
 from typing import TypeVar
 
+from labkit import kernel
+
 _LOG = logging.getLogger(__name__)
 _FOLDER = Path(__file__).with_name("locale")
 _ENGLISH = "en"
 _Text = TypeVar("_Text", bound=str)
 
 
+@functools.cache
 def languages() -> tuple[str, ...]:
     """Return the languages that there are, by their codes of ISO 639-1."""
     return (_ENGLISH, *sorted(path.name for path in _FOLDER.glob("*") if path.is_dir()))
 
 
 def language() -> str:
-    """Return the language that LABKIT_LANG names, be it as ``zh``, ``zh-CN`` or ``zh_CN.UTF-8``; English by default."""
-    return _known(os.environ.get("LABKIT_LANG", ""))
+    """Return the language that LABKIT_LANG names, be it as ``zh``, ``zh-CN`` or ``zh_CN.UTF-8``.
+
+    Where it names none, it is that of the notebook which runs: ``notebooks/zh/02_pods.ipynb`` speaks Chinese. Else it
+    is English.
+    """
+    if named := os.environ.get("LABKIT_LANG"):
+        return _known(named)
+    notebook = kernel.notebook()
+    return notebook.parent.name if notebook and notebook.parent.name in languages() else _ENGLISH
 
 
 def gettext(text: str) -> str:
@@ -53,7 +63,7 @@ def columns(text: str) -> int:
 
 @functools.cache
 def _known(named: str) -> str:
-    code = re.split(r"[-_.]", named, maxsplit=1)[0].lower() or _ENGLISH
+    code = re.split(r"[-_.]", named, maxsplit=1)[0].lower()
     if code in languages():
         return code
     _LOG.warning("labkit does not speak %r, which LABKIT_LANG names; it speaks %s", named, ", ".join(languages()))

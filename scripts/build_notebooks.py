@@ -16,9 +16,9 @@ from nbclient import NotebookClient
 from rich.console import Console
 
 from scripts import catalogues
-from scripts.catalogues import NOTEBOOKS as FOLDER
 from scripts.notebook_texts import same_code, translated
 
+FOLDER = catalogues.NOTEBOOKS
 _CELL_SECONDS = 300
 _KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 

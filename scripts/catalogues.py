@@ -7,7 +7,7 @@ marked as *fuzzy* until somebody has looked at it, and what is gone goes.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,23 +84,23 @@ def compiled(path: Path) -> bytes:
 
 def translations(path: Path) -> dict[str, str]:
     """Return a notebook's catalogue as texts by texts, without those that nobody has looked at."""
-    return {each.id: each.string for each in _messages(read(path)) if each.string and not each.fuzzy}
+    return {str(each.id): str(each.string) for each in _messages(read(path)) if each.string and not each.fuzzy}
 
 
 def lacking(path: Path) -> list[str]:
     """Return the texts of a catalogue that have no translation, or one that nobody has looked at."""
-    return [str(each.id) for each in _messages(read(path)) if each.fuzzy or not _is_whole(each)]
+    return [str(each.id) for each in _messages(read(path)) if each.fuzzy or not all(forms(each.string))]
+
+
+def forms(text: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the forms of a text, or of its translation: one, or several that depend on a number."""
+    return (text or "",) if text is None or isinstance(text, str) else tuple(text)
 
 
 def messages(catalogue: Catalog) -> list[str]:
     """Return what a catalogue has translations of; of a text for one thing and for many, the one for one thing."""
-    return [each.id if isinstance(each.id, str) else each.id[0] for each in _messages(catalogue)]
+    return [forms(each.id)[0] for each in _messages(catalogue)]
 
 
 def _messages(catalogue: Catalog) -> Iterable[Message]:
     return (each for each in catalogue if each.id)  # the one without id is the file's head
-
-
-def _is_whole(message: Message) -> bool:
-    strings = message.string if isinstance(message.string, tuple) else (message.string,)
-    return bool(strings) and all(strings)

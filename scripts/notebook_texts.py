@@ -1,7 +1,7 @@
 """What a learner reads in a notebook's cells, and the same cells in another language.
 
-In a text cell that is each paragraph; in a cell of code the comments, docstrings, and what a task asks. The rest of the
-code is the same in all languages, so that sessions and checks are, too.
+In a text cell that is each paragraph; in a cell of code the comments, docstrings, and what an exercise asks. The rest
+of the code is the same in all languages, so that sessions and checks are, too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 #: What lies between two empty lines.
 _PARAGRAPH = re.compile(r"\S(?:.|\n(?!\n))*")
+#: What makes an exercise's panel: `labkit.widgets.exercise.ExercisePanel`, `labkit.checks.sheet.Sheet.ask`.
+_ASKS = {"ExercisePanel", "sheet.ask"}
 #: The most characters in one line of a text in code: Chinese ones are twice as wide as others.
 _WIDTH = 50
 
@@ -52,7 +54,8 @@ def texts(kind: str, source: str) -> list[Text]:
         The cell's source.
     """
     if kind == "markdown":
-        return [Text(found.start(), found.end(), found.group().rstrip()) for found in _PARAGRAPH.finditer(source)]
+        found = [each for each in _PARAGRAPH.finditer(source) if not each.group().startswith("```")]
+        return [Text(each.start(), each.end(), each.group()) for each in found]
     return sorted([*_comments(source), *_strings(source)], key=lambda text: text.begin)
 
 
@@ -88,12 +91,12 @@ def _comments(source: str) -> Iterator[Text]:
 
 
 def _strings(source: str) -> Iterator[Text]:
-    """Yield docstrings, and a task's title, question and field (`labkit.checks.sheet.Sheet.ask`)."""
+    """Yield docstrings, and the title, the question and the field's name of an exercise that has a panel."""
     place = _Places(source)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
             yield place.text(node.body[0], '"""{}"""'.format)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "ask":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _ASKS:
             words = [*node.args[:2], *(each.value for each in node.keywords if each.arg == "field")]
             yield from (place.text(word, _literal(word.col_offset)) for word in words)
 

@@ -16,6 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from traitlets.config.loader import PyFileConfigLoader
 
 from labkit.components import pins
 
@@ -122,3 +123,14 @@ def test_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
     listed = subprocess.run(["git", "ls-files", "labkit"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert "labkit/components/recipes/kubernetes/go.sum" in packed
     assert set(listed.split()) <= packed
+
+
+@pytest.mark.parametrize(("named", "folder"), [("", "notebooks"), ("zh", "notebooks/zh")])
+def test_binder_opens_the_first_notebook_in_the_language_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, named: str, folder: str
+) -> None:
+    monkeypatch.setenv("LABKIT_LANG", named)
+    config = PyFileConfigLoader("jupyter_server_config.py", path=str(ROOT / "binder" / "jupyter")).load_config()
+    first = config["LabApp"]["default_url"].removeprefix("/lab/tree/")
+    assert first == f"{folder}/00_start_here.ipynb"
+    assert (ROOT / first).is_file()

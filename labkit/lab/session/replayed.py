@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import html
-import os
-import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from labkit import kernel
 from labkit.errors import LabkitError, UsageError
 from labkit.evidence.model import Evidence
 from labkit.lab.happenings import Explanation, Happenings
@@ -241,17 +240,9 @@ def instead(notebook: str | None, *, why: LabkitError | None = None) -> Lab:
 
 
 def running_notebook() -> str | None:
-    """Return the name of the notebook whose kernel this is, None where nobody tells.
-
-    Jupyter Server gives a kernel its notebook's path as ``JPY_SESSION_NAME``
-    (jupyter_server.services.sessions.sessionmanager); VS Code as a variable of the notebook.
-    """
-    kernel = sys.modules.get("ipykernel.kernelapp")
-    if kernel is None or not kernel.IPKernelApp.initialized():
-        return None
-    variables = kernel.IPKernelApp.instance().shell.user_ns
-    path = variables.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-    return Path(path).stem if path else None
+    """Return the name of the notebook whose kernel this is, None where nobody tells."""
+    path = kernel.notebook()
+    return path.stem if path else None
 
 
 def _marked(text: str) -> str:

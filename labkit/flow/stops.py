@@ -10,6 +10,7 @@ from labkit.flow.bodies import Json, dig, mapping, mappings, text
 from labkit.flow.describe import SINGULAR
 from labkit.flow.labels import labels
 from labkit.flow.model import Flow, Hop
+from labkit.flow.runtime import FAILED
 from labkit.flow.story import Stop
 from labkit.flow.textbook import Textbook
 from labkit.language import gettext
@@ -122,7 +123,7 @@ def _of_container(
     for container in (*mappings(status, "initContainerStatuses"), *mappings(status, "containerStatuses")):
         why = _trouble(container)
         if why:
-            failed = [call for call in calls if ": failed, " in call.what][-1:]
+            failed = [call for call in calls if gettext(FAILED) in call.what][-1:]
             starts = [call for call in calls if call.verb == "StartContainer"][-1:] if not failed else []
             shown = (*(failed or starts), report)
             evidence = tuple(dict.fromkeys(item for hop in shown for item in hop.evidence))

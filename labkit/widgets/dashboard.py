@@ -51,7 +51,7 @@ class Dashboard:
         ]
         chooser = Chooser()
         boxes[0].children = (chooser, *boxes[0].children)
-        self.tabs = ipywidgets.Tab(boxes, titles=tuple(tabs), selected_index=0)
+        self.tabs = ipywidgets.Tab(boxes, titles=tuple(map(gettext, tabs)), selected_index=0)
         self._link = ipywidgets.jslink((chooser, "chosen"), (self.tabs, "selected_index"))  # by the page: at once
 
     def start(self) -> None:

@@ -99,7 +99,7 @@ class SlowMotionPanel(Panel):
             "said": self._said or gettext("Nothing has happened yet."),
             "title": gettext("Deployment {name} in slow motion").format(name=self._steps.name),
             "parts": [
-                {"steps": part.steps, "actor": part.actor, "title": part.title, "state": state}
+                {"steps": part.steps, "actor": part.actor, "title": gettext(part.title), "state": state}
                 for part, state in zip(parts, states, strict=True)
             ],
             "held": [{"name": name, "left": left} for name, left in self._left.items()],
@@ -120,7 +120,7 @@ class SlowMotionPanel(Panel):
 
     def _next(self) -> str:
         part = self._steps.next()
-        return gettext("Done: {actor} {title}.").format(actor=part.actor, title=part.title)
+        return gettext("Done: {actor} {title}.").format(actor=part.actor, title=gettext(part.title))
 
     def _all(self) -> str:
         self._steps.close()

@@ -48,8 +48,14 @@ class Repaired(Table):
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per part."""
-        thawed = [(name, "held still", "let go on") for name in self.thawed]
-        return [*thawed, *((each.part, f"missing: {', '.join(each.missing)}", each.done) for each in self.parts)]
+        thawed = [(name, gettext("held still"), gettext("let go on")) for name in self.thawed]
+        return [
+            *thawed,
+            *(
+                (each.part, gettext("missing: {missing}").format(missing=", ".join(each.missing)), each.done)
+                for each in self.parts
+            ),
+        ]
 
 
 def run(lab: Lab, progress: Progress) -> Repaired:

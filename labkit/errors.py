@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from labkit.language import gettext
+
 
 class LabkitError(Exception):
     """Something failed and labkit knows what, why and what to do about it.
@@ -33,9 +35,9 @@ class LabkitError(Exception):
         """Return the message as lines: what, then why, then the fix."""
         parts = [self.what]
         if self.why:
-            parts.append(f"Why: {self.why}")
+            parts.append(gettext("Why: {why}").format(why=self.why))
         if self.fix:
-            parts.append(f"What to do: {self.fix}")
+            parts.append(gettext("What to do: {fix}").format(fix=self.fix))
         return "\n".join(parts)
 
 

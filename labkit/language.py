@@ -10,13 +10,16 @@ import gettext as catalogues
 import logging
 import os
 import re
+import unicodedata
 from pathlib import Path
+from typing import TypeVar
 
 from labkit import kernel
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = Path(__file__).with_name("locale")
 _ENGLISH = "en"
+_Text = TypeVar("_Text", bound=str)
 
 
 @functools.cache
@@ -39,12 +42,23 @@ def language() -> str:
 
 def gettext(text: str) -> str:
     """Return a text in the learner's language, or as it is where that has none."""
-    return _catalogue(language()).gettext(text)
+    # A catalogue's empty text is its head.
+    return _catalogue(language()).gettext(text) if text else ""
+
+
+def gettext_noop(text: _Text) -> _Text:
+    """Mark a text for the catalogue, and return it as it is: a constant is looked up where it is shown."""
+    return text
 
 
 def ngettext(one: str, many: str, number: int) -> str:
     """Return the one of two texts that fits a number, in the learner's language."""
     return _catalogue(language()).ngettext(one, many, number)
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text fills: a Chinese character fills two (Unicode's annex 11)."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 @functools.cache

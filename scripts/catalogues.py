@@ -26,7 +26,8 @@ SOURCES = Path(labkit.__file__).parent
 LABKIT = SOURCES / "locale" / LANGUAGE / "LC_MESSAGES" / "labkit.po"
 #: In place of Babel's own, which are to be filled in.
 _HEAD = {"project": "labkit", "version": "-", "msgid_bugs_address": "-", "last_translator": "-", "language_team": "-"}
-_KEYWORDS = {"gettext": (1,), "ngettext": (1, 2)}
+_KEYWORDS = {"gettext": (1,), "gettext_noop": (1,), "ngettext": (1, 2)}
+_METHODS = [("**.py", "python"), ("**.js", "javascript")]
 
 
 def of_notebook(name: str) -> Path:
@@ -49,9 +50,9 @@ def said_by_notebook(name: str) -> Catalog:
 
 
 def said_by_labkit() -> Catalog:
-    """Return the texts that labkit's modules mark by `labkit.language.gettext` and `ngettext`, by module."""
+    """Return the texts that labkit's modules mark by `labkit.language.gettext` and its like, by module."""
     found = Catalog()
-    places = extract_from_dir(str(SOURCES), keywords=_KEYWORDS)
+    places = extract_from_dir(str(SOURCES), method_map=_METHODS, keywords=_KEYWORDS)
     for file, _, message, _, _ in sorted(places, key=lambda place: place[:2]):
         found.add(message, locations=[(f"labkit/{file}", 0)])
     return found

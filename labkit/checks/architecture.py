@@ -11,6 +11,7 @@ from labkit.errors import UsageError
 from labkit.lab import Lab
 from labkit.lab.components import Component, Components
 from labkit.lab.session.experiments import one_call
+from labkit.language import gettext
 
 _STATIC = "static pod"
 
@@ -27,15 +28,19 @@ def speaks_to_etcd(lab: Lab, answer: str | None) -> Verdict:
         A component's name.
     """
     if answer is None:
-        return unanswered('a component\'s name, for example "kubelet"')
+        return unanswered(gettext('a component\'s name, for example "kubelet"'))
     components = lab.components()
     named, verdict = _named(components, answer)
     if verdict:
         return verdict
     if answer == "etcd":
-        return Verdict(False, "etcd is who is spoken to. Who calls it?", _sockets(named))
+        return Verdict(False, gettext("etcd is who is spoken to. Who calls it?"), _sockets(named))
     right = any(peer.name == "etcd" for component in named for peer in component.calls)
-    why = "Its connections lead to etcd." if right else f"No connection of {answer} leads to etcd."
+    why = (
+        gettext("Its connections lead to etcd.")
+        if right
+        else gettext("No connection of {answer} leads to etcd.").format(answer=answer)
+    )
     return Verdict(right, why, _sockets(named))
 
 
@@ -51,7 +56,7 @@ def static_pods(lab: Lab, answer: Iterable[str] | None) -> Verdict:
         Components' names.
     """
     if answer is None:
-        return unanswered('components\' names, for example {"kubelet", "kube-proxy"}')
+        return unanswered(gettext('components\' names, for example {"kubelet", "kube-proxy"}'))
     given = {answer} if isinstance(answer, str) else set(answer)
     components = lab.components()
     started = {each.name: each.started_by for each in components.found}
@@ -60,17 +65,26 @@ def static_pods(lab: Lab, answer: Iterable[str] | None) -> Verdict:
         if verdict:
             return verdict
     static = {name for name, by in started.items() if _STATIC in by}
-    wrong = tuple(f"{name}: started by {started[name]}" for name in sorted(given - static))
+    wrong = tuple(
+        gettext("{name}: started by {starter}").format(name=name, starter=started[name])
+        for name in sorted(given - static)
+    )
     if wrong:
-        return Verdict(False, f"{len(wrong)} of your {len(given)} were not started from a file.", wrong)
+        return Verdict(
+            False,
+            gettext("{wrong} of your {given} were not started from a file.").format(wrong=len(wrong), given=len(given)),
+            wrong,
+        )
     if static - given:
         files = lab.nodes[0].exec("ls /etc/kubernetes/manifests").splitlines()
         return Verdict(
             False,
-            f"Those are, and {len(static - given)} more. Look at the files that the kubelet reads.",
-            (f"master: /etc/kubernetes/manifests has {len(files)} files",),
+            gettext("Those are, and {missing} more. Look at the files that the kubelet reads.").format(
+                missing=len(static - given)
+            ),
+            (gettext("master: /etc/kubernetes/manifests has {count} files").format(count=len(files)),),
         )
-    return Verdict(True, "The kubelet starts these from files, before any API server answers.")
+    return Verdict(True, gettext("The kubelet starts these from files, before any API server answers."))
 
 
 @looks
@@ -87,19 +101,34 @@ def known_as(lab: Lab, component: str, answer: str | None) -> Verdict:
         A user's name.
     """
     if answer is None:
-        return unanswered('a user\'s name, for example "kubernetes-admin"')
+        return unanswered(gettext('a user\'s name, for example "kubernetes-admin"'))
     named = lab.components().named(component)
     identities = {each.identity.partition(" (")[0] for each in named}
     by_user = requests_by_user(lab)
     programs = Counter(by_user.get(answer.strip()))
-    requests = tuple(f"audit log: {count} requests of {answer} by {name}" for name, count in programs.most_common(3))
+    requests = tuple(
+        gettext("audit log: {count} requests of {answer} by {name}").format(count=count, answer=answer, name=name)
+        for name, count in programs.most_common(3)
+    )
     if answer.strip() in identities:
-        return Verdict(True, f"That is the name that {component} proves to have, and its requests have it.", requests)
+        return Verdict(
+            True,
+            gettext("That is the name that {component} proves to have, and its requests have it.").format(
+                component=component
+            ),
+            requests,
+        )
     if not requests:
-        why = "The API server has not had a request from a user of that name."
-        evidence = f"audit log: {len(by_user)} users have sent requests, and none is called {answer!r}"
+        why = gettext("The API server has not had a request from a user of that name.")
+        evidence = gettext("audit log: {users} users have sent requests, and none is called {answer!r}").format(
+            users=len(by_user), answer=answer
+        )
         return Verdict(False, why, (evidence,))
-    return Verdict(False, f"The API server knows that user, and it is not {component}.", requests)
+    return Verdict(
+        False,
+        gettext("The API server knows that user, and it is not {component}.").format(component=component),
+        requests,
+    )
 
 
 @looks
@@ -125,14 +154,22 @@ def stopped(lab: Lab, component: str, predicted: Mapping[str, bool | None]) -> V
     experiment.refuse_unknown(predicted)
     missing = [each for each in outage.HAPPENINGS if predicted.get(each) is None]
     if missing:
-        return unanswered(f"True or False for: {'; '.join(missing)}")
+        return unanswered(
+            gettext("True or False for: {happenings}").format(happenings="; ".join(map(gettext, missing)))
+        )
     seen = experiment.without(lab, component).findings
-    evidence = tuple(f"{what}: {seen[what].observed}" for what in outage.HAPPENINGS)
+    evidence = tuple(f"{gettext(what)}: {seen[what].observed}" for what in outage.HAPPENINGS)
     differing = [what for what in outage.HAPPENINGS if predicted[what] != seen[what].worked]
     if not differing:
-        return Verdict(True, f"All of it came as you predicted while {component} was stopped.", evidence)
+        return Verdict(
+            True,
+            gettext("All of it came as you predicted while {component} was stopped.").format(component=component),
+            evidence,
+        )
     count = len(outage.HAPPENINGS)
-    why = f"{len(differing)} of your {count} predictions did not come true while {component} was stopped."
+    why = gettext("{differing} of your {count} predictions did not come true while {component} was stopped.").format(
+        differing=len(differing), count=count, component=component
+    )
     return Verdict(False, why, evidence)
 
 
@@ -150,11 +187,13 @@ def _named(components: Components, name: str) -> tuple[tuple[Component, ...], Ve
     try:
         return components.named(name), None
     except UsageError as error:
-        return (), Verdict(False, f"No component is called {name!r}.", (error.why,))
+        return (), Verdict(False, gettext("No component is called {name!r}.").format(name=name), (error.why,))
 
 
 def _sockets(named: Iterable[Component]) -> tuple[str, ...]:
     return tuple(
-        f"{each.name} on {each.node}, process {each.pid}: connected to {', '.join(map(str, each.calls)) or 'nobody'}"
+        gettext("{name} on {node}, process {pid}: connected to {peers}").format(
+            name=each.name, node=each.node, pid=each.pid, peers=", ".join(map(str, each.calls)) or gettext("nobody")
+        )
         for each in named
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import UsageError
 from labkit.lab import Lab
+from labkit.language import gettext
 
 _NAMESPACE = "kube-system"
 
@@ -23,19 +24,30 @@ def signed_by(lab: Lab, name: str, answer: str | None) -> Verdict:
         The name of a certificate.
     """
     if answer is None:
-        return unanswered('the name of a certificate, for example "apiserver"')
+        return unanswered(gettext('the name of a certificate, for example "apiserver"'))
     found = lab.certificates.read()
     asked = found[name]
     try:
         given = found[answer]
     except UsageError as error:
-        return Verdict(False, f"There is no certificate {answer!r}.", (error.why,))
-    evidence = (f"{name} is for this: {asked.use}", f"{answer} is for this: {given.use}")
+        return Verdict(False, gettext("There is no certificate {answer!r}.").format(answer=answer), (error.why,))
+    evidence = (
+        gettext("{name} is for this: {use}").format(name=name, use=asked.use),
+        gettext("{answer} is for this: {use}").format(answer=answer, use=given.use),
+    )
     if not given.authority:
-        return Verdict(False, f"{answer} is no authority: its key must not sign anything.", evidence)
+        return Verdict(
+            False, gettext("{answer} is no authority: its key must not sign anything.").format(answer=answer), evidence
+        )
     if asked.signed_by != answer:
-        return Verdict(False, f"The key of {answer} did not make that signature. Who has to believe {name}?", evidence)
-    return Verdict(True, f"Its key verifies the signature of {name}.", evidence)
+        return Verdict(
+            False,
+            gettext("The key of {answer} did not make that signature. Who has to believe {name}?").format(
+                answer=answer, name=name
+            ),
+            evidence,
+        )
+    return Verdict(True, gettext("Its key verifies the signature of {name}.").format(name=name), evidence)
 
 
 @looks
@@ -57,14 +69,22 @@ def annotated(lab: Lab, name: str, key: str) -> Verdict:
         mirror = api.get(f"/api/v1/namespaces/{_NAMESPACE}/pods/{name}-{pod.node}") or {"metadata": {}}
     in_api = key in mirror["metadata"].get("annotations", {})
     evidence = (
-        f"{pod.manifest} {'has' if in_file else 'does not have'} the word {key}",
-        f"the mirror pod {'has' if in_api else 'does not have'} the annotation",
-        f"process {pod.pid} runs for {pod.process_age} s",
+        gettext("{manifest} has the word {key}").format(manifest=pod.manifest, key=key)
+        if in_file
+        else gettext("{manifest} does not have the word {key}").format(manifest=pod.manifest, key=key),
+        gettext("the mirror pod has the annotation")
+        if in_api
+        else gettext("the mirror pod does not have the annotation"),
+        gettext("process {pid} runs for {seconds} s").format(pid=pod.pid, seconds=pod.process_age),
     )
     if in_file and in_api:
-        return Verdict(True, "The kubelet read the file, started another process, and told the API.", evidence)
+        return Verdict(True, gettext("The kubelet read the file, started another process, and told the API."), evidence)
     if in_api:
-        return Verdict(False, "The mirror pod has it, and no process is another one: you edited the picture.", evidence)
+        return Verdict(
+            False, gettext("The mirror pod has it, and no process is another one: you edited the picture."), evidence
+        )
     if in_file:
-        return Verdict(False, "It is in the file, and not where a pod's annotations are, or not read yet.", evidence)
-    return Verdict(None, "It is neither in the manifest nor in the API yet.", evidence)
+        return Verdict(
+            False, gettext("It is in the file, and not where a pod's annotations are, or not read yet."), evidence
+        )
+    return Verdict(None, gettext("It is neither in the manifest nor in the API yet."), evidence)

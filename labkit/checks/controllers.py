@@ -16,6 +16,7 @@ from labkit.flow.names import name_of
 from labkit.flow.rollout import Rollout
 from labkit.lab import Lab
 from labkit.lab.owners import reference
+from labkit.language import gettext
 
 Json = Mapping[str, Any]
 
@@ -35,18 +36,33 @@ def healed(lab: Lab, deployment: str, answer: Mapping[str, str | None] | None) -
     """
     given = {what: name.strip() for what, name in (answer or {}).items() if name}
     if missing := [what for what in ACCIDENTS if what not in given]:
-        return unanswered(f"the name of a component for: {'; '.join(missing)}")
+        return unanswered(
+            gettext("the name of a component for: {accidents}").format(accidents="; ".join(map(gettext, missing)))
+        )
     if unknown := sorted(set(given.values()) - set(COMPONENTS)):
-        return Verdict(False, f"{unknown[0]!r} is none of these.", (", ".join(COMPONENTS),))
+        return Verdict(
+            False, gettext("{unknown!r} is none of these.").format(unknown=unknown[0]), (", ".join(COMPONENTS),)
+        )
     evidence = lab.evidence_about(ObjectName("deployments", "default", deployment))
     found = {each.what: each for each in accidents(lab, deployment, evidence)}
     if unseen := [what for what in ACCIDENTS if what not in found]:
-        return Verdict(None, f"With {deployment} this has not happened yet: {'; '.join(unseen)}.")
+        return Verdict(
+            None,
+            gettext("With {deployment} this has not happened yet: {accidents}.").format(
+                deployment=deployment, accidents="; ".join(map(gettext, unseen))
+            ),
+        )
     wrong = [each for each in found.values() if given[each.what] != each.healer]
     if not wrong:
-        return Verdict(True, "That is who did it.", tuple(line for each in found.values() for line in each.seen))
+        return Verdict(
+            True, gettext("That is who did it."), tuple(line for each in found.values() for line in each.seen)
+        )
     lines = tuple(line for each in wrong for line in (*each.seen, each.written_by(given[each.what])))
-    return Verdict(False, f"{len(wrong)} of your {len(ACCIDENTS)} did something else.", lines)
+    return Verdict(
+        False,
+        gettext("{wrong} of your {asked} did something else.").format(wrong=len(wrong), asked=len(ACCIDENTS)),
+        lines,
+    )
 
 
 @looks
@@ -65,23 +81,36 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
     with lab.api_server() as api:
         found = objects.deployment(api, deployment)
     if found is None:
-        return Verdict(None, f"There is no deployment {deployment}.")
+        return Verdict(None, gettext("There is no deployment {name}.").format(name=deployment))
     if why := _unsettled(found, most):
-        return Verdict(False, why, (f"ready: {found['status'].get('readyReplicas', 0)}",))
-    strategy = (f"the deployment's strategy is now: {_strategy(found['spec'])}",)
+        return Verdict(False, why, (gettext("ready: {ready}").format(ready=found["status"].get("readyReplicas", 0)),))
+    strategy = (gettext("the deployment's strategy is now: {strategy}").format(strategy=_strategy(found["spec"])),)
     try:
         rollout = lab.rollout(deployment, action="update").rollout
     except EvidenceError as error:
-        return Verdict(None, "There is no update to look at yet.", (str(error).splitlines()[0],))
+        return Verdict(None, gettext("There is no update to look at yet."), (str(error).splitlines()[0],))
     for count in rollout.counts():
         if count.alive > most or count.ready < least:
-            what = f"{count.alive} pods" if count.alive > most else f"{count.ready} ready pods"
-            evidence = (f"there were: {_alive(rollout, count.at)}", *strategy)
-            why = f"{count.at / 1000:.1f} s after {rollout.action!r} there were {what}."
+            evidence = (gettext("there were: {pods}").format(pods=_alive(rollout, count.at)), *strategy)
+            after = f"{count.at / 1000:.1f}"
+            if count.alive > most:
+                why = gettext("{after} s after {action!r} there were {alive} pods.").format(
+                    after=after, action=rollout.action, alive=count.alive
+                )
+            else:
+                why = gettext("{after} s after {action!r} there were {ready} ready pods.").format(
+                    after=after, action=rollout.action, ready=count.ready
+                )
             return Verdict(False, why, evidence)
     if len(rollout.versions) < 2:
-        return Verdict(None, "The last update made no new pods.", strategy)
-    return Verdict(True, f"{rollout.action!r} never had more than {most} pods, nor fewer than {least} ready.", strategy)
+        return Verdict(None, gettext("The last update made no new pods."), strategy)
+    return Verdict(
+        True,
+        gettext("{action!r} never had more than {most} pods, nor fewer than {least} ready.").format(
+            action=rollout.action, most=most, least=least
+        ),
+        strategy,
+    )
 
 
 @looks
@@ -99,19 +128,32 @@ def taken_out(lab: Lab, deployment: str) -> Verdict:
         pods = (api.get("/api/v1/namespaces/default/pods") or {"items": []})["items"]
         found = objects.deployment(api, deployment)
     if found is None:
-        return Verdict(None, f"There is no deployment {deployment}.")
+        return Verdict(None, gettext("There is no deployment {name}.").format(name=deployment))
     mine = [pod for pod in pods if belongs(pod, deployment)]
     out = [pod for pod in pods if reference(pod) is None and _made_for(pod) == deployment]
     selector = found["spec"]["selector"]["matchLabels"]
-    evidence = (f"{deployment} selects: {_labels(selector)}", *map(_with_labels, [*mine, *out]))
+    evidence = (
+        gettext("{deployment} selects: {labels}").format(deployment=deployment, labels=_labels(selector)),
+        *map(_with_labels, [*mine, *out]),
+    )
     if not out:
-        return Verdict(False, f"Every pod that was made for {deployment} still has an owner.", evidence)
+        return Verdict(
+            False,
+            gettext("Every pod that was made for {deployment} still has an owner.").format(deployment=deployment),
+            evidence,
+        )
     if not any(_is_ready(pod) for pod in out):
-        return Verdict(False, "The pod is out, and does not run any more.", evidence)
+        return Verdict(False, gettext("The pod is out, and does not run any more."), evidence)
     wanted, ready = found["spec"]["replicas"], sum(map(_is_ready, mine))
     if ready != wanted:
-        return Verdict(False, f"{deployment} has {ready} of {wanted} ready pods without it.", evidence)
-    return Verdict(True, "It runs, nobody owns it, and another has taken its place.", evidence)
+        return Verdict(
+            False,
+            gettext("{deployment} has {ready} of {wanted} ready pods without it.").format(
+                deployment=deployment, ready=ready, wanted=wanted
+            ),
+            evidence,
+        )
+    return Verdict(True, gettext("It runs, nobody owns it, and another has taken its place."), evidence)
 
 
 @looks
@@ -130,7 +172,11 @@ def adopted(lab: Lab, deployment: str) -> Verdict:
         pods = (api.get("/api/v1/namespaces/default/pods") or {"items": []})["items"]
     mine = [pod for pod in pods if belongs(pod, deployment) and "deletionTimestamp" not in pod["metadata"]]
     if found is None:
-        return Verdict(None, f"There is no deployment {deployment}.", tuple(map(_with_labels, mine)))
+        return Verdict(
+            None,
+            gettext("There is no deployment {name}.").format(name=deployment),
+            tuple(map(_with_labels, mine)),
+        )
     about = ObjectName("deployments", "default", deployment)
     writes = written(lab.evidence_about(about))
     done = [each for each in lab.actions() if each.kind == "create" and not each.refused]
@@ -138,29 +184,41 @@ def adopted(lab: Lab, deployment: str) -> Verdict:
     born = max(same, default=_made(found))
     since = [each for each in writes if each.received >= born and each.object and each.object[:2] == ("pods", "")]
     evidence = (
-        f"deployment {deployment}: made at {_made(found):%H:%M:%S}, wants {found['spec']['replicas']} pods",
-        *(f"pod {pod['metadata']['name']}: made at {_made(pod):%H:%M:%S}" for pod in mine),
+        gettext("deployment {deployment}: made at {time:%H:%M:%S}, wants {wanted} pods").format(
+            deployment=deployment, time=_made(found), wanted=found["spec"]["replicas"]
+        ),
+        *(
+            gettext("pod {name}: made at {time:%H:%M:%S}").format(name=pod["metadata"]["name"], time=_made(pod))
+            for pod in mine
+        ),
     )
     made = {name_of(each).name for each in since if each.verb == "create"}
     young = [pod for pod in mine if pod["metadata"]["name"] in made]
     if young or not mine:
         deleted = Counter(who(each) for each in since if each.verb == "delete")
-        lines = tuple(f"{name} deleted pods {count} times since" for name, count in deleted.items())
-        why = f"{len(young)} of its {len(mine)} pods were made after the deployment, for it."
+        lines = tuple(
+            gettext("{name} deleted pods {count} times since").format(name=name, count=count)
+            for name, count in deleted.items()
+        )
+        why = gettext("{young} of its {mine} pods were made after the deployment, for it.").format(
+            young=len(young), mine=len(mine)
+        )
         return Verdict(False, why, (*evidence, *lines))
     if len(mine) != found["spec"]["replicas"]:
-        return Verdict(False, f"It has {len(mine)} of the pods that it wants.", evidence)
-    return Verdict(True, "The pods are older than their deployment: it found them, and made none.", evidence)
+        return Verdict(False, gettext("It has {mine} of the pods that it wants.").format(mine=len(mine)), evidence)
+    return Verdict(True, gettext("The pods are older than their deployment: it found them, and made none."), evidence)
 
 
 def _unsettled(deployment: Json, wanted: int) -> str:
     """Return why a deployment does not have the pods that it is to have; empty where it has them."""
     spec, status, name = deployment["spec"], deployment["status"], deployment["metadata"]["name"]
     if spec["replicas"] != wanted:
-        return f"{name} is to have {wanted} pods, and wants {spec['replicas']}."
+        return gettext("{name} is to have {wanted} pods, and wants {asked}.").format(
+            name=name, wanted=wanted, asked=spec["replicas"]
+        )
     counted = {status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")}
     if counted != {wanted} or status.get("observedGeneration") != deployment["metadata"]["generation"]:
-        return f"{name} is still on its way to {wanted} pods of one version."
+        return gettext("{name} is still on its way to {wanted} pods of one version.").format(name=name, wanted=wanted)
     return ""
 
 
@@ -173,7 +231,7 @@ def _strategy(spec: Json) -> str:
 def _alive(rollout: Rollout, at: float) -> str:
     """Return the pods that nobody had deleted at a moment, and how each was."""
     phases = {life.name: life.phase(at) for life in rollout.lives}
-    return ", ".join(f"{name} ({phase})" for name, phase in phases.items() if phase in {"ready", "not ready"})
+    return ", ".join(f"{name} ({gettext(phase)})" for name, phase in phases.items() if phase in {"ready", "not ready"})
 
 
 def _made_for(pod: Json) -> str:
@@ -187,12 +245,14 @@ def _made(body: Json) -> datetime:
 
 def _with_labels(pod: Json) -> str:
     owner = reference(pod)
-    owned = f"owned by {owner['name']}" if owner else "owned by nobody"
-    return f"pod {pod['metadata']['name']}: {_labels(pod['metadata'].get('labels') or {})}; {owned}"
+    name, labels = pod["metadata"]["name"], _labels(pod["metadata"].get("labels") or {})
+    if owner is None:
+        return gettext("pod {name}: {labels}; owned by nobody").format(name=name, labels=labels)
+    return gettext("pod {name}: {labels}; owned by {owner}").format(name=name, labels=labels, owner=owner["name"])
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in labels.items()) or "no labels"
+    return ", ".join(f"{key}={value}" for key, value in labels.items()) or gettext("no labels")
 
 
 def _is_ready(pod: Json) -> bool:

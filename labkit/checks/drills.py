@@ -11,24 +11,25 @@ from typing import Any
 
 from labkit.checks import experiment, objects
 from labkit.checks.outage import ANSWERS, LETTERS, Outage
-from labkit.checks.verdict import Verdict, looks, unanswered
+from labkit.checks.verdict import Lettered, Verdict, looks, unanswered, yes_or_no
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
 from labkit.lab.components import RUNTIME
 from labkit.lab.session.experiments import one_call
+from labkit.language import gettext, gettext_noop
 
 #: What a drill tries, for people: a letter each.
-TRIED = "\n".join(f"{letter}: {ability}" for ability, letter in LETTERS.items())
+TRIED = Lettered({letter: ability for ability, letter in LETTERS.items()})
 
 _POLL_SECONDS = 0.1
 _AGAIN_SECONDS = 60.0
 _RIDDLE = "riddle"
 #: Who does what for a deployment, in order: the components, and what one sees when they have.
 _CHAIN: Sequence[tuple[frozenset[str], str]] = (
-    (frozenset({"kube-apiserver", "etcd"}), "the deployment is stored"),
-    (frozenset({"kube-controller-manager"}), "it has a pod"),
-    (frozenset({"kube-scheduler"}), "the pod has a node"),
-    (frozenset({"kubelet"}), "the pod runs"),
+    (frozenset({"kube-apiserver", "etcd"}), gettext_noop("the deployment is stored")),
+    (frozenset({"kube-controller-manager"}), gettext_noop("it has a pod")),
+    (frozenset({"kube-scheduler"}), gettext_noop("the pod has a node")),
+    (frozenset({"kubelet"}), gettext_noop("the pod runs")),
 )
 #: What `hide` chooses from: with the others away, kubectl itself gets no answer.
 _HIDDEN = ("kube-controller-manager", "kube-scheduler", "kubelet")
@@ -58,9 +59,9 @@ def drill(lab: Lab, component: str, prediction: str | None, *, service: str) -> 
     given = {letter for letter in prediction.upper() if letter.isalnum()}
     if unknown := given - set(LETTERS.values()):
         raise UsageError(
-            f"There is no {min(unknown)!r} in a drill",
-            why=f"it tries {', '.join(LETTERS.values())}",
-            fix="use these letters",
+            gettext("There is no {unknown!r} in a drill").format(unknown=min(unknown)),
+            why=gettext("it tries {letters}").format(letters=", ".join(LETTERS.values())),
+            fix=gettext("use these letters"),
         )
     predicted = {ability: letter in given for ability, letter in LETTERS.items()}
     return experiment.without(lab, component, predicted, service=service)
@@ -82,19 +83,40 @@ def needed(outages: Iterable[Outage], answer: Iterable[str] | None) -> Verdict:
         Names of the components that stood still in them.
     """
     if answer is None:
-        return unanswered('a set of names, for example {"etcd", "kubelet"}, and set() for none of them')
+        return unanswered(gettext('a set of names, for example {"etcd", "kubelet"}, and set() for none of them'))
     given = {answer} if isinstance(answer, str) else set(answer)
     seen = {each.component: each.findings[ANSWERS] for each in outages}
     if unknown := given - set(seen):
-        return Verdict(False, f"{min(unknown)} did not stand still in a drill.", (f"drills: {', '.join(seen)}",))
-    evidence = tuple(f"while {name} stood still: {seen[name].observed}" for name in seen if name in given)
+        return Verdict(
+            False,
+            gettext("{unknown} did not stand still in a drill.").format(unknown=min(unknown)),
+            (gettext("drills: {components}").format(components=", ".join(seen)),),
+        )
+    evidence = tuple(
+        gettext("while {name} stood still: {observed}").format(name=name, observed=seen[name].observed)
+        for name in seen
+        if name in given
+    )
     if spared := {name for name in given if seen[name].worked}:
-        return Verdict(False, f"The Service did without {len(spared)} of your {len(given)}.", evidence)
+        return Verdict(
+            False,
+            gettext("The Service did without {spared} of your {given}.").format(spared=len(spared), given=len(given)),
+            evidence,
+        )
     missing = {name for name, finding in seen.items() if not finding.worked} - given
     if missing:
-        return Verdict(False, f"{len(missing)} more were needed. Look at the first column of the picture.", evidence)
-    every = tuple(f"while {name} stood still: {finding.observed}" for name, finding in seen.items())
-    return Verdict(True, "The first column of the picture says so.", every)
+        return Verdict(
+            False,
+            gettext("{missing} more were needed. Look at the first column of the picture.").format(
+                missing=len(missing)
+            ),
+            evidence,
+        )
+    every = tuple(
+        gettext("while {name} stood still: {observed}").format(name=name, observed=finding.observed)
+        for name, finding in seen.items()
+    )
+    return Verdict(True, gettext("The first column of the picture says so."), every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +161,18 @@ def kill(lab: Lab, component: str) -> Killed:
     before = _pids(lab, component)
     if not before:
         raise UsageError(
-            f"{component!r} cannot be killed", why=f"no such process is on {node.name}", fix="lab.components()"
+            gettext("{component!r} cannot be killed").format(component=component),
+            why=gettext("no such process is on {name}").format(name=node.name),
+            fix="lab.components()",
         )
     killed, began = datetime.now(UTC), time.monotonic()
     node.exec(["kill", "-KILL", *before])
     while not _pids(lab, component) - before:
         if time.monotonic() - began > _AGAIN_SECONDS:
             raise ClusterError(
-                f"{component} did not come back", why=f"{_AGAIN_SECONDS:.0f} s have passed", fix="labkit status"
+                gettext("{component} did not come back").format(component=component),
+                why=gettext("{seconds:.0f} s have passed").format(seconds=_AGAIN_SECONDS),
+                fix="labkit status",
             )
         time.sleep(_POLL_SECONDS)
     return Killed(component, node.name, killed, time.monotonic() - began)
@@ -166,25 +192,36 @@ def started_again_by(lab: Lab, killed: Killed, answer: str | None) -> Verdict:
         A component's name.
     """
     if answer is None:
-        return unanswered('a component\'s name, for example "etcd"')
+        return unanswered(gettext('a component\'s name, for example "etcd"'))
     name = answer.strip().removeprefix("the ").partition("/")[0].partition(" on ")[0]
     pod = f"{killed.component}-{killed.node}"
     calls = lab.evidence(killed.time).runtime
     starts = [call for call in calls if call.call == "StartContainer" and call.pod == pod]
     if not starts:
-        return Verdict(None, f"Nobody has had {killed.component} started again yet.")
+        return Verdict(
+            None, gettext("Nobody has had {component} started again yet.").format(component=killed.component)
+        )
     after = (starts[0].time - killed.time).total_seconds()
-    told = f"{RUNTIME} of {killed.node}: StartContainer {killed.component}, {after:.1f} s after it was killed"
+    told = gettext("{runtime} of {node}: StartContainer {component}, {after:.1f} s after it was killed").format(
+        runtime=RUNTIME, node=killed.node, component=killed.component, after=after
+    )
     if name == RUNTIME:
-        return Verdict(False, "The runtime does what it is told. Who called it?", (told,))
+        return Verdict(False, gettext("The runtime does what it is told. Who called it?"), (told,))
     try:
         own = [each for each in lab.components().named(name) if each.node == killed.node]
     except UsageError as error:
-        return Verdict(False, f"No component is called {name!r}.", (error.why,))
-    sockets = tuple(f"{each.name} on {each.node} calls: {', '.join(map(str, each.calls)) or 'nobody'}" for each in own)
+        return Verdict(False, gettext("No component is called {name!r}.").format(name=name), (error.why,))
+    sockets = tuple(
+        gettext("{name} on {node} calls: {peers}").format(
+            name=each.name, node=each.node, peers=", ".join(map(str, each.calls)) or gettext("nobody")
+        )
+        for each in own
+    )
     if any(peer.name == RUNTIME for each in own for peer in each.calls):
-        return Verdict(True, "It calls the runtime, and it needs no API server for that.", (told, *sockets))
-    return Verdict(False, f"{name} starts no containers: it does not call the runtime.", (told, *sockets))
+        return Verdict(True, gettext("It calls the runtime, and it needs no API server for that."), (told, *sockets))
+    return Verdict(
+        False, gettext("{name} starts no containers: it does not call the runtime.").format(name=name), (told, *sockets)
+    )
 
 
 @dataclass(eq=False)
@@ -245,19 +282,31 @@ def found(lab: Lab, hidden: Hidden, answer: str | None) -> Verdict:
         A component's name.
     """
     if answer is None:
-        return unanswered('a component\'s name, for example "etcd"')
+        return unanswered(gettext('a component\'s name, for example "etcd"'))
     name = answer.strip().partition("/")[0]
     reached, evidence = _reached(lab)
     places = [place for place, (names, _) in enumerate(_CHAIN) if name in names]
     if name == hidden.component:
         hidden.end()
-        return Verdict(True, f"{name} stood still. It goes on now: look at the deployment once more.", evidence)
+        return Verdict(
+            True,
+            gettext("{name} stood still. It goes on now: look at the deployment once more.").format(name=name),
+            evidence,
+        )
     if not places:
         known = ", ".join(sorted(each for names, _ in _CHAIN for each in names))
-        return Verdict(False, f"{name!r} does nothing for a deployment.", (f"these do: {known}",))
+        return Verdict(
+            False,
+            gettext("{name!r} does nothing for a deployment.").format(name=name),
+            (gettext("these do: {known}").format(known=known),),
+        )
     if places[0] < reached:
-        return Verdict(False, f"{name} has done its part: {_CHAIN[places[0]][1]}.", evidence)
-    return Verdict(False, f"It was not yet {name}'s turn. Who acts before?", evidence)
+        return Verdict(
+            False,
+            gettext("{name} has done its part: {part}.").format(name=name, part=gettext(_CHAIN[places[0]][1])),
+            evidence,
+        )
+    return Verdict(False, gettext("It was not yet {name}'s turn. Who acts before?").format(name=name), evidence)
 
 
 def _reached(lab: Lab) -> tuple[int, tuple[str, ...]]:
@@ -269,8 +318,7 @@ def _reached(lab: Lab) -> tuple[int, tuple[str, ...]]:
     running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
     done: list[Any] = [deployment, pods, placed, running]
     reached = next((place for place, part in enumerate(done) if not part), len(done))
-    told = (f"{what}: {'yes' if part else 'no'}" for (_, what), part in zip(_CHAIN, done, strict=True))
-    return reached, tuple(told)
+    return reached, tuple(yes_or_no(what, done=bool(part)) for (_, what), part in zip(_CHAIN, done, strict=True))
 
 
 def _pids(lab: Lab, component: str) -> set[str]:

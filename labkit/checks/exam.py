@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 from labkit.checks import objects
-from labkit.checks.verdict import Verdict, looks, unanswered
+from labkit.checks.verdict import Verdict, looks, unanswered, yes_or_no
 from labkit.cluster.freeze import Freeze
 from labkit.cluster.rest import ApiServer
 from labkit.lab import Lab
+from labkit.language import gettext, gettext_noop
 
 #: What `prepare` makes: some of it does not work, and which and why is for the learner to find out.
 OBJECTS = """
@@ -66,11 +67,11 @@ _SETTLES = 2.0  # seconds in which all comes about that can, with something stan
 _MESSAGE = 160  # characters of what a kubelet says
 #: What happens after a deployment was asked for, in order; and the first of it that each component does.
 _STORED, _REPLICA_SET, _POD, _NODE, _RUNS = _HAPPENINGS = (
-    "the deployment is stored",
-    "a replica set is made",
-    "a pod is made",
-    "the pod gets a node",
-    "the pod runs",
+    gettext_noop("the deployment is stored"),
+    gettext_noop("a replica set is made"),
+    gettext_noop("a pod is made"),
+    gettext_noop("the pod gets a node"),
+    gettext_noop("the pod runs"),
 )
 _WORK = {
     "kube-apiserver": _STORED,
@@ -111,20 +112,31 @@ def repaired(lab: Lab, deployment: str, image: str = "nginx") -> Verdict:
         found = objects.deployment(api, deployment)
         pods = objects.pods_of(api, deployment)
     if found is None:
-        return Verdict(False, f"There is no deployment {deployment} any more. Repair it instead.")
+        return Verdict(
+            False,
+            gettext("There is no deployment {deployment} any more. Repair it instead.").format(deployment=deployment),
+        )
     wanted, status = found["spec"]["replicas"], found["status"]
     ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
     asked = ", ".join(each["image"] for each in found["spec"]["template"]["spec"]["containers"])
-    evidence = (f"the deployment asks for: {wanted} pods of {asked}", *map(_told, pods))
+    evidence = (
+        gettext("the deployment asks for: {wanted} pods of {asked}").format(wanted=wanted, asked=asked),
+        *map(_told, pods),
+    )
     if not wanted:
-        return Verdict(False, "A deployment of no pods has nothing that fails, and nothing that works.", evidence)
+        return Verdict(
+            False, gettext("A deployment of no pods has nothing that fails, and nothing that works."), evidence
+        )
     observed = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
     if not observed or not ready == updated == status.get("replicas", 0) == wanted:
-        why = f"{ready} of {wanted} pods are Ready, {updated} are made from the present template."
-        return Verdict(False, f"{why} What do the others wait for?", evidence)
+        why = gettext(
+            "{ready} of {wanted} pods are Ready, {updated} are made from the present template. What do the others "
+            "wait for?"
+        ).format(ready=ready, wanted=wanted, updated=updated)
+        return Verdict(False, why, evidence)
     if asked.rpartition("/")[2].partition(":")[0] != image:
-        return Verdict(False, "These pods run, but they run another program than was asked for.", evidence)
-    return Verdict(True, f"All {wanted} pods are Ready.", evidence)
+        return Verdict(False, gettext("These pods run, but they run another program than was asked for."), evidence)
+    return Verdict(True, gettext("All {wanted} pods are Ready.").format(wanted=wanted), evidence)
 
 
 def hide(lab: Lab, component: str | None = None) -> Freeze:
@@ -162,22 +174,40 @@ def stands_still(lab: Lab, answer: str | None) -> Verdict:
         One of `COMPONENTS`.
     """
     if answer is None:
-        return unanswered(f"one of these: {', '.join(COMPONENTS)}")
+        return unanswered(gettext("one of these: {components}").format(components=", ".join(COMPONENTS)))
     frozen = {each.partition("/")[0] for each in lab.frozen}
     if not frozen:
-        why = "Nothing stands still any more: it was let go, or ten minutes are over. Run the cell that froze it again."
+        why = gettext(
+            "Nothing stands still any more: it was let go, or ten minutes are over. Run the cell that froze it again."
+        )
         return Verdict(None, why)
     with lab.api_server() as api:
         happened = _happened(api)
-    evidence = tuple(f"{what}: {'yes' if done else 'no'}" for what, done in happened.items())
+    evidence = tuple(yes_or_no(what, done=done) for what, done in happened.items())
     if answer in frozen:
-        return Verdict(True, f"What {answer} does has not happened, and everything before it has.", evidence)
+        return Verdict(
+            True,
+            gettext("What {answer} does has not happened, and everything before it has.").format(answer=answer),
+            evidence,
+        )
     work = _WORK.get(answer)
     if work is None:
-        return Verdict(False, f"{answer} has no part in how a deployment comes to run.", evidence)
+        return Verdict(
+            False, gettext("{answer} has no part in how a deployment comes to run.").format(answer=answer), evidence
+        )
     if happened[work]:
-        return Verdict(False, f"{answer} is at work: without it, this would be missing: {work}.", evidence)
-    return Verdict(False, f"It is not yet the turn of {answer}: something that comes before is missing.", evidence)
+        return Verdict(
+            False,
+            gettext("{answer} is at work: without it, this would be missing: {part}.").format(
+                answer=answer, part=gettext(work)
+            ),
+            evidence,
+        )
+    return Verdict(
+        False,
+        gettext("It is not yet the turn of {answer}: something that comes before is missing.").format(answer=answer),
+        evidence,
+    )
 
 
 def _happened(api: ApiServer) -> dict[str, bool]:
@@ -194,9 +224,15 @@ def _happened(api: ApiServer) -> dict[str, bool]:
 def _told(pod: dict[str, Any]) -> str:
     """Return how a pod is, with what its node's kubelet says of a container that waits."""
     if "deletionTimestamp" in pod["metadata"]:
-        return f"pod {pod['metadata']['name']}: Terminating"
+        return gettext("pod {name}: Terminating").format(name=pod["metadata"]["name"])
     for each in pod["status"].get("containerStatuses") or ():
         if waiting := each["state"].get("waiting"):
             said = " ".join(waiting.get("message", "").split())[:_MESSAGE]
-            return f"pod {pod['metadata']['name']}: {waiting.get('reason', 'waiting')} {said}".strip()
-    return f"pod {pod['metadata']['name']}: {pod['status'].get('phase', 'unknown')}"
+            return (
+                gettext("pod {name}: {reason} {said}")
+                .format(name=pod["metadata"]["name"], reason=waiting.get("reason", "waiting"), said=said)
+                .strip()
+            )
+    return gettext("pod {name}: {phase}").format(
+        name=pod["metadata"]["name"], phase=pod["status"].get("phase", "unknown")
+    )

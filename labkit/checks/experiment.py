@@ -14,6 +14,7 @@ from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab, services
 from labkit.lab.session.experiments import one_call
+from labkit.language import gettext
 from labkit.proxy.connections import Counts, asking
 
 #: Seconds for which a component stands still: what works has happened long since.
@@ -115,9 +116,9 @@ def refuse_unknown(predicted: Mapping[str, bool | None]) -> None:
     """
     if unknown := set(predicted) - set(ABILITIES):
         raise UsageError(
-            f"Nothing is known of {', '.join(sorted(unknown))!r}",
-            why=f"what may happen is: {'; '.join(ABILITIES)}",
-            fix="use these words",
+            gettext("Nothing is known of {unknown!r}").format(unknown=", ".join(sorted(unknown))),
+            why=gettext("what may happen is: {abilities}").format(abilities="; ".join(map(gettext, ABILITIES))),
+            fix=gettext("use these words"),
         )
 
 

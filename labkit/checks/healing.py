@@ -14,9 +14,10 @@ from labkit.flow.actions import READS, is_action
 from labkit.flow.names import name_of
 from labkit.lab import Lab
 from labkit.lab.owners import reference
+from labkit.language import gettext, gettext_noop
 
-KILLED = "a container's process was killed"
-DELETED = "a pod was deleted"
+KILLED = gettext_noop("a container's process was killed")
+DELETED = gettext_noop("a pod was deleted")
 ACCIDENTS = (KILLED, DELETED)
 #: Whom one could take for the healer.
 COMPONENTS = (
@@ -51,7 +52,9 @@ class Accident:
     def written_by(self, component: str) -> str:
         """Return in a line what a component wrote about the pod."""
         found = [f"{each.verb} {_about(each)}" for each in self.writes if who(each) == component]
-        return f"{component} wrote about pod {self.pod}: {', '.join(dict.fromkeys(found)) or 'nothing'}"
+        return gettext("{component} wrote about pod {pod}: {writes}").format(
+            component=component, pod=self.pod, writes=", ".join(dict.fromkeys(found)) or gettext("nothing")
+        )
 
 
 def accidents(lab: Lab, deployment: str, evidence: Evidence) -> Iterator[Accident]:
@@ -96,9 +99,12 @@ def _killed(pods: Sequence[Any], evidence: Evidence, writes: Sequence[AuditEvent
             since = datetime.fromisoformat(ended["finishedAt"])
             about = tuple(event for event in writes if event.received >= since and name_of(event).name == name)
             seen = (
-                f"pod {name}: the process ended at {since:%H:%M:%S} with exit code {ended['exitCode']}",
-                f"the runtime on {node} started container {container['name']} at {starts[-1].time:%H:%M:%S}; "
-                "the pod is the same",
+                gettext("pod {name}: the process ended at {since:%H:%M:%S} with exit code {code}").format(
+                    name=name, since=since, code=ended["exitCode"]
+                ),
+                gettext(
+                    "the runtime on {node} started container {container} at {time:%H:%M:%S}; the pod is the same"
+                ).format(node=node, container=container["name"], time=starts[-1].time),
             )
             # A container runtime has one client: the kubelet of its node.
             yield Accident(KILLED, "kubelet", name, seen, about)
@@ -115,7 +121,11 @@ def _deleted(deployment: str, writes: Sequence[AuditEvent]) -> Iterator[Accident
             name = name_of(new).name
             about = tuple(each for each in writes if each.received >= event.received and name_of(each).name == name)
             milliseconds = (new.staged - event.received).total_seconds() * 1000
-            seen = (f"pod {name_of(event).name} was deleted; {milliseconds:.0f} ms later there was pod {name}",)
+            seen = (
+                gettext("pod {deleted} was deleted; {milliseconds:.0f} ms later there was pod {name}").format(
+                    deleted=name_of(event).name, milliseconds=milliseconds, name=name
+                ),
+            )
             yield Accident(DELETED, who(new), name, seen, about)
             return
 

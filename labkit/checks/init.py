@@ -8,6 +8,7 @@ from labkit.checks.verdict import Verdict, unanswered
 from labkit.lab.installation.mistakes import Attempt
 from labkit.lab.installation.phases import PHASES, InitPhase, InitRun
 from labkit.lab.installation.written import FileChange
+from labkit.language import gettext
 
 #: What `made` asks for: a file by its path, or an object of the API by how kubectl names it.
 _THINGS = {
@@ -34,20 +35,37 @@ def made(run: InitRun, answer: Mapping[str, str] | None) -> Verdict:
         Letter → name of a phase: ``{"A": "preflight", …}``.
     """
     if answer is None:
-        return unanswered('a phase for each letter, for example {"A": "preflight", "B": "preflight", …}')
+        return unanswered(gettext('a phase for each letter, for example {"A": "preflight", "B": "preflight", …}'))
     if set(answer) != set(_THINGS):
-        return Verdict(False, f"Each of the letters {', '.join(_THINGS)} needs a phase.", (f"given: {list(answer)}",))
+        return Verdict(
+            False,
+            gettext("Each of the letters {letters} needs a phase.").format(letters=", ".join(_THINGS)),
+            (gettext("given: {answer}").format(answer=list(answer)),),
+        )
     if unknown := sorted(set(answer.values()) - {kind.name for kind in PHASES}):
-        return Verdict(False, f"There is no phase {unknown[0]!r}.", (", ".join(kind.name for kind in PHASES),))
+        return Verdict(
+            False,
+            gettext("There is no phase {name!r}.").format(name=unknown[0]),
+            (", ".join(kind.name for kind in PHASES),),
+        )
     phases = {letter: _phase_of(run, thing) for letter, thing in _THINGS.items()}
     if missing := [letter for letter, phase in phases.items() if phase is None]:
-        return Verdict(None, f"This run did not make {_THINGS[missing[0]]}; run all phases on a fresh lab.")
+        return Verdict(
+            None,
+            gettext("This run did not make {thing}; run all phases on a fresh lab.").format(thing=_THINGS[missing[0]]),
+        )
     wrong = [letter for letter, phase in phases.items() if phase and answer[letter] != phase.name]
     if wrong:
         evidence = tuple(_told(run, letter, answer[letter]) for letter in wrong)
-        return Verdict(False, f"{len(wrong)} of {len(_THINGS)} were not made in the phase that you say.", evidence)
+        return Verdict(
+            False,
+            gettext("{wrong} of {asked} were not made in the phase that you say.").format(
+                wrong=len(wrong), asked=len(_THINGS)
+            ),
+            evidence,
+        )
     told = tuple(_told(run, letter, answer[letter]) for letter in _THINGS)
-    return Verdict(True, "First files, for what cannot be asked of an API server yet; then objects.", told)
+    return Verdict(True, gettext("First files, for what cannot be asked of an API server yet; then objects."), told)
 
 
 def noticed(attempts: Iterable[Attempt], answer: Mapping[str, str] | None) -> Verdict:
@@ -61,17 +79,27 @@ def noticed(attempts: Iterable[Attempt], answer: Mapping[str, str] | None) -> Ve
         Name of a mistake → one of `WHO`.
     """
     if answer is None:
-        return unanswered('who noticed each mistake, for example {"image-repository": "etcd", …}')
+        return unanswered(gettext('who noticed each mistake, for example {"image-repository": "etcd", …}'))
     seen = {each.name: each for each in attempts}
     if set(answer) != set(seen):
-        return Verdict(False, "Say who noticed it for each mistake that was tried.", (", ".join(seen),))
+        return Verdict(False, gettext("Say who noticed it for each mistake that was tried."), (", ".join(seen),))
     if unknown := sorted(set(answer.values()) - set(WHO)):
-        return Verdict(False, f"{unknown[0]!r} is nobody here.", (f"choose of: {', '.join(WHO)}",))
+        return Verdict(
+            False,
+            gettext("{name!r} is nobody here.").format(name=unknown[0]),
+            (gettext("choose of: {names}").format(names=", ".join(WHO)),),
+        )
     wrong = [each for each in seen.values() if answer[each.name] != each.noticed]
     if wrong:
-        return Verdict(False, f"{len(wrong)} of {len(seen)} were noticed by another.", tuple(map(_clue, wrong)))
+        return Verdict(
+            False,
+            gettext("{wrong} of {asked} were noticed by another.").format(wrong=len(wrong), asked=len(seen)),
+            tuple(map(_clue, wrong)),
+        )
     return Verdict(
-        True, "The later somebody notices, the more is there already to take away.", tuple(map(_clue, seen.values()))
+        True,
+        gettext("The later somebody notices, the more is there already to take away."),
+        tuple(map(_clue, seen.values())),
     )
 
 
@@ -94,9 +122,13 @@ def _told(run: InitRun, letter: str, name: str) -> str:
     thing = _THINGS[letter]
     when = next(time for phase in run.phases if (time := _time(phase, thing))) - run.began
     said = run[name]
-    return f"{letter} was made after {when:.2f} s; {name}: {said.start:.2f} to {said.start + said.seconds:.2f} s"
+    return gettext("{letter} was made after {when:.2f} s; {name}: {start:.2f} to {end:.2f} s").format(
+        letter=letter, when=when, name=name, start=said.start, end=said.start + said.seconds
+    )
 
 
 def _clue(attempt: Attempt) -> str:
-    last = attempt.run.phases[-1].name if attempt.run.phases else "nothing"
-    return f"{attempt.name}: kubeadm init {'ended in' if attempt.run.trouble else 'was content after'} {last}"
+    last = attempt.run.phases[-1].name if attempt.run.phases else gettext("nothing")
+    if attempt.run.trouble:
+        return gettext("{name}: kubeadm init ended in {last}").format(name=attempt.name, last=last)
+    return gettext("{name}: kubeadm init was content after {last}").format(name=attempt.name, last=last)

@@ -13,12 +13,13 @@ from labkit.checks import objects
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.lab import Lab
 from labkit.lab.shown import TracedPacket
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.model import Endpoint, Mode, NodeRules
 
-NO_POD = "no pod has the labels that the Service asks for"
-NOT_READY = "there are such pods, but none of them is Ready"
-NO_PORT = "the pods are Ready, but nothing listens on the port that the Service leads to"
-NO_RULES = "kube-proxy has not written a rule for the Service"
+NO_POD = gettext_noop("no pod has the labels that the Service asks for")
+NOT_READY = gettext_noop("there are such pods, but none of them is Ready")
+NO_PORT = gettext_noop("the pods are Ready, but nothing listens on the port that the Service leads to")
+NO_RULES = gettext_noop("kube-proxy has not written a rule for the Service")
 #: Why a Service may refuse connections.
 REASONS = (NO_POD, NOT_READY, NO_PORT, NO_RULES)
 
@@ -28,9 +29,9 @@ _SYNC_SECONDS = 4.0  # kube-proxy waits up to a second between two rounds
 _POLL_SECONDS = 0.2
 #: What the rules of a mode look like.
 _LOOKS: Mapping[Mode, str] = {
-    "iptables": "lines that begin with -A and a chain KUBE-…, one after the other",
-    "nftables": "a map service-ips, and chains that end in vmap or goto",
-    "ipvs": "virtual servers, each followed by its real servers",
+    "iptables": gettext_noop("lines that begin with -A and a chain KUBE-…, one after the other"),
+    "nftables": gettext_noop("a map service-ips, and chains that end in vmap or goto"),
+    "ipvs": gettext_noop("virtual servers, each followed by its real servers"),
 }
 
 
@@ -49,22 +50,34 @@ def share(rules: NodeRules, service: str, number: int, answer: str | None) -> Ve
         In percent of all new connections: ``"12"``.
     """
     if answer is None:
-        return unanswered('a number of percent, for example "12"')
+        return unanswered(gettext('a number of percent, for example "12"'))
     chosen = _in_order(rules, service)
     if not 1 <= number <= len(chosen):
-        return Verdict(None, f"{rules.node} has no rule {number} of {service} that iptables mode wrote.")
+        return Verdict(
+            None,
+            gettext("{node} has no rule {number} of {service} that iptables mode wrote.").format(
+                node=rules.node, number=number, service=service
+            ),
+        )
     try:
         given = float(str(answer).strip().removesuffix("%").replace(",", ".")) / 100
     except ValueError:
-        return Verdict(False, f"{answer!r} is no number of percent.")
-    told = tuple(f"rule {place}: {_number_in(each)}" for place, each in enumerate(chosen, 1))
+        return Verdict(False, gettext("{answer!r} is no number of percent.").format(answer=answer))
+    told = tuple(
+        gettext("rule {place}: {told}").format(place=place, told=_number_in(each))
+        for place, each in enumerate(chosen, 1)
+    )
     asked = chosen[number - 1]
     if abs(given - asked.probability) <= _TOLERANCE:
-        return Verdict(True, "A rule's number is a share of the connections that come to it, not of all.", told)
+        return Verdict(
+            True, gettext("A rule's number is a share of the connections that come to it, not of all."), told
+        )
     if abs(given - _own_number(asked)) <= _TOLERANCE:
-        why = f"That is the number in rule {number}. Only what the rules before it did not take comes to rule {number}."
+        why = gettext(
+            "That is the number in rule {number}. Only what the rules before it did not take comes to rule {number}."
+        ).format(number=number)
         return Verdict(False, why, told)
-    return Verdict(False, "Follow 300 connections: how many does each rule take, and how many go on?", told)
+    return Verdict(False, gettext("Follow 300 connections: how many does each rule take, and how many go on?"), told)
 
 
 def written_by(rules: NodeRules, answer: str | None) -> Verdict:
@@ -78,14 +91,18 @@ def written_by(rules: NodeRules, answer: str | None) -> Verdict:
         A mode's name.
     """
     if answer is None:
-        return unanswered("the name of a mode")
+        return unanswered(gettext("the name of a mode"))
     sample = tuple(rule for port in rules.ports[:1] for rule in port.rules[:3])
-    looks = {str(mode): look for mode, look in _LOOKS.items()}
+    looks = {str(mode): gettext(look) for mode, look in _LOOKS.items()}
     if answer not in looks:
-        return Verdict(False, f"kube-proxy has no mode {answer!r}.", (", ".join(looks),))
+        return Verdict(False, gettext("kube-proxy has no mode {answer!r}.").format(answer=answer), (", ".join(looks),))
     if answer == rules.mode:
-        return Verdict(True, f"{rules.node}'s kernel has {looks[answer]}.", sample)
-    return Verdict(False, f"In {answer} mode there would be {looks[answer]}. Compare.", sample)
+        return Verdict(True, gettext("{node}'s kernel has {look}.").format(node=rules.node, look=looks[answer]), sample)
+    return Verdict(
+        False,
+        gettext("In {answer} mode there would be {look}. Compare.").format(answer=answer, look=looks[answer]),
+        sample,
+    )
 
 
 @looks
@@ -102,25 +119,34 @@ def reached(lab: Lab, packet: TracedPacket, answer: str | None) -> Verdict:
         The pod's name, or its address.
     """
     if answer is None:
-        return unanswered("a pod's name")
+        return unanswered(gettext("a pod's name"))
     path = packet.path
     rewritten = tuple(f"{step.chain}: {step.rule}" for step in path.steps if step.translation == "DNAT")
     if path.endpoint is None or not rewritten:
-        return Verdict(None, "No rule gave this packet a pod's address. Send another.")
+        return Verdict(None, gettext("No rule gave this packet a pod's address. Send another."))
     namespace = path.request.service.partition("/")[0]
     with lab.api_server() as api:
         listed = api.get(f"/api/v1/namespaces/{quote(namespace)}/pods") or {"items": []}
     addresses = {pod["metadata"]["name"]: pod["status"].get("podIP", "") for pod in listed["items"]}
     given = answer.strip().removeprefix("pod/").partition(":")[0]
     if given == path.request.destination.ip:
-        return Verdict(False, "That is the address that the client asked for. A rule put another in its place.")
+        return Verdict(
+            False, gettext("That is the address that the client asked for. A rule put another in its place.")
+        )
     address = addresses.get(given, given if given in addresses.values() else "")
     if not address:
-        return Verdict(False, f"No pod in namespace {namespace} has the name or the address {given!r}.")
+        return Verdict(
+            False,
+            gettext("No pod in namespace {namespace} has the name or the address {given!r}.").format(
+                namespace=namespace, given=given
+            ),
+        )
     if address == path.endpoint.ip:
-        return Verdict(True, f"This rule gave the packet the address {address}.", rewritten)
-    evidence = (f"{given} has the address {address}", *rewritten)
-    return Verdict(False, "That pod has another address than the packet was given.", evidence)
+        return Verdict(
+            True, gettext("This rule gave the packet the address {address}.").format(address=address), rewritten
+        )
+    evidence = (gettext("{given} has the address {address}").format(given=given, address=address), *rewritten)
+    return Verdict(False, gettext("That pod has another address than the packet was given."), evidence)
 
 
 @looks
@@ -137,17 +163,19 @@ def refused(lab: Lab, service: str, answer: str | None) -> Verdict:
         One of `REASONS`.
     """
     if answer is None:
-        return unanswered(f"one of these: {'; '.join(REASONS)}")
+        return unanswered(gettext("one of these: {reasons}").format(reasons="; ".join(map(gettext, REASONS))))
     if answer not in REASONS:
-        return Verdict(False, "That is none of the reasons.", REASONS)
+        return Verdict(False, gettext("That is none of the reasons."), tuple(map(gettext, REASONS)))
     facts = _facts(lab, service)
     if facts is None:
-        return Verdict(None, f"There is no Service {service}.")
+        return Verdict(None, gettext("There is no Service {name}.").format(name=service))
     reason = _reason(lab, facts)
     if reason is None:
-        return Verdict(None, f"{service} refuses nobody now: a request was answered.", facts.lines)
+        return Verdict(
+            None, gettext("{service} refuses nobody now: a request was answered.").format(service=service), facts.lines
+        )
     if answer == reason:
-        return Verdict(True, "The API's objects and the node's rules say the same.", facts.lines)
+        return Verdict(True, gettext("The API's objects and the node's rules say the same."), facts.lines)
     return Verdict(False, _objection(facts, answer), facts.lines)
 
 
@@ -166,25 +194,44 @@ def leads_to(lab: Lab, service: str, deployment: str) -> Verdict:
         found = objects.deployment(api, deployment)
     facts = _facts(lab, service)
     if facts is None or found is None:
-        return Verdict(None, f"There is no {'Service ' + service if found else 'deployment ' + deployment}.")
+        none = gettext("There is no Service {name}.") if found else gettext("There is no deployment {name}.")
+        return Verdict(None, none.format(name=service if found else deployment))
     labels = found["spec"]["selector"]["matchLabels"]
     own = {pod["status"].get("podIP", "") for pod in _pods(lab, labels) if _ready(pod)}
     if not facts.pods:
-        has = f"the pods of deployment {deployment} have: {_words(found['spec']['template']['metadata']['labels'])}"
-        return Verdict(False, "The Service asks for labels that no pod has.", (*facts.lines, has))
+        has = gettext("the pods of deployment {deployment} have: {labels}").format(
+            deployment=deployment, labels=_words(found["spec"]["template"]["metadata"]["labels"])
+        )
+        return Verdict(False, gettext("The Service asks for labels that no pod has."), (*facts.lines, has))
     if not own:
-        return Verdict(False, f"No pod of {deployment} is Ready.", facts.lines)
+        return Verdict(False, gettext("No pod of {deployment} is Ready.").format(deployment=deployment), facts.lines)
     _await_kube_proxy(lab)
+    if astray := _astray(lab, service, own):
+        why = gettext("The rules lead elsewhere than to the {count} pods of {deployment}.")
+        return Verdict(False, why.format(count=len(own), deployment=deployment), (*facts.lines, astray))
+    path = lab.proxy.trace(f"svc/{service}").path
+    sent = gettext("a request from {client} to {destination}: {result}, {answer}").format(
+        client=path.request.client, destination=path.request.destination, result=path.result, answer=path.answer
+    )
+    if path.status is None:
+        return Verdict(False, gettext("The rules lead to the pods, and no answer comes back."), (*facts.lines, sent))
+    return Verdict(
+        True,
+        gettext("Every node leads {service} to the pods of {deployment}.").format(
+            service=service, deployment=deployment
+        ),
+        (*facts.lines, sent),
+    )
+
+
+def _astray(lab: Lab, service: str, own: set[str]) -> str:
+    """Return where the first node that leads a Service elsewhere leads it; empty where there is none."""
     for node in lab.nodes:
         leads = {each.ip for port in lab.proxy.rules(node.name).of(service).ports for each in port.endpoints}
         if leads != own:
-            evidence = (*facts.lines, f"{node.name}'s rules lead to: {', '.join(sorted(leads)) or 'nowhere'}")
-            return Verdict(False, f"The rules lead elsewhere than to the {len(own)} pods of {deployment}.", evidence)
-    path = lab.proxy.trace(f"svc/{service}").path
-    sent = f"a request from {path.request.client} to {path.request.destination}: {path.result}, {path.answer}"
-    if path.status is None:
-        return Verdict(False, "The rules lead to the pods, and no answer comes back.", (*facts.lines, sent))
-    return Verdict(True, f"Every node leads {service} to the pods of {deployment}.", (*facts.lines, sent))
+            addresses = ", ".join(sorted(leads)) or gettext("nowhere")
+            return gettext("{node}'s rules lead to: {addresses}").format(node=node.name, addresses=addresses)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +256,11 @@ def _facts(lab: Lab, service: str) -> _Facts | None:
     says = [str(refusal) for port in rules.ports for refusal in port.refusals]
     says += [str(endpoint) for port in rules.ports for endpoint in port.endpoints]
     lines = (
-        f"Service {service} asks for: {_words(selector) or 'nothing'}",
-        f"pods with that: {len(pods)}, Ready: {ready}",
-        f"the rules on {rules.node}: {', '.join(says) or 'none'}",
+        gettext("Service {service} asks for: {labels}").format(
+            service=service, labels=_words(selector) or gettext("nothing")
+        ),
+        gettext("pods with that: {count}, Ready: {ready}").format(count=len(pods), ready=ready),
+        gettext("the rules on {node}: {says}").format(node=rules.node, says=", ".join(says) or gettext("none")),
     )
     return _Facts(service, pods, rules, lines)
 
@@ -231,12 +280,12 @@ def _objection(facts: _Facts, answer: str) -> str:
     """Return what speaks against a reason that is not the one."""
     ready = sum(map(_ready, facts.pods))
     if answer == NO_POD:
-        return f"{len(facts.pods)} pods have these labels."
+        return gettext("{count} pods have these labels.").format(count=len(facts.pods))
     if answer == NOT_READY:
-        return f"{ready} of {len(facts.pods)} such pods are Ready: is it that?"
+        return gettext("{ready} of {count} such pods are Ready: is it that?").format(ready=ready, count=len(facts.pods))
     if answer == NO_PORT:
-        return "No packet came as far as a port: look where the rules lead."
-    return "A rule for this Service is there. What does it say?"
+        return gettext("No packet came as far as a port: look where the rules lead.")
+    return gettext("A rule for this Service is there. What does it say?")
 
 
 def _await_kube_proxy(lab: Lab) -> None:
@@ -277,4 +326,8 @@ def _own_number(endpoint: Endpoint) -> float:
 
 def _number_in(endpoint: Endpoint) -> str:
     found = _PROBABILITY.search(endpoint.rules[0])
-    return f"--probability {found[1]}, leads to {endpoint}" if found else f"no probability, leads to {endpoint}"
+    return (
+        gettext("--probability {probability}, leads to {endpoint}").format(probability=found[1], endpoint=endpoint)
+        if found
+        else gettext("no probability, leads to {endpoint}").format(endpoint=endpoint)
+    )

@@ -10,6 +10,7 @@ from labkit.flow.names import name_of
 from labkit.lab import Lab
 from labkit.lab.installation.preparation import Preparation
 from labkit.lab.installation.restart import Restart
+from labkit.language import gettext
 
 _TOO_MANY_REQUESTS = 429  # what an eviction gets that a PodDisruptionBudget does not allow
 _COMPONENTS = (
@@ -43,15 +44,21 @@ def protects(preparation: Preparation, check: str, answer: str | None) -> Verdic
     line = preparation[check].to_json()[0]
     parts = sorted({each.part for each in preparation.lines})
     if answer is None:
-        return unanswered(f"one of {', '.join(parts)}")
+        return unanswered(gettext("one of {parts}").format(parts=", ".join(parts)))
     given = answer.strip().lower()
     if given not in parts:
-        return Verdict(False, f"{answer!r} is no part of the picture.", (f"parts: {', '.join(parts)}",))
+        return Verdict(
+            False,
+            gettext("{answer!r} is no part of the picture.").format(answer=answer),
+            (gettext("parts: {parts}").format(parts=", ".join(parts)),),
+        )
     if given == line["part"]:
         return Verdict(True, f"{line['why'][0].upper()}{line['why'][1:]}.", (f"{check}: {line['found']}",))
     own = ", ".join(each.name for each in preparation.lines if each.part == given)
     return Verdict(
-        False, f"It does nothing for that part. Read why {check} is needed.", (f"{given}: {own}", line["why"])
+        False,
+        gettext("It does nothing for that part. Read why {check} is needed.").format(check=check),
+        (f"{given}: {own}", line["why"]),
     )
 
 
@@ -69,19 +76,23 @@ def repaired(lab: Lab, node: str, answer: str | None) -> Verdict:
         A command.
     """
     if answer is None:
-        return unanswered('a command for the node, for example "sysctl -a"')
+        return unanswered(gettext('a command for the node, for example "sysctl -a"'))
     try:
         lab.nodes[node].exec(answer)
     except ClusterError as error:
-        return Verdict(False, "Your command failed.", tuple(error.why.splitlines()[-2:]))
+        return Verdict(False, gettext("Your command failed."), tuple(error.why.splitlines()[-2:]))
     lines = [line for line in lab.preflight(node).lines if line.level == "required"]
     unmet = [line for line in lines if line.status == "unmet"]
     if unmet:
         return Verdict(
-            False, "It ran, and something is still amiss.", tuple(f"{each.name}: {each.found}" for each in unmet)
+            False,
+            gettext("It ran, and something is still amiss."),
+            tuple(f"{each.name}: {each.found}" for each in unmet),
         )
     return Verdict(
-        True, f"All that is required of {node} is met.", tuple(f"{each.name}: {each.found}" for each in lines)
+        True,
+        gettext("All that is required of {node} is met.").format(node=node),
+        tuple(f"{each.name}: {each.found}" for each in lines),
     )
 
 
@@ -99,21 +110,30 @@ def refused_by(lab: Lab, since: datetime, answer: str | None) -> Verdict:
         A component's name.
     """
     if answer is None:
-        return unanswered('a component\'s name, for example "etcd"')
+        return unanswered(gettext('a component\'s name, for example "etcd"'))
     given = answer.strip().lower().replace("api server", "kube-apiserver").removeprefix("the ")
     evictions = [event for event in lab.evidence(since).audit if name_of(event).subresource == "eviction"]
     refused = [event for event in evictions if event.code == _TOO_MANY_REQUESTS]
     if not refused:
-        return Verdict(None, "No eviction was refused since then. Drain the node first.")
+        return Verdict(None, gettext("No eviction was refused since then. Drain the node first."))
     told = f"{refused[0].user} by {refused[0].user_agent.partition(' ')[0]}: create {name_of(refused[0]).name}/eviction"
     if given not in _COMPONENTS:
-        return Verdict(False, f"{answer!r} is no component.", (f"components: {', '.join(_COMPONENTS)}",))
+        return Verdict(
+            False,
+            gettext("{answer!r} is no component.").format(answer=answer),
+            (gettext("components: {names}").format(names=", ".join(_COMPONENTS)),),
+        )
     if given == "kube-apiserver":
-        every = (told, f"its answer, {len(refused)} times: {_TOO_MANY_REQUESTS} Too Many Requests")
-        return Verdict(True, "It compares each eviction with the budgets before it deletes the pod.", every)
+        every = (
+            told,
+            gettext("its answer, {count} times: {code} Too Many Requests").format(
+                count=len(refused), code=_TOO_MANY_REQUESTS
+            ),
+        )
+        return Verdict(True, gettext("It compares each eviction with the budgets before it deletes the pod."), every)
     if given == "kubectl":
-        return Verdict(False, "kubectl asked, again and again. Who answered?", (told,))
-    return Verdict(False, f"{given} was not asked. To whom did this request go?", (told,))
+        return Verdict(False, gettext("kubectl asked, again and again. Who answered?"), (told,))
+    return Verdict(False, gettext("{given} was not asked. To whom did this request go?").format(given=given), (told,))
 
 
 def registered(restart: Restart, answer: int | str | None) -> Verdict:
@@ -127,13 +147,15 @@ def registered(restart: Restart, answer: int | str | None) -> Verdict:
         An HTTP status code.
     """
     if answer is None:
-        return unanswered("a status code, for example 404")
+        return unanswered(gettext("a status code, for example 404"))
     told = [(what, known) for _, _, what, known in restart.moments if what.startswith("create Node ")]
     if not told:
-        return Verdict(None, f"{restart.node} did not ask to be registered.")
+        return Verdict(None, gettext("{node} did not ask to be registered.").format(node=restart.node))
     what, known = told[-1]
     code = what.partition(": ")[2].partition(",")[0]
     if str(answer).strip() == code:
-        return Verdict(True, "The Node was there all the time: who comes back is no new node.", (f"{known}: {what}",))
+        return Verdict(
+            True, gettext("The Node was there all the time: who comes back is no new node."), (f"{known}: {what}",)
+        )
     kubelet = tuple(f"{when:.2f} s, {who}: {what}" for when, who, what, _ in restart.moments if who == "kubelet")
-    return Verdict(False, "That is not what it was answered. Look at what the kubelet was told next.", kubelet)
+    return Verdict(False, gettext("That is not what it was answered. Look at what the kubelet was told next."), kubelet)

@@ -10,19 +10,20 @@ from typing import ClassVar
 from labkit.evidence.model import Evidence
 from labkit.flow.actors import actor
 from labkit.flow.names import name_of
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.connections import Counts
 from labkit.proxy.table import Table
 from labkit.views import outages, words
 from labkit.views.outages import Cell, Row
 
-ANSWERS = "a running Service answers"
-KUBECTL = "kubectl gets an answer"
-STORED = "the deployment is stored"
-REPLICA_SET = "a replica set is made"
-POD = "a pod is made"
-NODE = "the pod gets a node"
-RUNS = "the pod runs"
-RESTARTED = "a container that ends is started again"
+ANSWERS = gettext_noop("a running Service answers")
+KUBECTL = gettext_noop("kubectl gets an answer")
+STORED = gettext_noop("the deployment is stored")
+REPLICA_SET = gettext_noop("a replica set is made")
+POD = gettext_noop("a pod is made")
+NODE = gettext_noop("the pod gets a node")
+RUNS = gettext_noop("the pod runs")
+RESTARTED = gettext_noop("a container that ends is started again")
 #: What follows from a deployment, in the order in which it would.
 HAPPENINGS = (STORED, REPLICA_SET, POD, NODE, RUNS)
 #: All that is tried.
@@ -95,7 +96,7 @@ class Outage(Table):
     predicted: Mapping[str, bool | None]
     findings: Mapping[str, Finding]
 
-    TITLES: ClassVar[Sequence[str]] = ("", "predicted", "seen", "observed")
+    TITLES: ClassVar[Sequence[str]] = ("", gettext_noop("predicted"), gettext_noop("seen"), gettext_noop("observed"))
 
     @property
     def worked(self) -> dict[str, bool]:
@@ -106,13 +107,21 @@ class Outage(Table):
         """Return what it is, in a line."""
         asked = [each for each in self.findings if self.predicted.get(each) is not None]
         came = sum(self.predicted[each] == self.findings[each].worked for each in asked)
-        score = f"; {came} of {len(asked)} predictions came true" if asked else ""
-        return f"While {self.component} stood still{score}"
+        if not asked:
+            return gettext("While {component} stood still").format(component=self.component)
+        return gettext("While {component} stood still; {came} of {asked} predictions came true").format(
+            component=self.component, came=came, asked=len(asked)
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text for each of what was tried."""
         return [
-            (_named(ability), outages.word(self.predicted.get(ability)), outages.word(finding.worked), finding.observed)
+            (
+                _named(ability),
+                gettext(outages.word(self.predicted.get(ability))),
+                gettext(outages.word(finding.worked)),
+                finding.observed,
+            )
             for ability, finding in self.findings.items()
         ]
 
@@ -144,11 +153,11 @@ class Outages(Table):
 
     of: Sequence[Outage]
 
-    TITLES: ClassVar[Sequence[str]] = ("stood still", *Outage.TITLES)
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("stood still"), *Outage.TITLES)
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return "What works while one component stands still"
+        return gettext("What works while one component stands still")
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text for each component and each of what was tried."""
@@ -159,20 +168,31 @@ class Outages(Table):
         return outages.to_svg([each.row() for each in self.of], prefix=_prefix(self.of))
 
     def _repr_html_(self) -> str:
-        return f"{_framed(self.to_svg())}<details><summary>As a table</summary>{Table._repr_html_(self)}</details>"
+        summary = gettext("As a table")
+        table = f"<details><summary>{summary}</summary>{Table._repr_html_(self)}</details>"
+        return f"{_framed(self.to_svg())}{table}"
 
 
 def answered(counts: Counts) -> Finding:
     """Return whether a Service answered."""
     got = counts.asked - counts.failed
-    gap = f"; the longest gap was {counts.longest:.1f} s" if counts.failed else ""
-    observed = f"{got} of {counts.asked} requests were answered{gap}"
-    return Finding(got >= _ENOUGH * counts.asked > 0, observed, f"{got} of {counts.asked}")
+    if counts.failed:
+        gap = f"{counts.longest:.1f}"
+        observed = gettext("{got} of {asked} requests were answered; the longest gap was {gap} s").format(
+            got=got, asked=counts.asked, gap=gap
+        )
+    else:
+        observed = gettext("{got} of {asked} requests were answered").format(got=got, asked=counts.asked)
+    return Finding(
+        got >= _ENOUGH * counts.asked > 0, observed, gettext("{got} of {asked}").format(got=got, asked=counts.asked)
+    )
 
 
 def replied(refusal: str) -> Finding:
     """Return whether kubectl got an answer, by what it said when it got none."""
-    return Finding(not refusal, refusal or "it printed the nodes", "no answer" if refusal else "at once")
+    return Finding(
+        not refusal, refusal or gettext("it printed the nodes"), gettext("no answer") if refusal else gettext("at once")
+    )
 
 
 def read(evidence: Evidence, times: Times, deployment: str, pod: str) -> dict[str, Finding]:
@@ -214,25 +234,39 @@ def _started(evidence: Evidence, deployment: str, pod: str) -> Iterator[tuple[st
     for call in evidence.runtime:
         if call.call == "StartContainer" and not call.error:
             if call.pod == pod:
-                yield RESTARTED, call.time, f"kubelet on {call.node}"
+                yield RESTARTED, call.time, gettext("kubelet on {node}").format(node=call.node)
             elif call.pod.startswith(f"{deployment}-"):
-                yield RUNS, call.time, f"kubelet on {call.node}"
+                yield RUNS, call.time, gettext("kubelet on {node}").format(node=call.node)
 
 
 def _finding(deed: tuple[datetime, str] | None, times: Times) -> Finding:
     still = (times.went_on - times.stopped).total_seconds()
     if deed is None:
-        return Finding(False, f"not in {still:.0f} s, and never later: nobody asks again", "never")
+        return Finding(
+            False,
+            gettext("not in {still:.0f} s, and never later: nobody asks again").format(still=still),
+            gettext("never"),
+        )
     when, who = deed
     if when <= times.went_on:
         passed = words.duration((when - times.stopped).total_seconds() * 1000)
-        return Finding(True, f"after {passed}, by {who}", f"after {passed}")
+        return Finding(
+            True,
+            gettext("after {passed}, by {who}").format(passed=passed, who=who),
+            gettext("after {passed}").format(passed=passed),
+        )
     passed = words.duration((when - times.went_on).total_seconds() * 1000)
-    return Finding(False, f"not in {still:.0f} s; {passed} after it went on, by {who}", f"{passed} later")
+    return Finding(
+        False,
+        gettext("not in {still:.0f} s; {passed} after it went on, by {who}").format(
+            still=still, passed=passed, who=who
+        ),
+        gettext("{passed} later").format(passed=passed),
+    )
 
 
 def _named(ability: str) -> str:
-    return f"{LETTERS[ability]}: {ability}"
+    return f"{LETTERS[ability]}: {gettext(ability)}"
 
 
 def _prefix(several: Sequence[Outage]) -> str:

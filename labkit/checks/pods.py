@@ -12,7 +12,8 @@ import yaml
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import ClusterError
 from labkit.lab import Lab
-from labkit.lab.anatomy import KINDS
+from labkit.lab.anatomy import KINDS, Inhabitant
+from labkit.language import gettext
 
 _SECONDS = 20.0
 _WRITES_SECONDS = 4.0  # writer writes each second
@@ -41,21 +42,35 @@ def shared(lab: Lab, pod: str, answer: Iterable[str] | None) -> Verdict:
         Kinds of namespaces: of ``net``, ``ipc``, ``uts``, ``pid``, ``mnt``.
     """
     if answer is None:
-        return unanswered(f"a set of these: {', '.join(KINDS)}")
+        return unanswered(gettext("a set of these: {kinds}").format(kinds=", ".join(KINDS)))
     given = {answer} if isinstance(answer, str) else set(answer)
     if unknown := given - set(KINDS):
-        return Verdict(False, f"There is no kind of namespace {sorted(unknown)[0]!r} here.", (", ".join(KINDS),))
+        return Verdict(
+            False,
+            gettext("There is no kind of namespace {unknown!r} here.").format(unknown=sorted(unknown)[0]),
+            (", ".join(KINDS),),
+        )
     anatomy = lab.anatomy(pod)
     wrong = given - set(anatomy.shared())
     if wrong:
         evidence = tuple(
-            f"{kind}: {', '.join(f'{each.name} is in {each.namespaces[kind]}' for each in anatomy.inhabitants)}"
-            for kind in sorted(wrong)
+            f"{kind}: {', '.join(_is_in(each, kind) for each in anatomy.inhabitants)}" for kind in sorted(wrong)
         )
-        return Verdict(False, f"{len(wrong)} of your {len(given)} differ from container to container.", evidence)
+        return Verdict(
+            False,
+            gettext("{wrong} of your {given} differ from container to container.").format(
+                wrong=len(wrong), given=len(given)
+            ),
+            evidence,
+        )
     if missing := len(set(anatomy.shared()) - given):
-        return Verdict(False, f"These are shared, and {missing} more. Compare the numbers in the picture.")
-    return Verdict(True, "The containers of a Pod are neighbours in these, and have all else for themselves.")
+        return Verdict(
+            False,
+            gettext("These are shared, and {missing} more. Compare the numbers in the picture.").format(
+                missing=missing
+            ),
+        )
+    return Verdict(True, gettext("The containers of a Pod are neighbours in these, and have all else for themselves."))
 
 
 @looks
@@ -75,11 +90,17 @@ def reaches(lab: Lab, answer: str | None) -> Verdict:
     try:
         greeting = lab.kubectl(command)
     except ClusterError as error:
-        return Verdict(False, f"From the container php, nothing answers at {answer}.", (error.why,))
-    evidence = (f"php connected to {answer}; the server's first words: {greeting.strip()}",)
+        return Verdict(
+            False, gettext("From the container php, nothing answers at {answer}.").format(answer=answer), (error.why,)
+        )
+    evidence = (
+        gettext("php connected to {answer}; the server's first words: {words}").format(
+            answer=answer, words=greeting.strip()
+        ),
+    )
     if "MariaDB" not in greeting and "mysql" not in greeting.lower():
-        return Verdict(False, "Something answers there, and it is no database.", evidence)
-    return Verdict(True, "The database answers.", evidence)
+        return Verdict(False, gettext("Something answers there, and it is no database."), evidence)
+    return Verdict(True, gettext("The database answers."), evidence)
 
 
 @looks
@@ -98,41 +119,59 @@ def shares_a_file(lab: Lab, manifest: str | None, path: str = "/data/now") -> Ve
         The file, in both containers.
     """
     if manifest is None:
-        return unanswered("the manifest of a Pod, YAML")
+        return unanswered(gettext("the manifest of a Pod, YAML"))
     try:
         pod = yaml.safe_load(manifest)
         names = [each["name"] for each in pod["spec"]["containers"]]
     except yaml.YAMLError as error:
-        return Verdict(False, "That is no YAML.", tuple(str(error).splitlines()))
+        return Verdict(False, gettext("That is no YAML."), tuple(str(error).splitlines()))
     except (KeyError, TypeError):
-        return Verdict(False, "That is no Pod: a Pod has spec.containers, each with a name.")
+        return Verdict(False, gettext("That is no Pod: a Pod has spec.containers, each with a name."))
     if missing := {"writer", "reader"} - set(names):
-        return Verdict(False, f"The Pod has no container {sorted(missing)[0]}.", (f"it has: {', '.join(names)}",))
+        return Verdict(
+            False,
+            gettext("The Pod has no container {container}.").format(container=sorted(missing)[0]),
+            (gettext("it has: {names}").format(names=", ".join(names)),),
+        )
     pod.setdefault("metadata", {})["name"] = "pair"
     try:
         lab.kubectl("apply --filename -", stdin=json.dumps(pod))
     except ClusterError as error:
-        return Verdict(False, "The API server refused the manifest.", tuple(error.why.splitlines()))
+        return Verdict(False, gettext("The API server refused the manifest."), tuple(error.why.splitlines()))
     try:
         return _try(lab, path)
     finally:
         lab.kubectl("delete pod pair --grace-period=1 --ignore-not-found")
 
 
+def _is_in(inhabitant: Inhabitant, kind: str) -> str:
+    return gettext("{name} is in {number}").format(name=inhabitant.name, number=inhabitant.namespaces[kind])
+
+
 def _try(lab: Lab, path: str) -> Verdict:
     deadline = time.monotonic() + _SECONDS
     while not _all_run(pod := json.loads(lab.kubectl("get pod pair --output json"))):
         if time.monotonic() > deadline:
-            return Verdict(False, f"After {_SECONDS:.0f} s not all containers run.", _states(pod))
+            return Verdict(
+                False, gettext("After {seconds:.0f} s not all containers run.").format(seconds=_SECONDS), _states(pod)
+            )
         time.sleep(_POLL_SECONDS)
     deadline = time.monotonic() + _WRITES_SECONDS
     while True:
         try:
             text = lab.kubectl(["exec", "pair", "--container", "reader", "--", "cat", path])
-            return Verdict(True, "reader reads what writer wrote.", (f"{path} in reader: {text.strip()[:80]}",))
+            return Verdict(
+                True,
+                gettext("reader reads what writer wrote."),
+                (gettext("{path} in reader: {text}").format(path=path, text=text.strip()[:80]),),
+            )
         except ClusterError as error:
             if time.monotonic() > deadline:
-                return Verdict(False, f"reader cannot read {path}.", (error.why.splitlines()[0], *_mounts(pod)))
+                return Verdict(
+                    False,
+                    gettext("reader cannot read {path}.").format(path=path),
+                    (error.why.splitlines()[0], *_mounts(pod)),
+                )
         time.sleep(_POLL_SECONDS)
 
 
@@ -142,23 +181,22 @@ def _all_run(pod: dict[str, Any]) -> bool:
 
 
 def _states(pod: dict[str, Any]) -> tuple[str, ...]:
+    not_running = gettext("not running")
     return tuple(
-        f"{each['name']}: {next(iter(each['state'].values())).get('reason', 'not running')}"
+        f"{each['name']}: {next(iter(each['state'].values())).get('reason', not_running)}"
         for each in pod["status"].get("containerStatuses") or ()
-    ) or (f"phase {pod['status'].get('phase')}",)
+    ) or (gettext("phase {phase}").format(phase=pod["status"].get("phase")),)
 
 
 def _mounts(pod: dict[str, Any]) -> tuple[str, ...]:
     """Return which volumes each container sees where, without the token that every Pod has."""
     return tuple(
-        f"{each['name']} sees: "
-        + (
-            ", ".join(
-                f"{mount['name']} at {mount['mountPath']}"
-                for mount in each.get("volumeMounts") or ()
-                if not mount["name"].startswith("kube-api-access-")
-            )
-            or "no volume"
-        )
-        for each in pod["spec"]["containers"]
+        gettext("{name} sees: {seen}").format(name=each["name"], seen=_seen(each)) for each in pod["spec"]["containers"]
     )
+
+
+def _seen(container: dict[str, Any]) -> str:
+    mounts = [each for each in container.get("volumeMounts") or () if not each["name"].startswith("kube-api-access-")]
+    return ", ".join(
+        gettext("{name} at {path}").format(name=each["name"], path=each["mountPath"]) for each in mounts
+    ) or gettext("no volume")

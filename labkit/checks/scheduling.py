@@ -8,6 +8,7 @@ from labkit.checks import objects
 from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.flow.attempts import SchedulingDecision
 from labkit.lab import Lab
+from labkit.language import gettext
 
 _HOSTNAME = "kubernetes.io/hostname"  # k8s.io/api/core/v1, LabelHostname
 
@@ -25,18 +26,28 @@ def turned_down_by(decision: SchedulingDecision, node: str, answer: str | None) 
         The plugin's name.
     """
     if answer is None:
-        return unanswered('a plugin\'s name, for example "NodeName"')
+        return unanswered(gettext('a plugin\'s name, for example "NodeName"'))
     verdicts = decision.attempts[-1].verdicts
-    evidence = tuple(f"{each.node}: {each.judgement}{_because(each.reason)}" for each in verdicts)
+    evidence = tuple(f"{each.node}: {gettext(each.judgement)}{_because(each.reason)}" for each in verdicts)
     own = [each for each in verdicts if each.node == node]
     if not own or own[0].judgement != "rejected":
-        return Verdict(None, f"{node} was not turned down in this decision.", evidence)
+        return Verdict(None, gettext("{node} was not turned down in this decision.").format(node=node), evidence)
     if answer.strip() == own[0].plugin:
-        return Verdict(True, f"It looked at {node}, and this is what it found.", (f"{node}: {own[0].reason}",))
+        return Verdict(
+            True,
+            gettext("It looked at {node}, and this is what it found.").format(node=node),
+            (f"{node}: {own[0].reason}",),
+        )
     others = {each.plugin for each in verdicts if each.plugin and each.node != node}
     if answer.strip() in others:
-        return Verdict(False, f"{answer} turned another node down, not {node}.", evidence)
-    return Verdict(False, f"{answer} turned no node down. Read why {node} was rejected.", evidence)
+        return Verdict(
+            False, gettext("{answer} turned another node down, not {node}.").format(answer=answer, node=node), evidence
+        )
+    return Verdict(
+        False,
+        gettext("{answer} turned no node down. Read why {node} was rejected.").format(answer=answer, node=node),
+        evidence,
+    )
 
 
 @looks
@@ -55,35 +66,48 @@ def sent_to(lab: Lab, deployment: str, node: str) -> Verdict:
         listed = objects.pods_of(api, deployment)
         labels = (api.get(f"/api/v1/nodes/{node}") or {"metadata": {"labels": {}}})["metadata"]["labels"]
     if found is None:
-        return Verdict(None, f"There is no deployment {deployment} yet.")
+        return Verdict(None, gettext("There is no deployment {name} yet.").format(name=deployment))
     spec = found["spec"]["template"]["spec"]
     pods = [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
     evidence = (
-        f"the deployment asks for: {_asks(spec)}",
-        *(f"pod {pod['metadata']['name']}: node {pod['spec'].get('nodeName', 'none')}" for pod in pods),
+        gettext("the deployment asks for: {asked}").format(asked=_asks(spec)),
+        *(
+            gettext("pod {name}: node {node}").format(
+                name=pod["metadata"]["name"], node=pod["spec"].get("nodeName", gettext("none"))
+            )
+            for pod in pods
+        ),
     )
     selector = spec.get("nodeSelector") or {}
     if why := _not_by_label(spec):
         return Verdict(False, why, evidence)
     if any(labels.get(key) != value for key, value in selector.items()):
         return Verdict(
-            False, f"{node} does not have what the pods ask for.", (*evidence, f"{node} has: {_own(labels)}")
+            False,
+            gettext("{node} does not have what the pods ask for.").format(node=node),
+            (*evidence, gettext("{node} has: {labels}").format(node=node, labels=_own(labels))),
         )
     elsewhere = [pod for pod in pods if pod["spec"].get("nodeName") != node]
-    if not pods or elsewhere:
-        return Verdict(False, f"{len(elsewhere) or 'No'} pods run elsewhere than on {node}.", evidence)
-    return Verdict(True, f"The pods ask for a label, and {node} has it.", evidence)
+    if not pods:
+        return Verdict(False, gettext("No pods run elsewhere than on {node}.").format(node=node), evidence)
+    if elsewhere:
+        return Verdict(
+            False,
+            gettext("{count} pods run elsewhere than on {node}.").format(count=len(elsewhere), node=node),
+            evidence,
+        )
+    return Verdict(True, gettext("The pods ask for a label, and {node} has it.").format(node=node), evidence)
 
 
 def _not_by_label(spec: dict[str, Any]) -> str:
     """Return why a pod's node is not chosen by a label of one's own; empty where it is."""
     selector = spec.get("nodeSelector") or {}
     if spec.get("nodeName"):
-        return "nodeName passes the scheduler by: nobody has checked the node. Use a label."
+        return gettext("nodeName passes the scheduler by: nobody has checked the node. Use a label.")
     if not selector and not (spec.get("affinity") or {}).get("nodeAffinity"):
-        return "The pods ask for no node: where they run is up to the scheduler."
+        return gettext("The pods ask for no node: where they run is up to the scheduler.")
     if _HOSTNAME in selector:
-        return "That names the node itself. Give the node a label of yours, and ask for that."
+        return gettext("That names the node itself. Give the node a label of yours, and ask for that.")
     return ""
 
 
@@ -93,12 +117,14 @@ def _because(reason: str) -> str:
 
 def _asks(spec: dict[str, Any]) -> str:
     if spec.get("nodeName"):
-        return f"nodeName {spec['nodeName']}"
+        return gettext("nodeName {node}").format(node=spec["nodeName"])
     asked = [f"{key}={value}" for key, value in (spec.get("nodeSelector") or {}).items()]
-    asked += ["node affinity"] * bool((spec.get("affinity") or {}).get("nodeAffinity"))
-    return ", ".join(asked) or "no node"
+    asked += [gettext("node affinity")] * bool((spec.get("affinity") or {}).get("nodeAffinity"))
+    return ", ".join(asked) or gettext("no node")
 
 
 def _own(labels: dict[str, str]) -> str:
     """Return a node's labels but those that every node has."""
-    return ", ".join(f"{key}={value}" for key, value in labels.items() if "kubernetes.io/" not in key) or "no own label"
+    return ", ".join(f"{key}={value}" for key, value in labels.items() if "kubernetes.io/" not in key) or gettext(
+        "no own label"
+    )

@@ -11,13 +11,14 @@ from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.flow import Flow, Hop
 from labkit.flow.attempts import SchedulingDecision
 from labkit.lab import Lab
+from labkit.language import gettext, gettext_noop
 
 #: What is asked for when a deployment is made, and how the request is known: its resource and subresource.
 _REQUESTS = {
-    "the deployment": ("deployments", ""),
-    "the replica set": ("replicasets", ""),
-    "the pod": ("pods", ""),
-    "the pod's node": ("pods", "binding"),
+    gettext_noop("the deployment"): ("deployments", ""),
+    gettext_noop("the replica set"): ("replicasets", ""),
+    gettext_noop("the pod"): ("pods", ""),
+    gettext_noop("the pod's node"): ("pods", "binding"),
 }
 THINGS = tuple(_REQUESTS)
 _SERVICE_LABEL = "kubernetes.io/service-name"  # discovery.k8s.io/v1, LabelServiceName
@@ -34,15 +35,23 @@ def asked_for(flow: Flow, answer: Mapping[str, str | None]) -> Verdict:
         For each of `THINGS` the name of who asked for it, as the flow's picture has it.
     """
     if any(answer.get(thing) is None for thing in THINGS):
-        return unanswered('for each of them a name, for example "kubelet", as it stands in the picture')
+        return unanswered(gettext('for each of them a name, for example "kubelet", as it stands in the picture'))
     created = {thing: _created(flow, thing) for thing in THINGS}
     if lacking := [thing for thing, hop in created.items() if hop is None]:
-        return Verdict(None, f"This flow has no request for {lacking[0]}; deploy anew.")
+        return Verdict(
+            None, gettext("This flow has no request for {thing}; deploy anew.").format(thing=gettext(lacking[0]))
+        )
     wrong = [thing for thing, hop in created.items() if hop and not _is_by(hop, answer[thing])]
     if not wrong:
-        return Verdict(True, "Four requests, by four who never call each other.", _told(created))
+        return Verdict(True, gettext("Four requests, by four who never call each other."), _told(created))
     evidence = tuple(dict.fromkeys(_sent(flow, answer[thing]) for thing in wrong))
-    return Verdict(False, f"{len(wrong)} of your {len(THINGS)} did not ask for that. See what they did.", evidence)
+    return Verdict(
+        False,
+        gettext("{wrong} of your {asked} did not ask for that. See what they did.").format(
+            wrong=len(wrong), asked=len(THINGS)
+        ),
+        evidence,
+    )
 
 
 def without_points(decision: SchedulingDecision, answer: Iterable[str] | str | None) -> Verdict:
@@ -56,20 +65,32 @@ def without_points(decision: SchedulingDecision, answer: Iterable[str] | str | N
         The nodes' names.
     """
     if answer is None:
-        return unanswered('a set of nodes\' names, for example {"node-07"}')
+        return unanswered(gettext('a set of nodes\' names, for example {"node-07"}'))
     given = {answer} if isinstance(answer, str) else set(answer)
     attempt = decision.attempts[-1]
     judged = {each.node: each.judgement for each in attempt.verdicts}
     if unknown := sorted(given - judged.keys()):
-        return Verdict(False, f"There is no node {unknown[0]}.", (f"the nodes are {', '.join(judged)}",))
+        return Verdict(
+            False,
+            gettext("There is no node {unknown}.").format(unknown=unknown[0]),
+            (gettext("the nodes are {nodes}").format(nodes=", ".join(judged)),),
+        )
     dropped = {node for node, judgement in judged.items() if judgement == "rejected"}
     if wrong := sorted(given - dropped):
-        points = tuple(f"{node}: {judged[node]}, {attempt.sums.get(node, 'no')} points" for node in wrong)
-        return Verdict(False, f"{len(wrong)} of your {len(given)} could have had the pod.", points)
+        points = tuple(_points(node, judged[node], attempt.sums.get(node)) for node in wrong)
+        return Verdict(
+            False,
+            gettext("{wrong} of your {given} could have had the pod.").format(wrong=len(wrong), given=len(given)),
+            points,
+        )
     if missing := len(dropped - given):
-        return Verdict(False, f"{missing} more could not have had it.", (f"nodes with points: {len(attempt.sums)}",))
+        return Verdict(
+            False,
+            gettext("{missing} more could not have had it.").format(missing=missing),
+            (gettext("nodes with points: {count}").format(count=len(attempt.sums)),),
+        )
     reasons = tuple(f"{each.node}: {each.reason}" for each in attempt.verdicts if each.node in dropped)
-    return Verdict(True, "Nothing was counted for a node on which the pod may not run.", reasons)
+    return Verdict(True, gettext("Nothing was counted for a node on which the pod may not run."), reasons)
 
 
 @looks
@@ -92,20 +113,40 @@ def served(lab: Lab, name: str, replicas: int) -> Verdict:
         label = quote(f"{_SERVICE_LABEL}={name}", safe="")
         slices = api.get(f"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector={label}")
     if deployment is None:
-        return Verdict(None, f"There is no deployment {name} yet.")
+        return Verdict(None, gettext("There is no deployment {name} yet.").format(name=name))
     wanted, ready = deployment["spec"]["replicas"], deployment["status"].get("readyReplicas", 0)
-    evidence = (f"deployment {name}: {ready} of {wanted} pods are Ready", *map(_state, pods))
+    evidence = (
+        gettext("deployment {name}: {ready} of {wanted} pods are Ready").format(name=name, ready=ready, wanted=wanted),
+        *map(_state, pods),
+    )
     if wanted != replicas:
-        return Verdict(False, f"The deployment asks for another number of pods than {replicas}.", evidence)
+        return Verdict(
+            False,
+            gettext("The deployment asks for another number of pods than {replicas}.").format(replicas=replicas),
+            evidence,
+        )
     if ready != replicas:
-        return Verdict(False, "Not all pods are Ready. Wait a little, or read why.", evidence)
+        return Verdict(False, gettext("Not all pods are Ready. Wait a little, or read why."), evidence)
     if service is None:
-        return Verdict(False, f"No Service is called {name}: the pods have no common address.", evidence)
+        return Verdict(
+            False, gettext("No Service is called {name}: the pods have no common address.").format(name=name), evidence
+        )
     leads = [address for found in (slices or {"items": []})["items"] for address in _ready(found)]
-    led = f"Service {name}, {service['spec'].get('clusterIP')}: leads to {', '.join(leads) or 'nobody'}"
+    led = gettext("Service {name}, {ip}: leads to {leads}").format(
+        name=name, ip=service["spec"].get("clusterIP"), leads=", ".join(leads) or gettext("nobody")
+    )
     if sorted(leads) != sorted(pod["status"].get("podIP", "") for pod in pods):
-        return Verdict(False, "The Service leads elsewhere than to these pods.", (*evidence, led))
-    return Verdict(True, "The pods are Ready, and one address leads to all of them.", (*evidence, led))
+        return Verdict(False, gettext("The Service leads elsewhere than to these pods."), (*evidence, led))
+    return Verdict(True, gettext("The pods are Ready, and one address leads to all of them."), (*evidence, led))
+
+
+def _points(node: str, judgement: str, points: int | None) -> str:
+    """Return in a line what a node's points are, if it has any."""
+    if points is None:
+        return gettext("{node}: {judgement}, no points").format(node=node, judgement=gettext(judgement))
+    return gettext("{node}: {judgement}, {points} points").format(
+        node=node, judgement=gettext(judgement), points=points
+    )
 
 
 def _created(flow: Flow, thing: str) -> Hop | None:
@@ -114,7 +155,13 @@ def _created(flow: Flow, thing: str) -> Hop | None:
 
 
 def _told(created: Mapping[str, Hop | None]) -> tuple[str, ...]:
-    return tuple(f"{thing}: hop {hop.number}, {hop.evidence[0]}" for thing, hop in created.items() if hop)
+    return tuple(
+        gettext("{thing}: hop {number}, {evidence}").format(
+            thing=gettext(thing), number=hop.number, evidence=hop.evidence[0]
+        )
+        for thing, hop in created.items()
+        if hop
+    )
 
 
 def _is_by(hop: Hop, name: str | None) -> bool:
@@ -124,11 +171,15 @@ def _is_by(hop: Hop, name: str | None) -> bool:
 
 def _sent(flow: Flow, name: str | None) -> str:
     """Return in a line what somebody asked the API server to do."""
-    found = dict.fromkeys(f"hop {hop.number}: {hop.what}" for hop in flow.requests if _is_by(hop, name))
+    found = dict.fromkeys(
+        gettext("hop {number}: {what}").format(number=hop.number, what=hop.what)
+        for hop in flow.requests
+        if _is_by(hop, name)
+    )
     if found:
-        return f"{name} sent {'; '.join(found)}"
+        return gettext("{name} sent {requests}").format(name=name, requests="; ".join(found))
     known = sorted({hop.source.name for hop in flow.requests})
-    return f"{name!r} sent nothing; these did: {', '.join(known)}"
+    return gettext("{name!r} sent nothing; these did: {known}").format(name=name, known=", ".join(known))
 
 
 def _state(pod: Mapping[str, Any]) -> str:
@@ -138,8 +189,10 @@ def _state(pod: Mapping[str, Any]) -> str:
         for each in status.get("containerStatuses", ())
         if "waiting" in each["state"]
     ]
-    node = pod["spec"].get("nodeName", "no node")
-    return f"pod {pod['metadata']['name']} on {node}: {', '.join([status.get('phase', 'unknown'), *waiting])}"
+    node = pod["spec"].get("nodeName", gettext("no node"))
+    return gettext("pod {name} on {node}: {states}").format(
+        name=pod["metadata"]["name"], node=node, states=", ".join([status.get("phase", "unknown"), *waiting])
+    )
 
 
 def _ready(endpoint_slice: Mapping[str, Any]) -> list[str]:

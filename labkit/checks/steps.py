@@ -6,21 +6,22 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from labkit.checks import objects
-from labkit.checks.verdict import Verdict, looks, unanswered
+from labkit.checks.verdict import Lettered, Verdict, looks, unanswered
 from labkit.flow import Flow, Hop
 from labkit.flow.story import Story
 from labkit.lab import Lab
+from labkit.language import gettext, gettext_noop
 
 #: What happens when somebody deploys, and how its hop is known: who does it, with which verb, to what.
 _HAPPENINGS = {
-    "A": ("the pod is bound to a node", "kube-scheduler", "create", "pods", "binding"),
-    "B": ("a pod is made", "replicaset-controller", "create", "pods", ""),
-    "C": ("the container is started", "kubelet", "StartContainer", "pods", ""),
-    "D": ("the deployment is made", "kubectl", "create", "deployments", ""),
-    "E": ("a replica set is made", "deployment-controller", "create", "replicasets", ""),
+    "A": (gettext_noop("the pod is bound to a node"), "kube-scheduler", "create", "pods", "binding"),
+    "B": (gettext_noop("a pod is made"), "replicaset-controller", "create", "pods", ""),
+    "C": (gettext_noop("the container is started"), "kubelet", "StartContainer", "pods", ""),
+    "D": (gettext_noop("the deployment is made"), "kubectl", "create", "deployments", ""),
+    "E": (gettext_noop("a replica set is made"), "deployment-controller", "create", "replicasets", ""),
 }
 #: The same as text, for people.
-HAPPENINGS = "\n".join(f"{letter}: {happening[0]}" for letter, happening in _HAPPENINGS.items())
+HAPPENINGS = Lettered({letter: happening[0] for letter, happening in _HAPPENINGS.items()})
 
 
 def order(flow: Flow, answer: str | None) -> Verdict:
@@ -34,20 +35,31 @@ def order(flow: Flow, answer: str | None) -> Verdict:
         The letters of `HAPPENINGS`, the first first: ``"ABCDE"``.
     """
     if answer is None:
-        return unanswered('the letters in order, for example "ABCDE"')
+        return unanswered(gettext('the letters in order, for example "ABCDE"'))
     letters = [letter for letter in answer.upper() if not letter.isspace() and letter not in ",→>-"]
     if sorted(letters) != sorted(_HAPPENINGS):
-        return Verdict(False, f"Each of the letters {', '.join(_HAPPENINGS)} must be there once.", (answer,))
+        return Verdict(
+            False,
+            gettext("Each of the letters {letters} must be there once.").format(letters=", ".join(_HAPPENINGS)),
+            (answer,),
+        )
     hops = {letter: _hop(flow, letter) for letter in letters}
     if missing := [letter for letter, hop in hops.items() if hop is None]:
-        return Verdict(None, f"This flow has no evidence that {_HAPPENINGS[missing[0]][0]}; deploy anew.")
+        return Verdict(
+            None,
+            gettext("This flow has no evidence that {happening}; deploy anew.").format(
+                happening=gettext(_HAPPENINGS[missing[0]][0])
+            ),
+        )
     told = {letter: _told(flow, letter, hop) for letter, hop in hops.items() if hop}
     for earlier, later in pairwise(letters):
         first, second = hops[earlier], hops[later]
         if first and second and first.start > second.start:
-            why = "Two that stand next to each other happened the other way round."
+            why = gettext("Two that stand next to each other happened the other way round.")
             return Verdict(False, why, (told[earlier], told[later]))
-    return Verdict(True, "That is the order in which they happened.", tuple(told[letter] for letter in letters))
+    return Verdict(
+        True, gettext("That is the order in which they happened."), tuple(told[letter] for letter in letters)
+    )
 
 
 def inferred(story: Story, answer: Iterable[int] | int | None) -> Verdict:
@@ -61,21 +73,37 @@ def inferred(story: Story, answer: Iterable[int] | int | None) -> Verdict:
         Numbers of steps.
     """
     if answer is None:
-        return unanswered("a set of steps' numbers, for example {1, 2}")
+        return unanswered(gettext("a set of steps' numbers, for example {1, 2}"))
     given = {answer} if isinstance(answer, int) else set(answer)
     steps = {step.number: step for step in story.steps}
     if unknown := given - set(steps):
-        return Verdict(False, f"There is no step {min(unknown)}.", (f"the story has steps 0 to {max(steps)}",))
+        return Verdict(
+            False,
+            gettext("There is no step {number}.").format(number=min(unknown)),
+            (gettext("the story has steps 0 to {last}").format(last=max(steps)),),
+        )
     right = {number for number, step in steps.items() if step.seen == "inferred"}
     if wrong := sorted(given - right):
         evidence = tuple(
-            f"step {number}: {steps[number].seen}; hops {', '.join(map(str, steps[number].hops)) or 'none'}"
+            gettext("step {number}: {seen}; hops {hops}").format(
+                number=number,
+                seen=gettext(steps[number].seen),
+                hops=", ".join(map(str, steps[number].hops)) or gettext("none"),
+            )
             for number in wrong
         )
-        return Verdict(False, f"{len(wrong)} of your {len(given)} were recorded, or never seen.", evidence)
+        return Verdict(
+            False,
+            gettext("{wrong} of your {given} were recorded, or never seen.").format(wrong=len(wrong), given=len(given)),
+            evidence,
+        )
     if missing := len(right - given):
-        return Verdict(False, f"These were inferred, and {missing} more. Look for dashed arrows.")
-    return Verdict(True, "That a watcher was told of something is in no log: it follows from what it did next.")
+        return Verdict(
+            False, gettext("These were inferred, and {missing} more. Look for dashed arrows.").format(missing=missing)
+        )
+    return Verdict(
+        True, gettext("That a watcher was told of something is in no log: it follows from what it did next.")
+    )
 
 
 @looks
@@ -92,18 +120,35 @@ def held(lab: Lab, name: str) -> Verdict:
     with lab.api_server() as api:
         pods = objects.pods_of(api, name)
         deployment = objects.deployment(api, name)
-    frozen = ", ".join(lab.frozen) or "nobody"
+    frozen = ", ".join(lab.frozen) or gettext("nobody")
     evidence = (
-        f"frozen: {frozen}",
-        *(f"pod {pod['metadata']['name']}: node {pod['spec'].get('nodeName', 'none')}" for pod in pods),
+        gettext("frozen: {frozen}").format(frozen=frozen),
+        *(
+            gettext("pod {name}: node {node}").format(
+                name=pod["metadata"]["name"], node=pod["spec"].get("nodeName", gettext("none"))
+            )
+            for pod in pods
+        ),
     )
     if deployment is None:
-        return Verdict(None, f"There is no deployment {name} yet.", evidence)
+        return Verdict(None, gettext("There is no deployment {name} yet.").format(name=name), evidence)
     if not pods:
-        return Verdict(False, f"{name} has no pod: somebody who would make it stands still, too.", evidence)
+        return Verdict(
+            False,
+            gettext("{name} has no pod: somebody who would make it stands still, too.").format(name=name),
+            evidence,
+        )
     if placed := [pod for pod in pods if pod["spec"].get("nodeName")]:
-        return Verdict(False, f"{len(placed)} of {len(pods)} pods have a node already: who gave it to them?", evidence)
-    return Verdict(True, f"The pod of {name} is stored, and nobody has chosen a node.", evidence)
+        return Verdict(
+            False,
+            gettext("{placed} of {pods} pods have a node already: who gave it to them?").format(
+                placed=len(placed), pods=len(pods)
+            ),
+            evidence,
+        )
+    return Verdict(
+        True, gettext("The pod of {name} is stored, and nobody has chosen a node.").format(name=name), evidence
+    )
 
 
 def _hop(flow: Flow, letter: str) -> Hop | None:
@@ -118,4 +163,6 @@ def _hop(flow: Flow, letter: str) -> Hop | None:
 
 def _told(flow: Flow, letter: str, hop: Hop) -> str:
     evidence: Sequence[object] = hop.evidence
-    return f"{letter} at +{flow.milliseconds(hop):.1f} ms: hop {hop.number}, {evidence[0]}"
+    return gettext("{letter} at +{milliseconds:.1f} ms: hop {number}, {evidence}").format(
+        letter=letter, milliseconds=flow.milliseconds(hop), number=hop.number, evidence=evidence[0]
+    )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from labkit.flow.model import EvidenceId
+from labkit.language import columns, gettext, gettext_noop
 
 # The default plugins that filter, in the order in which they are asked, and the weights of those that score
 # (pkg/scheduler/apis/config/v1/default_plugins.go of Kubernetes 1.34; which of them filter: their own Filter methods).
@@ -36,6 +37,7 @@ WEIGHTS: Mapping[str, int] = {
     "ImageLocality": 1,
 }
 Judgement = Literal["feasible", "rejected", "not asked"]
+_FEASIBLE = gettext_noop("feasible")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,12 @@ class Verdict:
 
         A filter that has nothing to look at for this pod has passed, too.
         """
-        if self.judgement == "feasible":
+        if self.judgement == _FEASIBLE:
             return dict.fromkeys(FILTERS, "passed")
         if self.plugin not in FILTERS:
             return dict.fromkeys(FILTERS, "")
         place = FILTERS.index(self.plugin)
-        parts = ("passed", "rejected", "not asked")
+        parts = (gettext_noop("passed"), gettext_noop("rejected"), gettext_noop("not asked"))
         return {name: parts[(index > place) - (index < place) + 1] for index, name in enumerate(FILTERS)}
 
 
@@ -136,12 +138,24 @@ class Attempt:
         """Return the table of nodes x plugins: a row of headings, then one for each node, best first."""
         plugins = list(dict.fromkeys(score.plugin for score in self.scores))
         by_place = {(score.node, score.plugin): score for score in self.scores}
-        table = [["node", "filters", *(f"{name} x{WEIGHTS.get(name, 1)}" for name in plugins), "sum"]]
+        table = [
+            [
+                gettext_noop("node"),
+                gettext_noop("filters"),
+                *(f"{name} x{WEIGHTS.get(name, 1)}" for name in plugins),
+                gettext_noop("sum"),
+            ]
+        ]
         for verdict in self.ranked:
             cells = [_cell(by_place.get((verdict.node, name))) for name in plugins]
             total = str(self.sums.get(verdict.node, ""))
             table.append(
-                [f"{verdict.node}{' (chosen)' if verdict.node == self.node else ''}", _said(verdict), *cells, total]
+                [
+                    gettext("{node} (chosen)").format(node=verdict.node) if verdict.node == self.node else verdict.node,
+                    _said(verdict),
+                    *cells,
+                    total,
+                ]
             )
         return table
 
@@ -170,10 +184,20 @@ class SchedulingDecision:
         """Return every attempt as a sentence and a table."""
         parts = []
         for attempt in self.attempts:
-            rows = attempt.rows()
-            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-            lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-            parts.append("\n".join((f"{self.pod}, attempt {attempt.number}: {attempt.why}", *lines)))
+            headings, *rows = attempt.rows()
+            rows.insert(0, list(map(gettext, headings)))
+            widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+            lines = ("  ".join(map(_filled, row, widths)).rstrip() for row in rows)
+            parts.append(
+                "\n".join(
+                    (
+                        gettext("{pod}, attempt {number}: {why}").format(
+                            pod=self.pod, number=attempt.number, why=attempt.why
+                        ),
+                        *lines,
+                    )
+                )
+            )
         return "\n\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -188,6 +212,10 @@ class SchedulingDecision:
         return {"pod": self.pod, "node": self.node, "attempts": attempts}
 
 
+def _filled(cell: str, width: int) -> str:
+    return cell + " " * (width - columns(cell))
+
+
 def _cell(score: Score | None) -> str:
     if score is None:
         return ""
@@ -200,5 +228,9 @@ def _cell(score: Score | None) -> str:
 
 def _said(verdict: Verdict) -> str:
     if verdict.judgement == "rejected":
-        return f"rejected by {verdict.plugin}: {verdict.reason}" if verdict.plugin else f"rejected: {verdict.reason}"
-    return verdict.reason or verdict.judgement
+        return (
+            gettext("rejected by {plugin}: {reason}").format(plugin=verdict.plugin, reason=verdict.reason)
+            if verdict.plugin
+            else gettext("rejected: {reason}").format(reason=verdict.reason)
+        )
+    return verdict.reason or gettext(verdict.judgement)

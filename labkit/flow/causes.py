@@ -13,8 +13,10 @@ from labkit.flow.draft import Draft
 from labkit.flow.members import Member, Watch
 from labkit.flow.model import EvidenceId, ObjectName
 from labkit.flow.names import Key
+from labkit.flow.relations import ABOUT, ENDPOINTS, KIN, OWNED, OWNER, SIBLING, Relation, tells, tells_of, watches
 from labkit.flow.runtime import Runtime
 from labkit.flow.storage import based_on
+from labkit.language import gettext
 
 # It acts on what its watches tell, even of its own deeds (pkg/controller/garbagecollector/graph_builder.go).
 _GRAPHS = frozenset({"generic-garbage-collector"})
@@ -113,12 +115,14 @@ class Causes:
                 persist.object,
                 persist.end,
                 persist.end,
-                f"tells {proxy.name} of {persist.object} ({_watch_event(persist)})",
-                f"tells of revision {persist.revision}" if persist.revision else f"tells of {persist.object}",
+                tells(proxy.name, persist, _watch_event(persist)),
+                tells_of(persist),
                 (*persist.evidence[-1:], watch.evidence),
                 observed=False,
-                rule=f"{proxy.name} watches {persist.object.resource} ({watch.verb} request in the audit log); it "
-                "answers nothing, so that only the earliest moment is known",
+                rule=gettext(
+                    "{name} watches {resource} ({verb} request in the audit log); it answers nothing, so that only "
+                    "the earliest moment is known"
+                ).format(name=proxy.name, resource=persist.object.resource, verb=watch.verb),
                 cause=self._heard_by_api_server(persist, _watch_event(persist), persist.end, persist.end),
                 revision=persist.revision,
             )
@@ -151,18 +155,26 @@ class Causes:
         if others:
             numbered = all(draft.revision is not None for draft, _ in others)
             told, relation = max(
-                others, key=lambda item: (item[0].revision if numbered else 0, item[0].start, item[0].end, item[1])
+                others, key=lambda item: (item[0].revision if numbered else 0, item[0].start, item[0].end, str(item[1]))
             )
-            rule = f"its next write is {relation}"
+            rule = gettext("its next write is {relation}").format(relation=relation.told)
             if len(others) > 1:
-                rule += f"; of {len(others)} changes that could explain it, the latest stored before it was received"
+                rule = gettext(
+                    "{rule}; of {count} changes that could explain it, the latest stored before it was received"
+                ).format(rule=rule, count=len(others))
             self._notify(told, request, rule)
         elif named and named[0].cause is not None and named[0].cause.source != request.source:
-            self._notify(named[0], request, f"its next write rests on resourceVersion {base}, which this stored")
+            self._notify(
+                named[0],
+                request,
+                gettext("its next write rests on resourceVersion {base}, which this stored").format(base=base),
+            )
         else:
             self._link_own(member, request, named)
 
-    def _news(self, request: Draft, related: Iterable[tuple[Key, str]], base: int | None) -> list[tuple[Draft, str]]:
+    def _news(
+        self, request: Draft, related: Iterable[tuple[Key, Relation]], base: int | None
+    ) -> list[tuple[Draft, Relation]]:
         """Return the changes of some objects that others had made before, and that the writer had not read yet."""
         return [
             (draft, relation)
@@ -174,13 +186,13 @@ class Causes:
             and (base is None or draft.revision is None or draft.revision > base)
         ]
 
-    def _replaced(self, member: Member) -> list[tuple[Key, str]]:
+    def _replaced(self, member: Member) -> list[tuple[Key, Relation]]:
         """Return the pods in whose place a pod can have been made: those of the same owner."""
         if member.name.resource != "pods" or member.event.verb != "create":
             return []
         own = key_of(member.name)
         kin = {key for owner in self._owners.get(own, ()) for key in self._owned[owner]} - {own}
-        return [(key, f"a pod of the same owner as {key[0]}/{key[2]}") for key in sorted(kin)]
+        return [(key, Relation(SIBLING, f"{key[0]}/{key[2]}")) for key in sorted(kin)]
 
     def _link_own(self, member: Member, request: Draft, named: list[Draft]) -> None:
         """Link a write to the same actor's earlier write, whose answer told it."""
@@ -190,25 +202,29 @@ class Causes:
         earlier = self._own_deeds(request, {key_of(member.name), *(key for key, _ in self._related(member))})
         request.cause = earlier[-1] if earlier else None
 
-    def _related(self, member: Member) -> list[tuple[Key, str]]:
+    def _related(self, member: Member) -> list[tuple[Key, Relation]]:
         """Return the objects whose changes make an actor write this, each with how it is related."""
         own, name = key_of(member.name), member.name
         if member.source.kind == "scheduler":
-            return [(own, f"about {name.resource}/{name.name}")]
+            return [(own, Relation(ABOUT, f"{name.resource}/{name.name}"))]
         if name.resource in _SLICES:
-            kin = [(key_of(thing), f"of endpoints for {thing}") for thing in member.refers]
+            kin = [(key_of(thing), Relation(ENDPOINTS, str(thing))) for thing in member.refers]
             service = dig(member.event.response, "metadata", "labels", "kubernetes.io/service-name") or name.name
-            return [*kin, (("services", name.namespace, str(service)), f"of endpoints for services/{service}")]
-        owners = [(key, f"about what {key[0]}/{key[2]} owns") for key in sorted(self._owners.get(own, ()))]
+            return [*kin, (("services", name.namespace, str(service)), Relation(ENDPOINTS, f"services/{service}"))]
+        owners = [(key, Relation(OWNED, f"{key[0]}/{key[2]}")) for key in sorted(self._owners.get(own, ()))]
         if name.resource == "pods":
-            changed = [] if member.event.verb in {"create", "delete"} else [(own, f"about {name.resource}/{name.name}")]
+            changed = (
+                []
+                if member.event.verb in {"create", "delete"}
+                else [(own, Relation(ABOUT, f"{name.resource}/{name.name}"))]
+            )
             return owners + changed
         if member.event.verb == "delete":
             return owners
         if name.subresource or not owners:
-            return [(key, f"about the owner of {key[0]}/{key[2]}") for key in sorted(self._owned[own])]
+            return [(key, Relation(OWNER, f"{key[0]}/{key[2]}")) for key in sorted(self._owned[own])]
         siblings = {kin for key, _ in owners for kin in self._owned[key]}
-        return owners + [(key, f"about {key[0]}/{key[2]} or its kin") for key in sorted(siblings)]
+        return owners + [(key, Relation(KIN, f"{key[0]}/{key[2]}")) for key in sorted(siblings)]
 
     def _link_kubelet(self, member: Member, request: Draft) -> None:
         """Link a kubelet's report to its runtime's latest work for the pod, or to what it was told of the pod."""
@@ -218,7 +234,7 @@ class Causes:
         if calls and member.name.resource == "pods" and (told is None or calls[-1].start >= told.start):
             request.cause = calls[-1]
         elif told is not None:
-            self._notify(told, request, f"its next write is about {pod}")
+            self._notify(told, request, gettext("its next write is about {pod}").format(pod=pod))
 
     def _link_calls(self, calls: list[Draft]) -> None:
         """Link a runtime's work for a pod: what the kubelet was told, or what it did before."""
@@ -226,7 +242,7 @@ class Causes:
         for call in calls:
             told = self._told_of(call.object, call.source, call.start)
             if told is not None and (before is None or told.start > before.start):
-                self._notify(told, call, f"it then has its runtime work for {call.object}")
+                self._notify(told, call, gettext("it then has its runtime work for {thing}").format(thing=call.object))
             else:
                 call.cause = before
             before = call
@@ -272,7 +288,7 @@ class Causes:
         heard = [d for d in self._persists[key_of(about)] if d.start <= record.start and d.cause is not None]
         heard = [draft for draft in heard if draft.cause is not None and draft.cause.source != record.source]
         if heard:
-            self._notify(heard[-1], record, f"its next Event is about {about}")
+            self._notify(heard[-1], record, gettext("its next Event is about {thing}").format(thing=about))
 
     def _notify(self, persist: Draft, effect: Draft, rule: str) -> None:
         """Make the notification by which a stored change led to something, or let one explain more."""
@@ -303,8 +319,8 @@ class Causes:
             persist.object,
             start,
             end,
-            f"tells {effect.source.name} of {persist.object} ({verb})",
-            f"tells of revision {persist.revision}" if persist.revision else f"tells of {persist.object}",
+            tells(effect.source.name, persist, verb),
+            tells_of(persist),
             (*persist.evidence[-1:], *watch, *evidence),
             observed=False,
             rule=f"{words}; {rule}",
@@ -330,12 +346,14 @@ class Causes:
             persist.object,
             start,
             end,
-            f"tells the API server of {persist.object} ({verb})",
-            f"tells of revision {persist.revision}" if persist.revision else f"tells of {persist.object}",
+            gettext("tells the API server of {thing} ({verb})").format(thing=persist.object, verb=verb),
+            tells_of(persist),
             persist.evidence[-1:],
             observed=False,
-            rule="the API server's watch cache learns of every change by its watch on etcd (KEP-2340), and feeds all "
-            "watchers; one of them acted on this change",
+            rule=gettext(
+                "the API server's watch cache learns of every change by its watch on etcd (KEP-2340), and feeds all "
+                "watchers; one of them acted on this change"
+            ),
             cause=persist,
             revision=persist.revision,
         )
@@ -349,11 +367,8 @@ class Causes:
         for holder in dict.fromkeys((watcher.id, shared)):
             watch = self._watches.get((holder, name.resource))
             if watch is not None:
-                how = "its watch" if watch.verb == "watch" else "the list with which its watch began"
-                return (watch.evidence,), f"{watcher.name} watches {name.resource} ({how} is in the audit log)"
-        return (), (
-            f"{watcher.name} watches {name.resource}, though its watch is still open and so not in the audit log yet"
-        )
+                return (watch.evidence,), watches(watcher, name.resource, watch)
+        return (), watches(watcher, name.resource, None)
 
 
 def _makes(request: Draft) -> bool:

@@ -5,19 +5,26 @@ from __future__ import annotations
 from labkit.evidence.audit import AuditEvent
 from labkit.flow.bodies import Json, dig, mapping, mappings
 from labkit.flow.model import ObjectName
+from labkit.language import gettext, gettext_noop, ngettext
 
 SINGULAR = {
-    "deployments": "deployment",
+    "deployments": gettext_noop("deployment"),
     "endpoints": "endpoints",
-    "endpointslices": "endpoint slice",
-    "pods": "pod",
-    "replicasets": "replica set",
-    "jobs": "job",
-    "nodes": "node",
-    "serviceaccounts": "service account",
+    "endpointslices": gettext_noop("endpoint slice"),
+    "pods": gettext_noop("pod"),
+    "replicasets": gettext_noop("replica set"),
+    "jobs": gettext_noop("job"),
+    "nodes": gettext_noop("node"),
+    "serviceaccounts": gettext_noop("service account"),
     "services": "Service",
 }
-_VERBS = {"create": "creates", "update": "updates", "patch": "changes", "delete": "deletes", "get": "reads"}
+_VERBS = {
+    "create": gettext_noop("creates"),
+    "update": gettext_noop("updates"),
+    "patch": gettext_noop("changes"),
+    "delete": gettext_noop("deletes"),
+    "get": gettext_noop("reads"),
+}
 
 
 def describe(event: AuditEvent, name: ObjectName) -> str:
@@ -30,28 +37,32 @@ def describe(event: AuditEvent, name: ObjectName) -> str:
     name : ObjectName
         What it was about, with the name that was stored.
     """
-    thing = f"{SINGULAR.get(name.resource, name.resource)} {name.name}".strip()
+    thing = f"{gettext(SINGULAR.get(name.resource, name.resource))} {name.name}".strip()
     body, request = mapping(event.response), mapping(event.request)
     refused = event.code is not None and event.code >= 400
     if name.resource == "events":
         said = body if "reason" in body and not refused else request  # a patch repeats but what changes
-        text = f"notes {said.get('reason', 'an Event')}: {said.get('message') or said.get('note', '')}"
+        text = gettext("notes {reason}: {message}").format(
+            reason=said.get("reason", gettext("an Event")), message=said.get("message") or said.get("note", "")
+        )
     elif name.subresource == "binding":
-        text = f"binds {thing} to {target_node(event) or 'a node'}"
+        text = gettext("binds {thing} to {node}").format(thing=thing, node=target_node(event) or gettext("a node"))
     elif name.subresource == "token":
-        text = f"asks for a token of {thing}"
+        text = gettext("asks for a token of {thing}").format(thing=thing)
     elif name.subresource == "scale":
-        text = f"scales {thing} to {dig(event.request, 'spec', 'replicas')}"
+        text = gettext("scales {thing} to {count}").format(thing=thing, count=dig(event.request, "spec", "replicas"))
     elif name.subresource == "status":
-        text = f"reports {thing}" if refused else f"reports {thing}{_status(name.resource, body)}"
+        text = gettext("reports {thing}").format(thing=thing)
+        if not refused and (status := _status(name.resource, body)):
+            text += f": {status}"
     else:
-        verb = _VERBS.get(event.verb, event.verb)
+        verb = gettext(_VERBS.get(event.verb, event.verb))
         text = f"{verb} {thing}"
         if not refused and (event.verb == "create" or (event.verb, name.resource) == ("update", "replicasets")):
             text += _wanted(name.resource, body)
         if name.subresource:
             text += f" ({name.subresource})"
-    return f"{text}: refused, {_refusal(event)}" if refused else text
+    return gettext("{text}: refused, {refusal}").format(text=text, refusal=_refusal(event)) if refused else text
 
 
 def target_node(event: AuditEvent) -> str:
@@ -60,9 +71,9 @@ def target_node(event: AuditEvent) -> str:
 
 
 def _refusal(event: AuditEvent) -> str:
-    reason = dig(event.response, "reason") or "unknown reason"
+    reason = dig(event.response, "reason") or gettext("unknown reason")
     if reason == "Conflict":
-        return "out of date"
+        return gettext("out of date")
     return f"{reason}: {dig(event.response, 'message') or event.code}"
 
 
@@ -70,25 +81,31 @@ def _wanted(resource: str, body: Json) -> str:
     if resource not in {"deployments", "replicasets"}:
         return ""
     count = dig(body, "spec", "replicas")
-    return f", {count} pod{'' if count == 1 else 's'} wanted" if count is not None else ""
+    if count is None:
+        return ""
+    return ngettext(", {count} pod wanted", ", {count} pods wanted", count).format(count=count)
 
 
 def _status(resource: str, body: Json) -> str:
-    """Return what a status says, as ``": …"``, or nothing where it is not known how to say it."""
+    """Return what a status says, or nothing where it is not known how to say it."""
     status = mapping(body, "status")
     if resource == "pods":
-        return f": {_pod_status(status)}"
+        return _pod_status(status)
     wanted = dig(body, "spec", "replicas")
     if resource == "deployments":
-        return f": {status.get('availableReplicas', 0)} of {wanted} available"
+        return gettext("{available} of {wanted} available").format(
+            available=status.get("availableReplicas", 0), wanted=wanted
+        )
     if resource == "replicasets":
-        return f": {status.get('replicas', 0)} of {wanted} made, {status.get('readyReplicas', 0)} ready"
+        return gettext("{made} of {wanted} made, {ready} ready").format(
+            made=status.get("replicas", 0), wanted=wanted, ready=status.get("readyReplicas", 0)
+        )
     return ""
 
 
 def _pod_status(status: Json) -> str:
     containers = mappings(status, "containerStatuses")
-    phase = str(status.get("phase", "no phase"))
+    phase = str(status.get("phase", gettext("no phase")))
     for container in containers:
         for state in ("waiting", "terminated"):
             reason = dig(container, "state", state, "reason")
@@ -98,4 +115,6 @@ def _pod_status(status: Json) -> str:
         conditions = mappings(status, "conditions")
         unplaced = [item for item in conditions if item.get("type") == "PodScheduled" and item.get("status") == "False"]
         return f"{phase}, {unplaced[0].get('reason')}" if unplaced else phase
-    return f"{phase}, {sum(bool(container.get('ready')) for container in containers)} of {len(containers)} ready"
+    return gettext("{phase}, {ready} of {count} ready").format(
+        phase=phase, ready=sum(bool(container.get("ready")) for container in containers), count=len(containers)
+    )

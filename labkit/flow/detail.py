@@ -15,6 +15,7 @@ from labkit.evidence.model import Evidence, Revision, RuntimeCall, SchedulerLine
 from labkit.flow.changes import Change, changes
 from labkit.flow.model import EvidenceId, Hop
 from labkit.flow.storage import etcd_key
+from labkit.language import gettext
 
 Json = Mapping[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -216,7 +217,7 @@ class EvidenceIndex:
         return replace(
             _node(around[0], self._below, zero),
             children=(_node(root, self._below, zero),),
-            rule="the only authentication that began after the request came and that encloses its trace",
+            rule=gettext("the only authentication that began after the request came and that encloses its trace"),
         )
 
     def _root(self, span: Span) -> Span:
@@ -241,23 +242,42 @@ class EvidenceIndex:
 
     def _item(self, item: EvidenceId, hop: Hop) -> EvidenceItem:
         if item.source == "watch" and (event := self._audit.get(item.id)):
-            thing = f"{event.object.resource}/{event.object.name}" if event.object else "an object"
-            return EvidenceItem(item, f"a watch told of {thing}: {event.raw.get('watch')}; {event.inferred}", event.raw)
+            thing = f"{event.object.resource}/{event.object.name}" if event.object else gettext("an object")
+            return EvidenceItem(
+                item,
+                gettext("a watch told of {thing}: {watch}; {inferred}").format(
+                    thing=thing, watch=event.raw.get("watch"), inferred=event.inferred
+                ),
+                event.raw,
+            )
         if item.source == "audit" and (event := self._audit.get(item.id)):
-            return EvidenceItem(item, f"audit event: {event.user} {event.verb} {event.uri}", event.raw)
+            return EvidenceItem(
+                item,
+                gettext("audit event: {user} {verb} {uri}").format(user=event.user, verb=event.verb, uri=event.uri),
+                event.raw,
+            )
         if item.source == "span" and (span := self._spans.get(item.id)):
-            return EvidenceItem(item, f"span of {span.service}: {span.name}", asdict(span))
+            return EvidenceItem(
+                item, gettext("span of {service}: {name}").format(service=span.service, name=span.name), asdict(span)
+            )
         if item.source == "etcd" and (revision := self._revision(int(item.id), hop)):
-            verb = "removes" if revision.removed else "stores"
-            return EvidenceItem(item, f"etcd revision {revision.revision} {verb} {revision.key}", asdict(revision))
+            said = gettext("etcd revision {number} stores {key}")
+            if revision.removed:
+                said = gettext("etcd revision {number} removes {key}")
+            told = said.format(number=revision.revision, key=revision.key)
+            return EvidenceItem(item, told, asdict(revision))
         if item.source == "scheduler" and (line := self._scheduler.get(item.id)):
-            return EvidenceItem(item, f"scheduler's log: {line.message}", _timed(line))
+            return EvidenceItem(item, gettext("scheduler's log: {message}").format(message=line.message), _timed(line))
         if item.source == "runtime" and (call := self._runtime.get(item.id)):
-            return EvidenceItem(item, f"call of the runtime on {call.node}: {call.call}", call.fields or _timed(call))
+            return EvidenceItem(
+                item,
+                gettext("call of the runtime on {node}: {call}").format(node=call.node, call=call.call),
+                call.fields or _timed(call),
+            )
         raise EvidenceError(
-            f"There is no evidence {item}, of which hop {hop.number} speaks.",
-            why="The flow was computed from other evidence than this.",
-            fix="Give the evidence, or the recording, that the flow comes from.",
+            gettext("There is no evidence {item}, of which hop {number} speaks.").format(item=item, number=hop.number),
+            why=gettext("The flow was computed from other evidence than this."),
+            fix=gettext("Give the evidence, or the recording, that the flow comes from."),
         )
 
     def _revision(self, number: int, hop: Hop) -> Revision | None:
@@ -280,24 +300,32 @@ class EvidenceIndex:
         return [self._stored(hop)] if hop.kind == "persist" else []
 
     def _stored(self, hop: Hop) -> Difference:
-        title = "Stored, against the version before"
+        title = gettext("Stored, against the version before")
         after = self._revision(hop.revision, hop) if hop.revision is not None else None
         if after is not None:
             older = [item for item in self._keys[after.key] if item.revision < after.revision and not item.removed]
             before = after.previous or (older[-1].value if older else None)
             new = after.created == after.revision
-            note = "The object is new." if new else "The object is gone." if after.removed else "As etcd has both."
+            note = (
+                gettext("The object is new.")
+                if new
+                else gettext("The object is gone.")
+                if after.removed
+                else gettext("As etcd has both.")
+            )
             if before is None and not new:
-                return Difference(title, "The version before is not in the evidence.", ())
+                return Difference(title, gettext("The version before is not in the evidence."), ())
             return Difference(title, note, changes(before or {}, after.value or {}))
         name = (hop.object.resource, hop.object.namespace, hop.object.name)
         versions = self._versions.get(name, {})
         if hop.revision not in versions:
-            return Difference(title, "No evidence has what was stored.", ())
+            return Difference(title, gettext("No evidence has what was stored."), ())
         earlier = [number for number in versions if number < hop.revision]
         if not earlier:
-            return Difference(title, "The version before is not in the evidence.", ())
-        note = f"As the API server answered; the version before is the last that it answered, {max(earlier)}."
+            return Difference(title, gettext("The version before is not in the evidence."), ())
+        note = gettext(
+            "As the API server answered; the version before is the last that it answered, {version}."
+        ).format(version=max(earlier))
         return Difference(title, note, changes(versions[max(earlier)], versions[hop.revision]))
 
 
@@ -318,18 +346,26 @@ def _admission(event: AuditEvent) -> Difference:
 
     The request may carry defaults already: clients written in Go send all of an object's fields.
     """
-    title = "Defaulting and admission"
+    title = gettext("Defaulting and admission")
     sent, stored = event.request, event.response
     if event.code is not None and event.code >= 400:
-        return Difference(title, f"The request was refused ({event.code}): nothing was stored.", ())
+        return Difference(
+            title, gettext("The request was refused ({code}): nothing was stored.").format(code=event.code), ()
+        )
     if event.verb == "patch":
-        return Difference(title, "The request is a patch: it says what to change, and is no object to compare.", ())
+        return Difference(
+            title, gettext("The request is a patch: it says what to change, and is no object to compare."), ()
+        )
     if not isinstance(sent, Mapping) or not isinstance(stored, Mapping):
-        return Difference(title, "The audit event does not have both the request's object and the answer's.", ())
+        return Difference(
+            title, gettext("The audit event does not have both the request's object and the answer's."), ()
+        )
     if sent.get("kind") != stored.get("kind"):
-        kinds = f"a {sent.get('kind')} and the answer a {stored.get('kind')}"
-        return Difference(title, f"The request is {kinds}: there is nothing to compare.", ())
-    note = "From the object in the request to the one that was stored; the client may have set defaults already."
+        note = gettext("The request is a {sent} and the answer a {stored}: there is nothing to compare.")
+        return Difference(title, note.format(sent=sent.get("kind"), stored=stored.get("kind")), ())
+    note = gettext(
+        "From the object in the request to the one that was stored; the client may have set defaults already."
+    )
     return Difference(title, note, changes(sent, stored))
 
 

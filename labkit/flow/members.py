@@ -14,6 +14,7 @@ from labkit.flow.bodies import Json, dig, mapping, mappings, metadata, text
 from labkit.flow.describe import target_node
 from labkit.flow.model import EvidenceId, ObjectName
 from labkit.flow.names import Key, name_of, references
+from labkit.language import gettext
 
 _KUBE_PROXY = "system:serviceaccount:kube-system:kube-proxy"
 _WAITING = 4096
@@ -225,17 +226,17 @@ class Members:
         refers = tuple(thing for _, thing in found.values())
         made = event.verb == "create" and not ref.subresource and found
         if known is not None and not made and (not ref.uid or not known.uid or ref.uid == known.uid):
-            return f"names {known.resource}/{known.name}", refers
+            return gettext("names {thing}").format(thing=f"{known.resource}/{known.name}"), refers
         if found:
             relation, thing = next(iter(found.values()))
             if relation == "leads to" and event.verb == "create" and self._of_exposed(event):
                 return "", ()
-            return f"{relation} {thing}", refers
+            return f"{gettext(relation)} {thing}", refers
         if self._heirs and ref.resource == "pods" and event.verb == "create" and not ref.subresource:
             for _, uid in references("pods", event.response):
                 if uid in self._heirs:
                     owner = self._heirs[uid]
-                    return f"owned by {owner}, as the pod that was deleted", (owner,)
+                    return gettext("owned by {owner}, as the pod that was deleted").format(owner=owner), (owner,)
         return self._by_convention(event)
 
     def _of_exposed(self, event: AuditEvent) -> bool:
@@ -253,14 +254,15 @@ class Members:
             waiting = self._tokenless.get((who(event.user).node, ref.namespace, ref.name))
             if waiting:
                 pod = waiting.pop(0)
-                return f"a token of service account {ref.name}, as which {pod} runs on this node", (pod,)
+                said = gettext("a token of service account {name}, as which {pod} runs on this node")
+                return said.format(name=ref.name, pod=pod), (pod,)
         if self._subject[0] == "services":
             service = self._names[self._subject]
             if ref.resource == "endpoints" and (ref.namespace, ref.name) == self._subject[1:]:
-                return f"the endpoints of {service}", (service,)
+                return gettext("the endpoints of {service}").format(service=service), (service,)
             parent = mapping(event.request, "spec", "parentRef")
             if (parent.get("resource"), parent.get("namespace"), parent.get("name")) == self._subject:
-                return f"an address for {service}", (service,)
+                return gettext("an address for {service}").format(service=service), (service,)
         return "", ()
 
     def _keep(self, event: AuditEvent, known: ObjectName | None, reason: str, refers: tuple[ObjectName, ...]) -> None:
@@ -282,7 +284,7 @@ class Members:
             return
         window = self.windows[-1]
         if not window.members:
-            reason = "starts the flow"
+            reason = gettext("starts the flow")
         window.members.append(Member(event, name, source, reason, refers))
         if name.resource == "pods" and name.name in self._nodes:
             window.pods[name.name] = self._nodes[name.name]
@@ -341,7 +343,8 @@ class Members:
             if (source, key) in self._stale:
                 self._stale.discard((source, key))
                 known = self._names[key]
-                reason = f"names {known.resource}/{known.name}, after its update was refused"
+                thing = f"{known.resource}/{known.name}"
+                reason = gettext("names {thing}, after its update was refused").format(thing=thing)
                 self._keep(event, known, reason, ())
 
     def _watch(self, event: AuditEvent) -> None:

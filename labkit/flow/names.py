@@ -6,6 +6,7 @@ from labkit.errors import UsageError
 from labkit.evidence.audit import AuditEvent
 from labkit.flow.bodies import Json, dig, mapping, mappings, metadata, text
 from labkit.flow.model import ObjectName
+from labkit.language import gettext_noop
 
 Key = tuple[str, str, str]
 """Resource, namespace and name: what tells objects of one moment apart."""
@@ -80,15 +81,17 @@ def references(resource: str, body: Json | None) -> list[tuple[str, str]]:
     """Return the uids that a body refers to, each with how: ``"owned by"``, ``"tells of"``, ``"leads to"``."""
     if not body:
         return []
-    found = [("owned by", text(owner, "uid")) for owner in mappings(body, "metadata", "ownerReferences")]
+    found = [(gettext_noop("owned by"), text(owner, "uid")) for owner in mappings(body, "metadata", "ownerReferences")]
     if resource == "events":  # v1 calls it involvedObject, events.k8s.io/v1 regarding
-        found.append(("tells of", text(body, "involvedObject", "uid") or text(body, "regarding", "uid")))
+        found.append((gettext_noop("tells of"), text(body, "involvedObject", "uid") or text(body, "regarding", "uid")))
     elif resource == "endpointslices":
-        found += [("leads to", text(address, "targetRef", "uid")) for address in mappings(body, "endpoints")]
+        found += [
+            (gettext_noop("leads to"), text(address, "targetRef", "uid")) for address in mappings(body, "endpoints")
+        ]
     elif resource == "endpoints":
         subsets = mappings(body, "subsets")
         addresses = [item for subset in subsets for kind in _ADDRESSES for item in mappings(subset, kind)]
-        found += [("leads to", text(address, "targetRef", "uid")) for address in addresses]
+        found += [(gettext_noop("leads to"), text(address, "targetRef", "uid")) for address in addresses]
     return found
 
 

@@ -18,8 +18,12 @@ from labkit.evidence.model import Evidence, Revision
 from labkit.flow.actions import READS
 from labkit.flow.bodies import mapping, mappings, metadata, text
 from labkit.flow.model import EvidenceId, Flow, ObjectName
+from labkit.language import gettext_noop
 
 Phase = Literal["not ready", "ready", "terminating"]
+_NOT_READY: Phase = gettext_noop("not ready")
+_READY: Phase = gettext_noop("ready")
+_TERMINATING: Phase = gettext_noop("terminating")
 
 _REVISION = "deployment.kubernetes.io/revision"  # pkg/controller/deployment/util, RevisionAnnotation
 
@@ -236,14 +240,14 @@ def _phase(event: AuditEvent) -> Phase | None:
     about = metadata(event.response)
     if about.get("deletionTimestamp"):
         gone = event.verb == "delete" and about.get("deletionGracePeriodSeconds") == 0
-        return None if gone else "terminating"
+        return None if gone else _TERMINATING
     return _readiness(event.response)
 
 
 def _readiness(body: Any) -> Phase:
     conditions = mappings(body, "status", "conditions")
     ready = any((each.get("type"), each.get("status")) == ("Ready", "True") for each in conditions)
-    return "ready" if ready else "not ready"
+    return _READY if ready else _NOT_READY
 
 
 def _life(changes: Sequence[tuple[AuditEvent, Phase | None]], version: Version, began: datetime, end: float) -> PodLife:

@@ -13,19 +13,22 @@ from labkit.flow.bodies import Json, dig, mappings, text
 from labkit.flow.draft import Draft
 from labkit.flow.model import EvidenceId, ObjectName
 from labkit.flow.storage import moment
+from labkit.language import gettext, gettext_noop
 
 _WORDS = {
-    "RunPodSandbox": "makes the sandbox of pod {pod}",
-    "PullImage": "pulls image {image}",
-    "CreateContainer": "creates container {container} of pod {pod}",
-    "StartContainer": "starts container {container} of pod {pod}",
-    "StopContainer": "stops container {container} of pod {pod}",
-    "RemoveContainer": "removes container {container} of pod {pod}",
-    "StopPodSandbox": "stops the sandbox of pod {pod}",
-    "RemovePodSandbox": "removes the sandbox of pod {pod}",
+    "RunPodSandbox": gettext_noop("makes the sandbox of pod {pod}"),
+    "PullImage": gettext_noop("pulls image {image}"),
+    "CreateContainer": gettext_noop("creates container {container} of pod {pod}"),
+    "StartContainer": gettext_noop("starts container {container} of pod {pod}"),
+    "StopContainer": gettext_noop("stops container {container} of pod {pod}"),
+    "RemoveContainer": gettext_noop("removes container {container} of pod {pod}"),
+    "StopPodSandbox": gettext_noop("stops the sandbox of pod {pod}"),
+    "RemovePodSandbox": gettext_noop("removes the sandbox of pod {pod}"),
 }
 """The calls that change something (k8s.io/cri-api, runtime/v1/api.proto)."""
 _START = "StartContainer"
+#: Between what a call was to do and why it did not.
+FAILED = gettext_noop(": failed, ")
 _SYNCS = frozenset({"syncPod", "syncTerminatingPod", "syncTerminatedPod"})
 
 
@@ -61,14 +64,22 @@ def started(evidence: Evidence, node: str) -> Iterator[Started]:
     for call in calls:
         if call.call == _START and not call.error:
             ended = call.time + timedelta(seconds=call.seconds)
-            yield Started(call.time, ended, call.pod, call.container, f"runtime's log: {_START}")
+            yield Started(
+                call.time, ended, call.pod, call.container, gettext("runtime's log: {call}").format(call=_START)
+            )
     if calls:
         return
     spans = [span for span in evidence.spans if span.service == "kubelet" and span.node == node]
     pods = {span.span_id: text(span.attributes, "k8s.pod.name") for span in spans if span.name == "syncPod"}
     for span in spans:
         if span.parent_id in pods and span.name.rpartition("/")[2] == _START:
-            yield Started(moment(span.start), moment(span.end), pods[span.parent_id], "", f"kubelet's span: {_START}")
+            yield Started(
+                moment(span.start),
+                moment(span.end),
+                pods[span.parent_id],
+                "",
+                gettext("kubelet's span: {call}").format(call=_START),
+            )
 
 
 class Runtime:
@@ -146,7 +157,7 @@ class Runtime:
             for item in mappings(status, "containerStatuses")
             if dig(item, "state", "running") is not None
         ]
-        rule = "its kubelet reports that the container runs, and only its runtime can have started it"
+        rule = gettext("its kubelet reports that the container runs, and only its runtime can have started it")
         return [
             _draft(
                 node,
@@ -197,7 +208,7 @@ def _from_call(call: RuntimeCall, pod: ObjectName, span: Span | None) -> Draft:
         (call.time, call.time + timedelta(seconds=call.seconds)),
         what=_words(call.call, pod.name, call.container, call.image, call.error),
         evidence=evidence,
-        rule="" if sure else "the last pull on this node of the image that the pod's container was made from",
+        rule="" if sure else gettext("the last pull on this node of the image that the pod's container was made from"),
     )
 
 
@@ -226,7 +237,7 @@ def _draft(
         pod,
         *times,
         what,
-        f"for {pod}",
+        gettext("for {pod}").format(pod=pod),
         evidence,
         observed=not rule,
         rule=rule,
@@ -234,8 +245,9 @@ def _draft(
 
 
 def _words(call: str, pod: str, container: str, image: str, error: str) -> str:
-    text = " ".join(_WORDS[call].format(pod=pod, container=container, image=image or "of a container").split())
-    return f"{text}: failed, {error}" if error else text
+    image = image or gettext("of a container")
+    text = " ".join(gettext(_WORDS[call]).format(pod=pod, container=container, image=image).split())
+    return f"{text}{gettext(FAILED)}{error}" if error else text
 
 
 def _of_span(span: Span) -> EvidenceId:

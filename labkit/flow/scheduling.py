@@ -19,6 +19,7 @@ from labkit.evidence.model import Evidence, SchedulerLine
 from labkit.flow.attempts import WEIGHTS, Attempt, Judgement, SchedulingDecision, Score, Verdict
 from labkit.flow.describe import target_node
 from labkit.flow.model import EvidenceId
+from labkit.language import gettext
 
 # What a message's reasons begin with, by plugin (pkg/scheduler/framework/plugins/*, constants ErrReason...).
 _REASONS = (
@@ -65,9 +66,11 @@ def why(evidence: Evidence, pod: str) -> SchedulingDecision:
     drafts = list(_from_log(evidence.scheduler, pod)) or list(_from_audit(evidence.audit, pod))
     if not drafts:
         raise EvidenceError(
-            f"The scheduler left nothing about a pod {pod}.",
-            why="Neither its log nor the audit log has an attempt to schedule it.",
-            fix="Name it NAMESPACE/NAME; a pod with spec.nodeName from the start, as a static pod, is never scheduled.",
+            gettext("The scheduler left nothing about a pod {pod}.").format(pod=pod),
+            why=gettext("Neither its log nor the audit log has an attempt to schedule it."),
+            fix=gettext(
+                "Name it NAMESPACE/NAME; a pod with spec.nodeName from the start, as a static pod, is never scheduled."
+            ),
         )
     return SchedulingDecision(
         pod, tuple(draft.attempt(number, evidence.cluster.nodes) for number, draft in enumerate(drafts, 1))
@@ -117,7 +120,12 @@ class _Draft:
             if name in scored:
                 yield Verdict(name, "feasible")
             elif name in self.taints:
-                yield Verdict(name, "rejected", "TaintToleration", f"untolerated taint {self.taints[name]}")
+                yield Verdict(
+                    name,
+                    "rejected",
+                    "TaintToleration",
+                    gettext("untolerated taint {taint}").format(taint=self.taints[name]),
+                )
             else:
                 yield Verdict(name, *rest)
 
@@ -126,9 +134,11 @@ class _Draft:
         match = _MESSAGE.match(self.message)
         if match is None:
             if self.evaluated is not None and self.evaluated < nodes:
-                return "not asked", "", "the scheduler did not look at this node"
+                return "not asked", "", gettext("the scheduler did not look at this node")
             rejected = self.feasible is not None or bool(self.scores)
-            return ("rejected", "", "the log does not say by which filter") if rejected else ("not asked", "", "")
+            return (
+                ("rejected", "", gettext("the log does not say by which filter")) if rejected else ("not asked", "", "")
+            )
         counted = list(filter(None, map(_REASON.fullmatch, match["reasons"].split(", "))))
         reasons = {item["reason"]: int(item["count"]) for item in counted}
         if not reasons:  # a PreFilter rejected the pod on all nodes at once
@@ -136,27 +146,28 @@ class _Draft:
         for taint in [reason for reason in reasons if _plugin(reason) == "TaintToleration"]:
             reasons[taint] -= len(self.taints)
         if nodes - left >= int(match["nodes"]):
-            return "not asked", "", "the scheduler did not know this node yet"
+            return "not asked", "", gettext("the scheduler did not know this node yet")
         over = [reason for reason, count in reasons.items() if count > 0]
         if len(over) == 1 and reasons[over[0]] == left:
             return "rejected", _plugin(over[0]), over[0]
-        return "rejected", "", f"one of: {match['reasons']}"
+        return "rejected", "", gettext("one of: {reasons}").format(reasons=match["reasons"])
 
     def _why(self, sums: Mapping[str, int]) -> str:
         if not self.node:
-            return f"no node was feasible: {self.message}"
+            return gettext("no node was feasible: {message}").format(message=self.message)
         best = sorted(node for node, total in sums.items() if total == max(sums.values()))
         if len(best) > 1:
-            return (
-                f"{self.node} was chosen at random among {', '.join(best[:-1])} and {best[-1]}, "
-                f"whose sum was the same, {max(sums.values())}"
-            )
+            return gettext(
+                "{node} was chosen at random among {others} and {last}, whose sum was the same, {sum}"
+            ).format(node=self.node, others=", ".join(best[:-1]), last=best[-1], sum=max(sums.values()))
         if best:
-            return f"{self.node} had the highest sum, {sums.get(self.node, 0)}"
+            return gettext("{node} had the highest sum, {sum}").format(node=self.node, sum=sums.get(self.node, 0))
         if self.feasible == 1:
-            return f"only one node was feasible, so nothing was scored: {self.node}"
-        missing = "it tells scores at -v=10" if self.log else "it is missing"
-        return f"{self.node} was chosen; the scheduler's log does not say why ({missing})"
+            return gettext("only one node was feasible, so nothing was scored: {node}").format(node=self.node)
+        missing = gettext("it tells scores at -v=10") if self.log else gettext("it is missing")
+        return gettext("{node} was chosen; the scheduler's log does not say why ({missing})").format(
+            node=self.node, missing=missing
+        )
 
 
 def _from_log(lines: Sequence[SchedulerLine], pod: str) -> Iterator[_Draft]:

@@ -10,8 +10,10 @@ from labkit.flow.bodies import Json, dig, mapping, mappings, text
 from labkit.flow.describe import SINGULAR
 from labkit.flow.labels import labels
 from labkit.flow.model import Flow, Hop
+from labkit.flow.runtime import FAILED
 from labkit.flow.story import Stop
 from labkit.flow.textbook import Textbook
+from labkit.language import gettext
 
 _PATIENCE = timedelta(seconds=3)
 """How long the evidence must go on before silence counts: in a lab each step takes some milliseconds."""
@@ -55,12 +57,14 @@ def _without_pods(flow: Flow, book: Textbook, by_label: Mapping[str, list[Hop]],
     if by_label.get("pod.delete") or end - last.end < _PATIENCE:
         return None
     if not written:
-        thing = SINGULAR.get(flow.subject.resource, flow.subject.resource)
-        why = f"No controller wrote anything about {thing} {flow.subject.name}: does the controller-manager run?"
+        thing = gettext(SINGULAR.get(flow.subject.resource, flow.subject.resource))
+        why = gettext("No controller wrote anything about {thing} {name}: does the controller-manager run?").format(
+            thing=thing, name=flow.subject.name
+        )
         return Stop(book.stops["controller"], why, last.evidence, (last.number,))
     if not by_label.get("rs") and not by_label.get("rs.scale"):
         return None  # there was nothing to make
-    why = "No controller made a pod: does the controller-manager run?"
+    why = gettext("No controller made a pod: does the controller-manager run?")
     return Stop(book.stops["pod"], why, last.evidence, (last.number,))
 
 
@@ -90,14 +94,16 @@ def _of_pod(pod: Hop, own: list[Hop], book: Textbook, bodies: Mapping[str, Audit
         if unplaced:
             conditions = mappings(bodies[unplaced[-1].evidence[0].id].response, "status", "conditions")
             said = [text(item, "message") for item in conditions if item.get("type") == "PodScheduled"]
-            why = f"No node for pod {pod.object.name}: {said[0] if said else 'unschedulable'}"
+            why = gettext("No node for pod {name}: {reason}").format(
+                name=pod.object.name, reason=said[0] if said else "unschedulable"
+            )
             return Stop(book.stops["scheduler"], why, unplaced[-1].evidence, tuple(hop.number for hop in unplaced))
-        why = f"No scheduler wrote anything about pod {pod.object.name}: does it run?"
+        why = gettext("No scheduler wrote anything about pod {name}: does it run?").format(name=pod.object.name)
         return Stop(book.stops["scheduler"], why, pod.evidence, (pod.number,)) if end - pod.end >= _PATIENCE else None
     reports = [hop for hop in written if hop.source.kind == "kubelet"]
     calls = [hop for hop in own if hop.kind == "runtime"]
     if not reports and not calls:
-        why = f"The kubelet did nothing about pod {pod.object.name}: does it run?"
+        why = gettext("The kubelet did nothing about pod {name}: does it run?").format(name=pod.object.name)
         return (
             Stop(book.stops["kubelet"], why, bound[-1].evidence, (bound[-1].number,))
             if end - bound[-1].end >= _PATIENCE
@@ -117,7 +123,7 @@ def _of_container(
     for container in (*mappings(status, "initContainerStatuses"), *mappings(status, "containerStatuses")):
         why = _trouble(container)
         if why:
-            failed = [call for call in calls if ": failed, " in call.what][-1:]
+            failed = [call for call in calls if gettext(FAILED) in call.what][-1:]
             starts = [call for call in calls if call.verb == "StartContainer"][-1:] if not failed else []
             shown = (*(failed or starts), report)
             evidence = tuple(dict.fromkeys(item for hop in shown for item in hop.evidence))
@@ -132,9 +138,13 @@ def _trouble(container: Json) -> str:
     ended = mapping(container, "state", "terminated") or mapping(container, "lastState", "terminated")
     reason = text(waiting, "reason")
     if ended.get("exitCode") and not container.get("ready") and not dig(container, "state", "running"):
-        again = ", and is started again and again (CrashLoopBackOff)" if container.get("restartCount") else ""
-        return f"Container {name} ended with exit code {ended['exitCode']}{again}"
+        if container.get("restartCount"):
+            return gettext(
+                "Container {name} ended with exit code {code}, and is started again and again (CrashLoopBackOff)"
+            ).format(name=name, code=ended["exitCode"])
+        return gettext("Container {name} ended with exit code {code}").format(name=name, code=ended["exitCode"])
     if reason and reason not in {"ContainerCreating", "PodInitializing"}:
         message = waiting.get("message")
-        return f"Container {name} waits, {reason}" + (f": {message}" if message else "")
+        waits = gettext("Container {name} waits, {reason}").format(name=name, reason=reason)
+        return f"{waits}: {message}" if message else waits
     return ""

@@ -15,6 +15,7 @@ from labkit.flow.describe import SINGULAR, target_node
 from labkit.flow.draft import Draft
 from labkit.flow.members import Member
 from labkit.flow.model import EvidenceId, ObjectName
+from labkit.language import gettext
 
 # Where a resource's key is not its name (pkg/registry/core/rest/storage_core.go and the registries' own prefixes).
 PREFIXES = {
@@ -168,8 +169,14 @@ class Storage:
         if stored is not None:
             evidence.append(EvidenceId("etcd", str(stored.revision)))
         observed = inner is not None or stored is not None
-        thing = f"{SINGULAR.get(member.name.resource, member.name.resource)} {member.name.name}".strip()
-        number = f" as revision {revision}" if revision is not None else ""
+        thing = f"{gettext(SINGULAR.get(member.name.resource, member.name.resource))} {member.name.name}".strip()
+        what = gettext("removes {thing}") if removes else gettext("stores {thing}")
+        if revision is not None:
+            what = (
+                gettext("removes {thing} as revision {revision}")
+                if removes
+                else gettext("stores {thing} as revision {revision}")
+            )
         return Draft(
             "persist",
             API_SERVER,
@@ -178,11 +185,13 @@ class Storage:
             ObjectName(member.name.resource, member.name.namespace, member.name.name, uid=member.name.uid),
             start,
             end,
-            f"removes {thing}{number}" if removes else f"stores {thing}{number}",
-            "stores what the request asked for",
+            what.format(thing=thing, revision=revision),
+            gettext("stores what the request asked for"),
             tuple(evidence),
             observed=observed,
-            rule="" if observed else "a write is answered with success once etcd has stored it, and this one was",
+            rule=""
+            if observed
+            else gettext("a write is answered with success once etcd has stored it, and this one was"),
             cause=request,
             revision=revision,
         )

@@ -19,6 +19,7 @@ from labkit.flow.stops import find_stop
 from labkit.flow.storage import moment
 from labkit.flow.story import Extra, Step, Story
 from labkit.flow.textbook import MORE, Page, Textbook, fits, textbook
+from labkit.language import gettext
 
 Seen = Literal["observed", "inferred", "not seen"]
 _TOLD = 5  # of so many pods a note tells, more would not be read
@@ -81,7 +82,9 @@ def _steps(
 def _title(page: Page, flow: Flow) -> str:
     nodes = sorted({node for node in flow.pods.values() if node})
     kind = SINGULAR.get(flow.subject.resource, flow.subject.resource)
-    return page.title.format(action=flow.action, kind=kind, nodes=", ".join(nodes) or "its node")
+    return gettext(page.title).format(
+        action=flow.action, kind=gettext(kind), nodes=", ".join(nodes) or gettext("its node")
+    )
 
 
 def _extras(rest: Mapping[int, str]) -> tuple[Extra, ...]:
@@ -89,7 +92,7 @@ def _extras(rest: Mapping[int, str]) -> tuple[Extra, ...]:
     for more in MORE:
         numbers = tuple(number for number, label in left.items() if fits(label, more.labels))
         if numbers:
-            found.append(Extra(more.title, numbers, more.why))
+            found.append(Extra(gettext(more.title), numbers, gettext(more.why)))
         for number in numbers:
             del left[number]
     return tuple(found)
@@ -106,7 +109,7 @@ def _shown(page: Page, flow: Flow, evidence: Evidence, watches: Mapping[tuple[st
             return _filtered(flow, watches)
         case "began":
             return _began(flow, evidence)
-    return _Shown(page.note)
+    return _Shown(gettext(page.note))
 
 
 def _watching(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
@@ -119,17 +122,23 @@ def _watching(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
     if not flow.hops[0].observed:
         told |= {hop.target.name for hop in notified}
         return _Shown(
-            f"That {', '.join(sorted(told))} watch is inferred from what they do: there is no audit log to say so.",
+            gettext("That {names} watch is inferred from what they do: there is no audit log to say so.").format(
+                names=", ".join(sorted(told))
+            ),
             tuple(item for hop in notified[:1] for item in hop.evidence),
         )
     parts = []
     if seen:
         names = ", ".join(dict.fromkeys(watch.watcher.name for watch in seen))
-        parts.append(f"The audit log has the requests with which these began to watch: {names}.")
+        parts.append(
+            gettext("The audit log has the requests with which these began to watch: {names}.").format(names=names)
+        )
     if silent := sorted(told - {watch.watcher.name for watch in seen}):
         parts.append(
-            f"Of {', '.join(silent)} the audit log has none, for a watch is logged when it ends: "
-            "that they watch is inferred from what they do."
+            gettext(
+                "Of {names} the audit log has none, for a watch is logged when it ends: that they watch is inferred "
+                "from what they do."
+            ).format(names=", ".join(silent))
         )
     shown = tuple(watch.evidence for watch in seen) or tuple(item for hop in notified[:1] for item in hop.evidence)
     return _Shown(" ".join(parts), shown, observed=bool(seen))
@@ -137,7 +146,9 @@ def _watching(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
 
 def _asked(flow: Flow) -> _Shown:
     root = flow.hops[0]
-    note = f"Seen from the API server: a request of {root.source.name}. What was typed is in no evidence."
+    note = gettext("Seen from the API server: a request of {name}. What was typed is in no evidence.").format(
+        name=root.source.name
+    )
     return _Shown(note, root.evidence[:1], observed=root.observed)
 
 
@@ -153,7 +164,7 @@ def _placed(flow: Flow, evidence: Evidence) -> _Shown:
         notes.append(f"{hop.object.name}: {decision.attempts[-1].why}.")
         found += list(decision.attempts[-1].evidence[:1])
     if len(bound) > _TOLD:
-        notes.append(f"And {len(bound) - _TOLD} pods more.")
+        notes.append(gettext("And {count} pods more.").format(count=len(bound) - _TOLD))
     return _Shown(" ".join(notes), tuple(found), observed=any(item.source == "scheduler" for item in found))
 
 
@@ -169,9 +180,15 @@ def _filtered(flow: Flow, watches: Mapping[tuple[str, str], Watch]) -> _Shown:
         return _Shown()
     others = [node for node in asked if node not in bound]
     note = (
-        f"Reality differs: a kubelet watches with fieldSelector=spec.nodeName=ITS NODE, so the API server tells only "
-        f"the kubelet of {', '.join(bound)}"
-        + (f"; those of {', '.join(others)} hear nothing of it." if others else ".")
+        gettext(
+            "Reality differs: a kubelet watches with fieldSelector=spec.nodeName=ITS NODE, so the API server tells "
+            "only the kubelet of {nodes}; those of {others} hear nothing of it."
+        ).format(nodes=", ".join(bound), others=", ".join(others))
+        if others
+        else gettext(
+            "Reality differs: a kubelet watches with fieldSelector=spec.nodeName=ITS NODE, so the API server tells "
+            "only the kubelet of {nodes}."
+        ).format(nodes=", ".join(bound))
     )
     return _Shown(note, tuple(watch.evidence for watch in asked.values()))
 
@@ -184,15 +201,19 @@ def _began(flow: Flow, evidence: Evidence) -> _Shown:
         uid = str(span.attributes.get("k8s.pod.uid", ""))
         if span.name == "syncPod" and uid in uids and (uid not in first or span.start < first[uid][0]):
             first[uid] = (span.start, span.node, EvidenceId("span", f"{span.trace_id}/{span.span_id}"))
-    note = "Reality differs: the API server has judged already, a kubelet is told of its own pods alone."
+    note = gettext("Reality differs: the API server has judged already, a kubelet is told of its own pods alone.")
     if first:
         begin = flow.hops[0].start
         times = [
-            f"the kubelet of {node} began at +{(moment(start) - begin).total_seconds() * 1000:.0f} ms (syncPod)"
+            gettext("the kubelet of {node} began at +{milliseconds:.0f} ms (syncPod)").format(
+                node=node, milliseconds=(moment(start) - begin).total_seconds() * 1000
+            )
             for start, node, _ in sorted(first.values())
         ]
         return _Shown(
-            f"{note} Here {'; '.join(times)}.", tuple(item for _, _, item in sorted(first.values())), observed=True
+            gettext("{note} Here {times}.").format(note=note, times="; ".join(times)),
+            tuple(item for _, _, item in sorted(first.values())),
+            observed=True,
         )
     worked = [hop for hop in flow.hops if hop.source.kind == "kubelet"]
     return _Shown(note if worked else "", worked[0].evidence[:1] if worked else ())

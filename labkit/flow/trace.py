@@ -16,6 +16,7 @@ from labkit.flow.model import EvidenceId, Flow, ObjectName
 from labkit.flow.names import selector
 from labkit.flow.runtime import Runtime
 from labkit.flow.storage import Storage
+from labkit.language import gettext
 
 
 def trace(
@@ -67,9 +68,13 @@ def trace(
 def _choose(windows: list[Window], name: ObjectName, action: int | ActionKind) -> Window:
     if not windows:
         raise EvidenceError(
-            f"Nobody wrote anything about {name} in {name.namespace or 'the cluster'} in this evidence.",
-            why="A flow begins with a person's request, and the audit log has none about this object.",
-            fix=f"Do something with it while the lab runs, for example: labkit deploy {name.name} --image IMAGE",
+            gettext("Nobody wrote anything about {name} in {namespace} in this evidence.").format(
+                name=name, namespace=name.namespace or gettext("the cluster")
+            ),
+            why=gettext("A flow begins with a person's request, and the audit log has none about this object."),
+            fix=gettext(
+                "Do something with it while the lab runs, for example: labkit deploy {name} --image IMAGE"
+            ).format(name=name.name),
         )
     if isinstance(action, str):
         chosen = [window for window in windows if window.action.kind == action]
@@ -79,9 +84,11 @@ def _choose(windows: list[Window], name: ObjectName, action: int | ActionKind) -
         chosen = windows[action:][:1] if -len(windows) <= action < len(windows) else []
     if not chosen:
         raise EvidenceError(
-            f"There is no action {action} about {name}.",
-            why=f"The evidence has {len(windows)}: {', '.join(window.action.what for window in windows)}.",
-            fix=f"Choose one by its number, from 0 to {len(windows) - 1}.",
+            gettext("There is no action {action} about {name}.").format(action=action, name=name),
+            why=gettext("The evidence has {count}: {actions}.").format(
+                count=len(windows), actions=", ".join(window.action.what for window in windows)
+            ),
+            fix=gettext("Choose one by its number, from 0 to {last}.").format(last=len(windows) - 1),
         )
     return ([window for window in chosen if not window.action.refused] or chosen)[-1]
 
@@ -149,9 +156,13 @@ def _request(member: Member) -> Draft:
 
 def _losses(evidence: Evidence) -> tuple[str, ...]:
     """Return what the evidence lacks, in words."""
-    sources = {"spans": "trace spans", "revisions": "etcd revisions", "runtime": "calls of container runtimes"}
-    missing = [f"no {words}" for source, words in sources.items() if not getattr(evidence, source)]
+    sources = {
+        "spans": gettext("no trace spans"),
+        "revisions": gettext("no etcd revisions"),
+        "runtime": gettext("no calls of container runtimes"),
+    }
+    missing = [words for source, words in sources.items() if not getattr(evidence, source)]
     lost = [f"{loss.source}: {loss.what}" + (f" ({loss.why})" if loss.why else "") for loss in evidence.losses]
     if evidence.changes and all(event.inferred for event in evidence.audit):
-        missing.append("no audit log: who asked is inferred from what watches told")
+        missing.append(gettext("no audit log: who asked is inferred from what watches told"))
     return (*missing, *lost)

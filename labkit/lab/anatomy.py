@@ -14,11 +14,18 @@ from typing import Any, ClassVar
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
 from labkit.lab.nodes import LabNodes
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.switch import Kubectl
 from labkit.proxy.table import Table
 
 #: The kinds of namespaces that matter here, and what each separates.
-KINDS = {"net": "network", "ipc": "shared memory", "uts": "host name", "pid": "processes", "mnt": "files"}
+KINDS = {
+    "net": gettext_noop("network"),
+    "ipc": gettext_noop("shared memory"),
+    "uts": gettext_noop("host name"),
+    "pid": gettext_noop("processes"),
+    "mnt": gettext_noop("files"),
+}
 PAUSE = "pause"
 # What a line of the script has: number, the namespaces' numbers, the command line.
 _SCRIPT = f"""
@@ -70,11 +77,18 @@ class Anatomy(Table):
     address: str
     inhabitants: tuple[Inhabitant, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("container", "runs", *KINDS.values(), "volumes")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("container"),
+        gettext_noop("runs"),
+        *KINDS.values(),
+        gettext_noop("volumes"),
+    )
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"Pod {self.pod} on {self.node}, address {self.address or 'none'}"
+        return gettext("Pod {pod} on {node}, address {address}").format(
+            pod=self.pod, node=self.node, address=self.address or gettext("none")
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per inhabitant."""
@@ -83,7 +97,10 @@ class Anatomy(Table):
                 each.name,
                 "; ".join(each.processes),
                 *(each.namespaces[kind] for kind in KINDS),
-                ", ".join(f"{volume} at {path}" for volume, path in each.mounts.items()),
+                ", ".join(
+                    gettext("{volume} at {path}").format(volume=volume, path=path)
+                    for volume, path in each.mounts.items()
+                ),
             )
             for each in self.inhabitants
         ]
@@ -102,10 +119,16 @@ class Anatomy(Table):
         for kind, what in KINDS.items():
             more = f" · {self.address}" if kind == "net" and self.address else ""
             holds = {each.name: each.namespaces[kind] for each in self.inhabitants}
-            rows.append(anatomy.Row(what, {name: (number, f"{number}{more}") for name, number in holds.items()}))
+            said = {name: (number, f"{number}{more}") for name, number in holds.items()}
+            rows.append(anatomy.Row(gettext(what), said))
         for volume in dict.fromkeys(volume for each in self.inhabitants for volume in each.mounts):
             seen = {each.name: each.mounts[volume] for each in self.inhabitants if volume in each.mounts}
-            rows.append(anatomy.Row(f"volume {volume}", {name: (volume, path) for name, path in seen.items()}))
+            rows.append(
+                anatomy.Row(
+                    gettext("volume {volume}").format(volume=volume),
+                    {name: (volume, path) for name, path in seen.items()},
+                )
+            )
         return anatomy.to_svg(self.caption(), columns, rows)
 
     def _repr_html_(self) -> str:
@@ -125,16 +148,20 @@ def read(api: ApiServer, nodes: LabNodes, kubectl: Kubectl, name: str, namespace
     pod = api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
     if pod is None or not pod["spec"].get("nodeName"):
         raise UsageError(
-            f"There is nothing to see of pod {name!r} in namespace {namespace!r}",
-            why="it has no node yet" if pod else "there is no such pod, or the API server does not answer",
+            gettext("There is nothing to see of pod {name!r} in namespace {namespace!r}").format(
+                name=name, namespace=namespace
+            ),
+            why=gettext("it has no node yet")
+            if pod
+            else gettext("there is no such pod, or the API server does not answer"),
             fix="labkit kubectl -- get pods --all-namespaces",
         )
     running = {each["name"] for each in pod["status"].get("containerStatuses") or () if "running" in each["state"]}
     containers = [each for each in pod["spec"]["containers"] if each["name"] in running]
     if not containers:
         raise ClusterError(
-            f"No container of pod {name} runs",
-            why=f"its phase is {pod['status'].get('phase')}",
+            gettext("No container of pod {name} runs").format(name=name),
+            why=gettext("its phase is {phase}").format(phase=pod["status"].get("phase")),
             fix=f"labkit kubectl -- describe pod {name} --namespace {namespace}",
         )
     node = nodes[pod["spec"]["nodeName"]]

@@ -21,6 +21,7 @@ from labkit.errors import LabkitError, UsageError
 from labkit.lab import sockets
 from labkit.lab.nodes import LabNode
 from labkit.lab.sockets import Process
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 RUNTIME = "container runtime"
@@ -101,12 +102,22 @@ class Components(Table):
 
     found: tuple[Component, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("node", "component", "pid", "started by", "listens on", "calls", "known as")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("node"),
+        gettext_noop("component"),
+        "pid",
+        gettext_noop("started by"),
+        gettext_noop("listens on"),
+        gettext_noop("calls"),
+        gettext_noop("known as"),
+    )
 
     def caption(self) -> str:
         """Return what the table is, in a line."""
         nodes = {component.node for component in self.found}
-        return f"{len(self.found)} components on {len(nodes)} nodes, from their processes, sockets and certificates"
+        return gettext("{found} components on {nodes} nodes, from their processes, sockets and certificates").format(
+            found=len(self.found), nodes=len(nodes)
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per component."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from labkit.cri.images import Catalogue
 from labkit.errors import LabkitError
 from labkit.lab.pods import seen
+from labkit.language import gettext
 from labkit.widgets.deploy import Deployment
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class LiveDeployments:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self.title = f"lab {lab.name!r}"
+        self.title = gettext("lab {name!r}").format(name=lab.name)
         listing = Catalogue(lab.spec.kubernetes_version).listing()
         self.images: Sequence[str] = [image for image in listing if not image.startswith(_SYSTEM)]
 
@@ -48,7 +49,7 @@ class LiveDeployments:
         except LabkitError as error:
             return Deployment(exists=False, trouble=str(error))
         if pods is None:
-            return Deployment(exists=False, trouble="The API server does not answer.")
+            return Deployment(exists=False, trouble=gettext("The API server does not answer."))
         spec = (service or {}).get("spec", {})
         return Deployment(
             exists=found is not None,

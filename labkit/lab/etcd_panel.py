@@ -10,6 +10,7 @@ from labkit.errors import LabkitError
 from labkit.evidence.etcd import REGISTRY, EtcdWatch
 from labkit.evidence.etcd_history import EtcdHistory
 from labkit.evidence.redaction import redacted_revision
+from labkit.language import gettext
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
@@ -37,7 +38,7 @@ class LiveEtcd:
 
     def __init__(self, lab: Lab) -> None:
         self._cluster, self._store = lab.cluster, lab.etcd.store
-        self.title = f"lab {lab.name!r}"
+        self.title = gettext("lab {name!r}").format(name=lab.name)
         self.history = EtcdHistory()
         self._watch: EtcdWatch | None = None
         self._heard = self._asked = 0.0
@@ -62,7 +63,7 @@ class LiveEtcd:
             self._heard = time.monotonic()
         if watch.failure:
             require_running(self._cluster)  # a lab that is gone says why, and etcdctl's end does not
-            return f"etcd cannot be read: {watch.failure}"
+            return gettext("etcd cannot be read: {failure}").format(failure=watch.failure)
         lost = watch.take_losses()
         if lost or self._is_another():
             self.close()  # the next look begins anew

@@ -13,11 +13,11 @@ from labkit.errors import UsageError
 from labkit.evidence.etcd_store import StoredKey
 from labkit.evidence.model import Json, Revision
 from labkit.flow.changes import Change, changes
+from labkit.language import gettext, gettext_noop, ngettext
 from labkit.proxy.table import Table
 from labkit.views import revisions as pictures
 from labkit.views.revisions import short, value_text
 from labkit.views.sections import change_rows
-from labkit.views.words import counted
 
 _BRIEF = 72  # letters of a value in a table
 _NAMED = 3  # changes that are named in a line
@@ -40,7 +40,12 @@ class Keys(Table, Sequence[str]):
     prefix: str
     stored: tuple[StoredKey, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("key", "created at revision", "last changed at", "version")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("key"),
+        gettext_noop("created at revision"),
+        gettext_noop("last changed at"),
+        gettext_noop("version"),
+    )
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -52,7 +57,10 @@ class Keys(Table, Sequence[str]):
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"{counted(len(self.stored), 'key', 'keys')} below {self.prefix}"
+        count = len(self.stored)
+        return ngettext("{count} key below {prefix}", "{count} keys below {prefix}", count).format(
+            count=count, prefix=self.prefix
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per key."""
@@ -117,8 +125,12 @@ class Difference(Table):
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        differ = counted(len(self.changes), "field differs", "fields differ")
-        return f"{short(self.key)}: revision {self.before} → {self.after}, {differ}"
+        said = ngettext(
+            "{key}: revision {before} → {after}, {count} field differs",
+            "{key}: revision {before} → {after}, {count} fields differ",
+            len(self.changes),
+        )
+        return said.format(key=short(self.key), before=self.before, after=self.after, count=len(self.changes))
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per field; empty where there was, or is, none."""
@@ -143,7 +155,11 @@ class History(Table, Sequence[Revision]):
     versions: tuple[Revision, ...]
     compacted: int = 0
 
-    TITLES: ClassVar[Sequence[str]] = ("revision", "what", "fields that changed")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("revision"),
+        gettext_noop("what"),
+        gettext_noop("fields that changed"),
+    )
 
     def __len__(self) -> int:
         return len(self.versions)
@@ -154,8 +170,14 @@ class History(Table, Sequence[Revision]):
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        since = f"; etcd was compacted at revision {self.compacted}" if self.compacted else ""
-        return f"{short(self.key)}: {counted(len(self.versions), 'version', 'versions')}{since}"
+        count = len(self.versions)
+        said = ngettext("{key}: {count} version", "{key}: {count} versions", count).format(
+            key=short(self.key), count=count
+        )
+        if self.compacted:
+            since = gettext("{said}; etcd was compacted at revision {revision}")
+            return since.format(said=said, revision=self.compacted)
+        return said
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per version."""
@@ -229,8 +251,11 @@ class Writes(Table, Sequence[Revision]):
     def caption(self) -> str:
         """Return what it is, in a line."""
         keys = len({each.key for each in self.revisions})
-        about = f" with {self.words}" if self.words else ""
-        return f"{counted(len(self.revisions), 'write', 'writes')} to {counted(keys, 'key', 'keys')}{about}"
+        said = gettext("{writes} to {keys}").format(
+            writes=ngettext("{count} write", "{count} writes", len(self.revisions)).format(count=len(self.revisions)),
+            keys=ngettext("{count} key", "{count} keys", keys).format(count=keys),
+        )
+        return gettext("{said} with {words}").format(said=said, words=self.words) if self.words else said
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per write."""

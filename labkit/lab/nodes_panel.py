@@ -14,6 +14,7 @@ from labkit.cluster.kubeadm import STATIC_PODS
 from labkit.errors import LabkitError
 from labkit.lab import sockets
 from labkit.lab.components import RUNTIME, name_of
+from labkit.language import gettext, gettext_noop
 from labkit.views.components_by_node import ComponentSeen, NodeSeen
 from labkit.widgets.nodes import NodesState
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _WORKER = ("kubelet", RUNTIME, "kube-proxy")
 _ANSWERS = ("kube-apiserver", "etcd")  # who has to go on so that the API server answers
-_CANNOT_TELL = "nobody tells whether nodes are Ready"
+_CANNOT_TELL = gettext_noop("nobody tells whether nodes are Ready")
 
 
 class LiveNodes:
@@ -42,7 +43,7 @@ class LiveNodes:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self.title = f"lab {lab.name!r}"
+        self.title = gettext("lab {name!r}").format(name=lab.name)
         self._freezes: dict[str, Freeze] = {}
 
     def look(self) -> NodesState:
@@ -55,7 +56,7 @@ class LiveNodes:
         nodes = [
             NodeSeen(
                 name=name,
-                role="control plane" if name == names[0] else "worker",
+                role=gettext("control plane") if name == names[0] else gettext("worker"),
                 running=processes[name] is not None,
                 ready=told.get(name),
                 components=found[name],
@@ -71,21 +72,21 @@ class LiveNodes:
     def stop(self, node: str) -> str:
         """Switch a node off."""
         self._lab.nodes[node].stop()
-        return f"{node} is off: all its processes have ended, as if its plug was pulled."
+        return gettext("{node} is off: all its processes have ended, as if its plug was pulled.").format(node=node)
 
     def start(self, node: str) -> str:
         """Switch a node on."""
         self._lab.nodes[node].start()
-        return f"{node} is on: its kubelet starts what belongs there, and rejoins by itself."
+        return gettext("{node} is on: its kubelet starts what belongs there, and rejoins by itself.").format(node=node)
 
     def freeze(self, node: str, component: str) -> str:
         """Hold a component still, for at most ten minutes."""
         name = str(Freezable(component, node))
         held = self._freezes[name] = self._lab.freeze(name)
-        return (
-            f"{component} on {node} is frozen: it has its memory and its connections, and does nothing.\n"
-            f"It goes on by itself in {_minutes(held.limit)} minutes, or when this notebook's kernel ends."
-        )
+        return gettext(
+            "{component} on {node} is frozen: it has its memory and its connections, and does nothing.\nIt goes on by "
+            "itself in {minutes} minutes, or when this notebook's kernel ends."
+        ).format(component=component, node=node, minutes=_minutes(held.limit))
 
     def thaw(self, node: str, component: str) -> str:
         """Let a component go on, whoever held it."""
@@ -93,7 +94,9 @@ class LiveNodes:
         self._lab.thaw(name)
         if name in self._freezes:
             self._freezes.pop(name).thaw()
-        return f"{component} on {node} goes on, and has to catch up with what it missed."
+        return gettext("{component} on {node} goes on, and has to catch up with what it missed.").format(
+            component=component, node=node
+        )
 
     def release(self) -> None:
         """Let go on what was frozen here."""
@@ -137,7 +140,7 @@ class LiveNodes:
         if not process.state.startswith("T"):
             return ComponentSeen(name, "runs", process.pid, listens)
         held = self._freezes.get(str(Freezable(name, node)))
-        note = f"{_minutes(held.left)} min left" if held and held.active else ""
+        note = gettext("{minutes} min left").format(minutes=_minutes(held.left)) if held and held.active else ""
         return ComponentSeen(name, "frozen", process.pid, listens, note)
 
     def _asked(
@@ -151,7 +154,7 @@ class LiveNodes:
         silent = [each for each in control_plane if each.name in _ANSWERS and each.state != "runs"]
         if silent and cluster.running:
             who = ", ".join(f"{each.name}: {each.told}" for each in silent)
-            return {}, {}, parts.missing(cluster, None), f"{who}; {_CANNOT_TELL}."
+            return {}, {}, parts.missing(cluster, None), f"{who}; {gettext(_CANNOT_TELL)}."
         try:
             with self._lab.api_server() as api:
                 nodes, pods = api.get("/api/v1/nodes"), api.get("/api/v1/namespaces/kube-system/pods")
@@ -159,7 +162,12 @@ class LiveNodes:
         except (LabkitError, OSError) as error:  # also of a lab that is removed right now
             return {}, {}, (), str(error)
         if nodes is None or pods is None:
-            return {}, {}, missing, f"The API server does not answer; {_CANNOT_TELL}."
+            return (
+                {},
+                {},
+                missing,
+                gettext("The API server does not answer; {unknown}.").format(unknown=gettext(_CANNOT_TELL)),
+            )
         waiting = {key: reason for pod in pods["items"] for key, reason in _waiting(pod)}
         return {node["metadata"]["name"]: readiness.node_ready(node) for node in nodes["items"]}, waiting, missing, ""
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 from labkit.lab import pods
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 Json = Mapping[str, Any]
@@ -76,16 +77,16 @@ class Owners(Table):
     namespace: str
     objects: tuple[Owned, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("object", "owned by", "how it is")
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("object"), gettext_noop("owned by"), gettext_noop("how it is"))
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"Namespace {self.namespace}"
+        return gettext("Namespace {namespace}").format(namespace=self.namespace)
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per object."""
         named = {each.uid: str(each) for each in self.objects}
-        return [(str(each), named.get(each.owner, "nobody"), each.told) for each in self.objects]
+        return [(str(each), named.get(each.owner, gettext("nobody")), each.told) for each in self.objects]
 
     def to_svg(self) -> str:
         """Return a picture: an arrow leads from the owned to its owner."""
@@ -99,7 +100,8 @@ class Owners(Table):
 
     def _repr_html_(self) -> str:
         table = Table._repr_html_(self)
-        return f"{self.to_svg()}<details><summary>The same as a table</summary>{table}</details>"
+        summary = gettext("The same as a table")
+        return f"{self.to_svg()}<details><summary>{summary}</summary>{table}</details>"
 
 
 def read(api: ApiServer, namespace: str) -> Owners:
@@ -115,8 +117,10 @@ def read(api: ApiServer, namespace: str) -> Owners:
         listed = api.get("/" + path.format(quote(namespace, safe="")))
         if listed is None:
             raise ClusterError(
-                f"The {kind} objects of namespace {namespace!r} cannot be read",
-                why="the API server does not answer, or no namespace can have that name",
+                gettext("The {kind} objects of namespace {namespace!r} cannot be read").format(
+                    kind=kind, namespace=namespace
+                ),
+                why=gettext("the API server does not answer, or no namespace can have that name"),
                 fix="labkit status",
             )
         bodies += [(kind, body) for body in listed["items"]]
@@ -140,7 +144,7 @@ def _place(item: tuple[str, Json]) -> tuple[int, str, str]:
 
 
 def _absent(kind: str) -> str:
-    return "there is none of this uid" if kind in _KINDS else "known from what it owns"
+    return gettext("there is none of this uid") if kind in _KINDS else gettext("known from what it owns")
 
 
 def _owned(kind: str, body: Json) -> Owned:
@@ -148,13 +152,15 @@ def _owned(kind: str, body: Json) -> Owned:
     owner = reference(body)
     told, active = _pod(body) if kind == "Pod" else _workload(kind, body)
     if owner is None and kind in _OWNED:
-        told = f"no owner · {told}"
+        told = gettext("no owner · {told}").format(told=told)
     return Owned(about["uid"], kind, about["name"], owner["uid"] if owner else "", told, active)
 
 
 def _pod(body: Json) -> tuple[str, bool]:
     seen = pods.seen(body)
-    return " · ".join(filter(None, (seen.state + (", ready" if seen.ready else ""), seen.node))), seen.ready
+    return " · ".join(
+        filter(None, (gettext("{state}, ready").format(state=seen.state) if seen.ready else seen.state, seen.node))
+    ), seen.ready
 
 
 def _workload(kind: str, body: Json) -> tuple[str, bool]:
@@ -166,9 +172,13 @@ def _workload(kind: str, body: Json) -> tuple[str, bool]:
         "Job": spec.get("completions", 1) - status.get("succeeded", 0),
     }.get(kind, spec.get("replicas", 0))
     ready = status.get("numberReady" if kind == "DaemonSet" else "readyReplicas", 0)
-    parts = [f"{ready} of {wanted} ready"] if kind not in {"CronJob", "Job"} else []
+    parts = (
+        [gettext("{ready} of {wanted} ready").format(ready=ready, wanted=wanted)]
+        if kind not in {"CronJob", "Job"}
+        else []
+    )
     if revision := (body["metadata"].get("annotations") or {}).get(_REVISION):
-        parts.append(f"revision {revision}")
+        parts.append(gettext("revision {number}").format(number=revision))
     if kind == "ReplicaSet":
         parts += [each["image"] for each in spec["template"]["spec"]["containers"]]
     if "deletionTimestamp" in body["metadata"]:

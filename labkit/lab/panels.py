@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
+from labkit.language import gettext_noop
+
 if TYPE_CHECKING:
     from labkit.cluster.protocol import Cluster
     from labkit.lab.lab import Lab
@@ -35,11 +37,11 @@ class Panels(ABC):
 
         lab = cast("Lab", self)
         tabs: dict[str, tuple[Any, ...]] = {
-            "Deploy and watch": (self.deploy_panel(name, image=image), self.watch(name)),
-            "Scheduler": (self.why_panel(),),
+            gettext_noop("Deploy and watch"): (self.deploy_panel(name, image=image), self.watch(name)),
+            gettext_noop("Scheduler"): (self.why_panel(),),
         }
         if self.cluster.reaches_nodes:
-            tabs["Nodes"] = (self.nodes_panel(),)
+            tabs[gettext_noop("Nodes")] = (self.nodes_panel(),)
             tabs["kube-proxy"] = (lab.proxy.panel(),)
             tabs["etcd"] = (lab.etcd.panel(f"{name} -events"),)
         return Dashboard(tabs)

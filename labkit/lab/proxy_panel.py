@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from labkit.errors import LabkitError, PreflightError
 from labkit.evidence.proxy import latest
+from labkit.language import gettext
 from labkit.proxy import mode as modes
 from labkit.proxy import pods, rules
 from labkit.proxy.model import Mode
@@ -44,7 +45,7 @@ class LiveProxy:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self.title = f"lab {lab.name!r}"
+        self.title = gettext("lab {name!r}").format(name=lab.name)
         self._lines: dict[str, str] = {}  # what pods said, by uid
         self._tables: dict[str, Tables | str] = {}  # of the nodes; or why they cannot be read
         self._basis: object = None  # what was so when they were read
@@ -158,7 +159,7 @@ class ReplayedProxy:
         """Return the modes that were not recorded."""
         has = ", ".join(self._proxy.modes)
         return {
-            mode: f"{mode}: it was not recorded; this recording has {has}"
+            mode: gettext("{mode}: it was not recorded; this recording has {has}").format(mode=mode, has=has)
             for mode in _MODES
             if mode not in self._proxy.modes
         }
@@ -166,7 +167,7 @@ class ReplayedProxy:
     def switch(self, mode: str, *, force: bool, progress: Progress) -> str:  # noqa: ARG002 - as a lab's
         """Show how it was in another mode."""
         self._mode = modes.check(mode)
-        return f"Recorded: kube-proxy in mode {mode}"
+        return gettext("Recorded: kube-proxy in mode {mode}").format(mode=mode)
 
     def _node(self, node: str, mode: Mode) -> NodeState:
         tables = self._proxy.seen.rules[mode, node].tables
@@ -194,8 +195,15 @@ def _asked_for(api: ApiServer) -> tuple[Mode | None, str]:
 
 def _shown(switch: SeenSwitch) -> ShownSwitch:
     seconds = sum(step.seconds for step in switch.steps)
-    said = switch.error or f"kube-proxy: {switch.before} → {switch.after} on every node, in {seconds:.1f} s"
+    said = switch.error or gettext("kube-proxy: {before} → {after} on every node, in {seconds:.1f} s").format(
+        before=switch.before, after=switch.after, seconds=seconds
+    )
     steps = [ShownStep(step.what, step.detail, step.seconds) for step in switch.steps]
-    over = "failed" if switch.error else "over"
-    title = f"{switch.before} → {switch.after}, {over} at {switch.time:%H:%M:%S} UTC"
+    title = gettext("{before} → {after}, over at {time:%H:%M:%S} UTC").format(
+        before=switch.before, after=switch.after, time=switch.time
+    )
+    if switch.error:
+        title = gettext("{before} → {after}, failed at {time:%H:%M:%S} UTC").format(
+            before=switch.before, after=switch.after, time=switch.time
+        )
     return ShownSwitch(title, steps, said, bool(switch.error))

@@ -11,6 +11,7 @@ from labkit.evidence.recording import SUFFIX, Recording, load
 from labkit.lab.happenings import Happenings
 from labkit.lab.lessons import shipped
 from labkit.lab.recorded_proxy import RecordedProxy
+from labkit.language import gettext
 
 #: What is shown where a machine can run no cluster.
 DEFAULT = "deploy-tomcat"
@@ -42,20 +43,20 @@ class Replay(Happenings):
             f"<tr><td>{html.escape(f'{action.time:%H:%M:%S}')}</td><td>{html.escape(action.what)}</td></tr>"
             for action in self.actions()
         )
+        recorded, when, done = gettext("Recorded."), gettext("when (UTC)"), gettext("what was done")
         return (
-            f"<p><strong>Recorded.</strong> {html.escape(self.banner)}</p>"
-            f"<table><thead><tr><th>when (UTC)</th><th>what was done</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"<p><strong>{recorded}</strong> {html.escape(self.banner)}</p>"
+            f"<table><thead><tr><th>{when}</th><th>{done}</th></tr></thead><tbody>{rows}</tbody></table>"
         )
 
     @property
     def banner(self) -> str:
         """What is plainly said wherever the recording is shown."""
         recording = self.recording
-        when = f"{recording.recorded:%Y-%m-%d %H:%M} UTC"
-        return (
-            f"{recording.title}: a recording of {when} from a real cluster "
-            f"(Kubernetes {recording.kubernetes_version}, {recording.provider}); nothing runs here"
-        )
+        when = gettext("{time:%Y-%m-%d %H:%M} UTC").format(time=recording.recorded)
+        return gettext(
+            "{title}: a recording of {when} from a real cluster (Kubernetes {version}, {provider}); nothing runs here"
+        ).format(title=recording.title, when=when, version=recording.kubernetes_version, provider=recording.provider)
 
     def evidence(self) -> Evidence:
         """Return what the recorded components left."""
@@ -72,8 +73,8 @@ class Replay(Happenings):
 
         if not name.startswith("_") and hasattr(Lab, name):
             raise ClusterError(
-                f"A recording has no {name!r}",
-                why=f"{self.path.name} was recorded; no cluster runs",
+                gettext("A recording has no {name!r}").format(name=name),
+                why=gettext("{file} was recorded; no cluster runs").format(file=self.path.name),
                 fix="labkit doctor tells what this machine lacks for one",
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -98,8 +99,8 @@ def replay(source: Path | str = DEFAULT) -> Replay:
     path = known.get(str(source)) or Path(source)
     if not path.exists() and not path.name.endswith(SUFFIX):
         raise UsageError(
-            f"There is no recording {str(source)!r}",
-            why=f"it is no file, and labkit comes with {', '.join(known)}",
-            fix="name one of these, or a file that `labkit record` wrote",
+            gettext("There is no recording {name!r}").format(name=str(source)),
+            why=gettext("it is no file, and labkit comes with {names}").format(names=", ".join(known)),
+            fix=gettext("name one of these, or a file that `labkit record` wrote"),
         )
     return Replay(load(path), path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from labkit.cluster import repair
 from labkit.cluster.repair import Repair
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 if TYPE_CHECKING:
@@ -30,17 +31,31 @@ class Repaired(Table):
     parts: tuple[Repair, ...]
     thawed: tuple[str, ...] = ()
 
-    TITLES: ClassVar[Sequence[str]] = ("part", "what was wrong", "what was done")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("part"),
+        gettext_noop("what was wrong"),
+        gettext_noop("what was done"),
+    )
 
     def caption(self) -> str:
         """Return what came of it, in a line."""
         names = [*self.thawed, *(each.part for each in self.parts)]
-        return f"Repaired: {', '.join(names)}" if names else "Nothing is missing, and nothing is held still"
+        return (
+            gettext("Repaired: {names}").format(names=", ".join(names))
+            if names
+            else gettext("Nothing is missing, and nothing is held still")
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per part."""
-        thawed = [(name, "held still", "let go on") for name in self.thawed]
-        return [*thawed, *((each.part, f"missing: {', '.join(each.missing)}", each.done) for each in self.parts)]
+        thawed = [(name, gettext("held still"), gettext("let go on")) for name in self.thawed]
+        return [
+            *thawed,
+            *(
+                (each.part, gettext("missing: {missing}").format(missing=", ".join(each.missing)), each.done)
+                for each in self.parts
+            ),
+        ]
 
 
 def run(lab: Lab, progress: Progress) -> Repaired:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from labkit.flow.rollout import Rollout
+from labkit.language import gettext
 from labkit.proxy.table import Table
 from labkit.views.rollout import HEADINGS
 
@@ -29,10 +30,12 @@ class PodsOverTime(Table):
     def caption(self) -> str:
         """Return what it is, and the fewest and the most pods there were."""
         counts = self.rollout.counts()
-        return (
-            f"{self.rollout.action}: of the pods that somebody wrote about, at most "
-            f"{max(count.alive for count in counts)} at a time, never fewer than "
-            f"{min(count.ready for count in counts)} ready"
+        return gettext(
+            "{action}: of the pods that somebody wrote about, at most {most} at a time, never fewer than {least} ready"
+        ).format(
+            action=self.rollout.action,
+            most=max(count.alive for count in counts),
+            least=min(count.ready for count in counts),
         )
 
     def rows(self) -> list[Sequence[str]]:
@@ -49,4 +52,5 @@ class PodsOverTime(Table):
 
     def _repr_html_(self) -> str:
         table = Table._repr_html_(self)
-        return f"{self.to_svg()}<details><summary>The same as a table</summary>{table}</details>"
+        summary = gettext("The same as a table")
+        return f"{self.to_svg()}<details><summary>{summary}</summary>{table}</details>"

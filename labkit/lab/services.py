@@ -7,6 +7,7 @@ from typing import Any
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import service_name
 from labkit.errors import UsageError
+from labkit.language import gettext
 
 
 def address_of(api: ApiServer, target: str, port: int | None) -> tuple[str, int]:
@@ -28,17 +29,29 @@ def address_of(api: ApiServer, target: str, port: int | None) -> tuple[str, int]
     """
     name = service_name(target)
     if name is None:
-        raise UsageError(f"{target!r} cannot be opened", why="it does not name a Service", fix="for example svc/tomcat")
+        raise UsageError(
+            gettext("{target!r} cannot be opened").format(target=target),
+            why=gettext("it does not name a Service"),
+            fix=gettext("for example svc/tomcat"),
+        )
     service = api.get(f"/api/v1/namespaces/default/services/{name}")
     if service is None:
-        raise UsageError(f"There is no Service {name!r}", fix="labkit kubectl -- get services")
+        raise UsageError(
+            gettext("There is no Service {name!r}").format(name=name), fix="labkit kubectl -- get services"
+        )
     spec: dict[str, Any] = service["spec"]
     if spec.get("clusterIP", "None") == "None":
-        raise UsageError(f"Service {name!r} cannot be opened", why="it has no address of its own", fix="open another")
+        raise UsageError(
+            gettext("Service {name!r} cannot be opened").format(name=name),
+            why=gettext("it has no address of its own"),
+            fix=gettext("open another"),
+        )
     ports = [entry["port"] for entry in spec["ports"]]
     chosen = ports[0] if port is None else port
     if chosen not in ports:
         raise UsageError(
-            f"Service {name!r} has no port {port}", why=f"it has {', '.join(map(str, ports))}", fix="choose one of them"
+            gettext("Service {name!r} has no port {port}").format(name=name, port=port),
+            why=gettext("it has {ports}").format(ports=", ".join(map(str, ports))),
+            fix=gettext("choose one of them"),
         )
     return str(spec["clusterIP"]), int(chosen)

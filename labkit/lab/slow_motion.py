@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from labkit.cluster import freeze
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext, gettext_noop
 
 if TYPE_CHECKING:
     from labkit.cluster.rest import ApiServer
@@ -44,11 +45,17 @@ class Part:
 
 
 PARTS = (
-    Part("kubectl", "1 to 3", "asks the API server for a deployment; it is stored, and nobody acts on it yet"),
-    Part("kube-controller-manager", "4 to 7", "makes the replica set and the pods; no pod has a node yet"),
-    Part("kube-scheduler", "8 to 10", "chooses a node for each pod and binds it; nothing runs yet"),
-    Part("kubelet", "11 to 13", "the chosen nodes' kubelets start the containers and report them"),
-    Part("all", "after", "goes on: the controllers, too, hear of the running pods"),
+    Part(
+        "kubectl",
+        "1 to 3",
+        gettext_noop("asks the API server for a deployment; it is stored, and nobody acts on it yet"),
+    ),
+    Part(
+        "kube-controller-manager", "4 to 7", gettext_noop("makes the replica set and the pods; no pod has a node yet")
+    ),
+    Part("kube-scheduler", "8 to 10", gettext_noop("chooses a node for each pod and binds it; nothing runs yet")),
+    Part("kubelet", "11 to 13", gettext_noop("the chosen nodes' kubelets start the containers and report them")),
+    Part("all", "after", gettext_noop("goes on: the controllers, too, hear of the running pods")),
 )
 
 
@@ -80,7 +87,8 @@ class SlowMotion:
         with lab.api_server() as api:
             if api.get(f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments/{name}") is not None:
                 raise UsageError(
-                    f"There is a deployment {name!r} already", fix=f"labkit kubectl -- delete deployment {name}"
+                    gettext("There is a deployment {name!r} already").format(name=name),
+                    fix=f"labkit kubectl -- delete deployment {name}",
                 )
         self.name = name
         self.done: tuple[Part, ...] = ()
@@ -134,7 +142,7 @@ class SlowMotion:
         """
         part = self.upcoming
         if part is None:
-            raise UsageError("Everything goes on already", fix="begin anew with another deployment")
+            raise UsageError(gettext("Everything goes on already"), fix=gettext("begin anew with another deployment"))
         try:
             self._act(part)
         except BaseException:
@@ -169,14 +177,16 @@ class SlowMotion:
             create = ["create", "deployment", self.name, f"--image={self._image}", f"--replicas={self._replicas}"]
             self._lab.kubectl(create)
         elif part.actor == "kube-controller-manager":
-            self._release_until("kube-controller-manager", lambda pods: len(pods) == self._replicas, "made the pods")
+            self._release_until(
+                "kube-controller-manager", lambda pods: len(pods) == self._replicas, gettext_noop("made the pods")
+            )
         elif part.actor == "kube-scheduler":
             self._hold(*(f"kubelet/{node}" for node in self._lab.spec.node_names[1:]))
-            self._release_until("kube-scheduler", lambda pods: all(map(_placed, pods)), "bound the pods")
+            self._release_until("kube-scheduler", lambda pods: all(map(_placed, pods)), gettext_noop("bound the pods"))
         elif part.actor == "kubelet":
             for name in [name for name in self._freezes if name.startswith("kubelet/")]:
                 self._freezes.pop(name).thaw()
-            self._wait(lambda pods: all(map(_started, pods)), "started the containers")
+            self._wait(lambda pods: all(map(_started, pods)), gettext_noop("started the containers"))
         else:
             self.close()
 
@@ -196,8 +206,10 @@ class SlowMotion:
             while not (pods := self._pods(api)) or not done(pods):
                 if time.monotonic() > deadline:
                     raise ClusterError(
-                        f"Nobody has {what} of deployment {self.name} in {_PART_TIMEOUT:.0f} s",
-                        why="the flow so far tells who acted last",
+                        gettext("Nobody has {what} of deployment {name} in {seconds:.0f} s").format(
+                            what=gettext(what), name=self.name, seconds=_PART_TIMEOUT
+                        ),
+                        why=gettext("the flow so far tells who acted last"),
                         fix=f"labkit flow {self.name}; labkit kubectl -- describe pods",
                     )
                 time.sleep(_POLL_SECONDS)

@@ -11,6 +11,7 @@ from labkit.evidence.model import Evidence, SchedulerLine
 from labkit.evidence.scheduler import SchedulerTail
 from labkit.flow.attempts import SchedulingDecision
 from labkit.flow.scheduling import why
+from labkit.language import gettext
 from labkit.widgets.why import Decisions
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class LiveDecisions:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self.title = f"lab {lab.name!r}"
+        self.title = gettext("lab {name!r}").format(name=lab.name)
         self._facts = facts(lab.cluster)
         self._tail = SchedulerTail(lab.cluster.pod_logs(self._facts.control_plane), since=None)
         self._lines: dict[str, list[SchedulerLine]] = {}  # by pod; the one that was tried last is the last

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.model import Mode
 from labkit.proxy.table import Table
 
@@ -110,16 +111,33 @@ class Chain(Table):
     links: tuple[Link, ...]
     nodes: tuple[NodeFollowed, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("#", "+ms", "who", "to", "what", "known", "after")
+    TITLES: ClassVar[Sequence[str]] = (
+        "#",
+        "+ms",
+        gettext_noop("who"),
+        gettext_noop("to"),
+        gettext_noop("what"),
+        gettext_noop("known"),
+        gettext_noop("after"),
+    )
 
     def caption(self) -> str:
         """Return when the last node had followed, in a line."""
         first = self.links[0]
         late = [each.node for each in self.nodes if each.last is None]
         times = [each.last for each in self.nodes if each.last is not None]
-        followed = f"the rules of {self.service} had followed after {max(times):.0f} ms" if times else "no rule changed"
-        missing = f"; those of {', '.join(late)} did not change" if late and times else ""
-        return f"{first.source} {first.what}: {followed}{missing} ({self.mode} mode)"
+        followed = gettext("no rule changed")
+        if times:
+            followed = gettext("the rules of {service} had followed after {times:.0f} ms").format(
+                service=self.service, times=max(times)
+            )
+        if times and late:
+            followed = gettext("{followed}; those of {late} did not change").format(
+                followed=followed, late=", ".join(late)
+            )
+        return gettext("{source} {what}: {followed} ({mode} mode)").format(
+            source=first.source, what=first.what, followed=followed, mode=self.mode
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per link."""
@@ -155,19 +173,19 @@ class NodesTable(Table):
     chain: Chain
 
     TITLES: ClassVar[Sequence[str]] = (
-        "node",
-        "first rule +ms",
-        "last rule +ms",
-        "after the API +ms",
-        "writing took ms",
-        "programming s",
-        "came",
-        "went",
+        gettext_noop("node"),
+        gettext_noop("first rule +ms"),
+        gettext_noop("last rule +ms"),
+        gettext_noop("after the API +ms"),
+        gettext_noop("writing took ms"),
+        gettext_noop("programming s"),
+        gettext_noop("came"),
+        gettext_noop("went"),
     )
 
     def caption(self) -> str:
         """Return what the columns count from."""
-        return (
+        return gettext(
             "How long until each node's rules followed: since the first link, and since the write that they follow "
             "from. kube-proxy waits up to 1 s between two rounds (minSyncPeriod). The last two times are its own means."
         )

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.model import Address, NodeRules, Policy, ServicePort
 from labkit.proxy.table import Table
 
@@ -214,7 +215,14 @@ class Check(Table):
 
     nodes: tuple[NodeCheck, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("node", "mode", "agree", "missing", "stale", "of other tools")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("node"),
+        gettext_noop("mode"),
+        gettext_noop("agree"),
+        gettext_noop("missing"),
+        gettext_noop("stale"),
+        gettext_noop("of other tools"),
+    )
 
     @property
     def agrees(self) -> bool:
@@ -223,7 +231,11 @@ class Check(Table):
 
     def caption(self) -> str:
         """Return what the table is, in a line."""
-        return "The rules are what the API says" if self.agrees else "The rules are not what the API says"
+        return (
+            gettext("The rules are what the API says")
+            if self.agrees
+            else gettext("The rules are not what the API says")
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per node."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 Mode = Literal["iptables", "nftables", "ipvs"]
@@ -141,12 +142,25 @@ class NodeRules(Table):
     ports: tuple[ServicePort, ...]
     foreign: tuple[str, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("service", "address", "node port", "leads to", "affinity", "masquerade")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("service"),
+        gettext_noop("address"),
+        gettext_noop("node port"),
+        gettext_noop("leads to"),
+        gettext_noop("affinity"),
+        gettext_noop("masquerade"),
+    )
 
     def caption(self) -> str:
         """Return what the table is, in a line."""
-        others = f"; {len(self.foreign)} rules of other tools" if self.foreign else ""
-        return f"{self.node}: {self.mode}, {len(self.ports)} ports of Services{others}"
+        said = gettext("{node}: {mode}, {ports} ports of Services").format(
+            node=self.node, mode=self.mode, ports=len(self.ports)
+        )
+        return (
+            gettext("{said}; {foreign} rules of other tools").format(said=said, foreign=len(self.foreign))
+            if self.foreign
+            else said
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per port."""

@@ -10,19 +10,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from labkit.language import gettext_noop
 from labkit.proxy.model import Mode, NodeRules, ServicePort
 
 Aspect = Literal["address", "outside", "masquerade", "affinity", "choice", "destination", "refusal"]
 
 #: What the rules of a Service are about, in the order in which a packet meets them.
 ASPECTS: dict[Aspect, str] = {
-    "address": "Is the packet for this Service?",
-    "outside": "And from outside the cluster?",
-    "masquerade": "Who gets the node's own address as source?",
-    "affinity": "Does a client stay with its endpoint?",
-    "choice": "Which endpoint?",
-    "destination": "What becomes of the destination?",
-    "refusal": "Who is turned away?",
+    "address": gettext_noop("Is the packet for this Service?"),
+    "outside": gettext_noop("And from outside the cluster?"),
+    "masquerade": gettext_noop("Who gets the node's own address as source?"),
+    "affinity": gettext_noop("Does a client stay with its endpoint?"),
+    "choice": gettext_noop("Which endpoint?"),
+    "destination": gettext_noop("What becomes of the destination?"),
+    "refusal": gettext_noop("Who is turned away?"),
 }
 _IPTABLES: tuple[tuple[re.Pattern[str], Aspect], ...] = (
     (re.compile(r"-j (REJECT|DROP)"), "refusal"),

@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, LabkitError
+from labkit.language import gettext, gettext_noop
 from labkit.progress import Phase, Progress
 from labkit.proxy import mode as modes
 from labkit.proxy import pods, rules, serving
@@ -79,13 +80,19 @@ class Switched(Table):
     after: Mode
     steps: tuple[Step, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("step", "seconds", "what there was to see")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("step"),
+        gettext_noop("seconds"),
+        gettext_noop("what there was to see"),
+    )
 
     def caption(self) -> str:
         """Return what the table is, in a line."""
         if not self.steps:
-            return f"kube-proxy: {self.after} already, on every node"
-        return f"kube-proxy: {self.before} → {self.after} on every node, in {self.seconds:.1f} s"
+            return gettext("kube-proxy: {after} already, on every node").format(after=self.after)
+        return gettext("kube-proxy: {before} → {after} on every node, in {seconds:.1f} s").format(
+            before=self.before, after=self.after, seconds=self.seconds
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per step."""

@@ -7,12 +7,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from labkit.language import columns, gettext
+
 _SHORT = 16  # characters
 _LEFT = 'style="text-align:left"'
 
 
 class Table:
-    """A result that has rows of text under titles; all text is escaped."""
+    """A result that has rows of text under titles, which are shown in the learner's language; all text is escaped."""
 
     __slots__ = ()
 
@@ -28,16 +30,20 @@ class Table:
 
     def __repr__(self) -> str:
         """Return the table as text."""
-        lines = [list(self.TITLES), *map(list, self.rows())]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+        lines = [list(map(gettext, self.TITLES)), *map(list, self.rows())]
+        widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
+        padded = ("  ".join(map(_filled, line, widths)).rstrip() for line in lines)
         return "\n".join((self.caption(), *padded))
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col" {_LEFT}>{html.escape(title)}</th>' for title in self.TITLES)
+        head = "".join(f'<th scope="col" {_LEFT}>{html.escape(gettext(title))}</th>' for title in self.TITLES)
         body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in self.rows())
         caption = f"<caption {_LEFT}>{html.escape(self.caption())}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _filled(text: str, width: int) -> str:
+    return text + " " * (width - columns(text))
 
 
 def _cell(text: str) -> str:

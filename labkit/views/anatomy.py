@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext
 from labkit.views import svg
 from labkit.views.metrics import fit
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Rect, Scene, Text
@@ -67,7 +68,7 @@ def scene(title: str, columns: Mapping[str, str], rows: Sequence[Row]) -> Scene:
         label = fit(row.label, _LABELS - 24, SMALL)
         groups.append(Group("caption", (Text("quiet", 24, y + _BAR / 2 + BASELINE * SMALL, label, SMALL),)))
         groups += _bars(row, list(columns), y)
-    note = "A bar over several: they share it. Numbers are the kernel's, of namespaces (namespaces(7))."
+    note = gettext("A bar over several: they share it. Numbers are the kernel's, of namespaces (namespaces(7)).")
     groups.append(Group("note", (Text("quiet", _MARGIN, height - 16, fit(note, width - 32, SMALL), SMALL),)))
     return Scene("anatomy", title, _words(columns, rows), width, height, tuple(groups))
 
@@ -107,6 +108,12 @@ def _bars(row: Row, columns: Sequence[str], y: float) -> Iterator[Group]:
         start = end
 
 
+def _shared(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return gettext("{name} has its own").format(name=names[0])
+    return gettext("{names} share one").format(names=gettext(" and ").join(names))
+
+
 def _words(columns: Mapping[str, str], rows: Sequence[Row]) -> str:
     """Return the picture in words."""
     said = []
@@ -115,6 +122,6 @@ def _words(columns: Mapping[str, str], rows: Sequence[Row]) -> str:
         for name in columns:
             if name in row.holds:
                 by.setdefault(row.holds[name][0], []).append(name)
-        parts = [f"{' and '.join(names)} {'share one' if len(names) > 1 else 'has its own'}" for names in by.values()]
+        parts = [_shared(names) for names in by.values()]
         said.append(f"{row.label}: {'; '.join(parts)}.")
     return " ".join(said)

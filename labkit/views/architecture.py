@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.flow import Flow, Hop
+from labkit.language import gettext
 from labkit.views import svg, words
 from labkit.views.arrows import arrow, component_data, foot, footing, heading, hop_group, number, paint_of, state
 from labkit.views.layout import NODES, PITCH, TOP, WIDTH, Box, Edge, Layout, arrange
@@ -135,7 +136,7 @@ def _frame(box: Box) -> Group:
 
 
 def _control_plane(flow: Flow, layout: Layout) -> Group:
-    label = fit(f"{flow.control_plane} · control plane", WIDTH - NODES - 16, SMALL, bold=True)
+    label = fit(gettext("{node} · control plane").format(node=flow.control_plane), WIDTH - NODES - 16, SMALL, bold=True)
     outline = Path("frame", (layout.outline,), closed=True)
     return Group("frame", (outline, Text("quiet", NODES + 8, TOP + 20, label, SMALL)))
 

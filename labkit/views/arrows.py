@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from labkit.flow import Actor, Flow, Hop
+from labkit.language import gettext
 from labkit.views import words
 from labkit.views.metrics import fit, width, wrap
 from labkit.views.palette import paint
@@ -95,7 +96,7 @@ def hop_group(hops: Sequence[Hop], shapes: Sequence[Shape], step: int | None) ->
     }
     said = "\n".join(f"{hop.number}. {words.sentence(hop)}" for hop in hops[:_TOLD])
     if len(hops) > _TOLD:
-        said += f"\n… and {len(hops) - _TOLD} more"
+        said += gettext("\n… and {count} more").format(count=len(hops) - _TOLD)
     return Group("hop", tuple(shapes), paint_of(first), data, state(numbers, step), said)
 
 

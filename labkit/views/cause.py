@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import networkx
 
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.cause import Chain, Link, NodeFollowed
 from labkit.views import svg, words
 from labkit.views.arrows import number, number_width
@@ -35,7 +36,9 @@ _ROOM = 72.0  # at least, from a write to rules that follow from it
 _DELAY = 136.0  # the room of what a node's last mark says
 _TOLD = 40  # links that are told below; the table has all
 _API_SERVER = "API server"
-_NOTE = "Filled: observed. Dashed: inferred, for nobody sees kube-proxy being told. Bars: until the rules had followed."
+_NOTE = gettext_noop(
+    "Filled: observed. Dashed: inferred, for nobody sees kube-proxy being told. Bars: until the rules had followed."
+)
 
 
 def to_graph(chain: Chain) -> networkx.MultiDiGraph:
@@ -145,11 +148,15 @@ def _lane_of(link: Link) -> str:
 def _lanes(chain: Chain) -> list[str]:
     """Return the lanes' names: who asked, by time; the API server; the nodes' rules."""
     asked = dict.fromkeys(link.source for link in chain.links if link.kind == "request")
-    return [*asked, _API_SERVER, *(f"rules of {each.node}" for each in chain.nodes)]
+    return [*asked, _API_SERVER, *(_rules_of(each.node) for each in chain.nodes)]
+
+
+def _rules_of(node: str) -> str:
+    return gettext("rules of {node}").format(node=node)
 
 
 def _paint(lane: str) -> str:
-    if lane.startswith("rules of "):
+    if lane.startswith(_rules_of("")):
         return "proxy"
     known = {"kubectl": "client", "deployment-controller": "deployment", "replicaset-controller": "replicaset"}
     kind = known.get(lane) or lane.partition(" ")[0]
@@ -173,12 +180,12 @@ def _fold(fold: _Folded, low: float) -> Group:
     band = Rect("fold", fold.x, _AXIS + 8, _FOLDED, low - _AXIS - 8, 0)
     text = words.duration(fold.milliseconds)
     label = Text("quiet", fold.x + _FOLDED / 2, _AXIS + 4, text, SMALL, "middle", bold=True)
-    return Group("folded", (band, edges, label), title=f"{text} in which nothing was seen")
+    return Group("folded", (band, edges, label), title=gettext("{time} in which nothing was seen").format(time=text))
 
 
 def _wait(link: Link, time: _Time, lanes: dict[str, float]) -> Group:
     """Return the line from the write to the rules that follow from it, and the bar of the time between."""
-    y, begin = lanes[f"rules of {link.node}"], time.of(link.after or 1)
+    y, begin = lanes[_rules_of(link.node)], time.of(link.after or 1)
     end = time.of(link.number)
     start = begin + 10
     shapes: tuple[Shape, ...] = (
@@ -204,10 +211,10 @@ def _mark(link: Link, time: _Time, lanes: dict[str, float]) -> Group:
 
 def _delay(node: NodeFollowed, chain: Chain, time: _Time, lanes: dict[str, float]) -> Group:
     """Return, beside the last mark of a node, how long its rules took."""
-    lane = f"rules of {node.node}"
+    lane = _rules_of(node.node)
     last = next(link for link in reversed(chain.links) if _lane_of(link) == lane)
     x = time.of(last.number) + number_width(str(last.number)) / 2 + 6
-    text = f"{words.duration(node.delay or 0)} after the API"
+    text = gettext("{time} after the API").format(time=words.duration(node.delay or 0))
     return Group("delay", (Text("again", x, lanes[lane] - 8, text, SMALL),), "proxy")
 
 
@@ -215,9 +222,11 @@ def _told(chain: Chain, top: float, wide: float) -> list[Group]:
     """Return a line for each link that was observed, and one on how to read the picture."""
     shown = [link for link in chain.links if link.observed]
     lines = [_line(chain, link, top + index * _LINE, wide) for index, link in enumerate(shown[:_TOLD])]
-    more = f" {len(shown) - _TOLD} more links are in the table." if len(shown) > _TOLD else ""
+    more = (
+        gettext(" {count} more links are in the table.").format(count=len(shown) - _TOLD) if len(shown) > _TOLD else ""
+    )
     y = top + (len(lines) + 0.3) * _LINE
-    note = Text("quiet", _MARGIN, y, fit(f"{_NOTE}{more}", wide - 2 * _MARGIN, SMALL), SMALL)
+    note = Text("quiet", _MARGIN, y, fit(f"{gettext(_NOTE)}{more}", wide - 2 * _MARGIN, SMALL), SMALL)
     return [*lines, Group("notes", (note,))]
 
 

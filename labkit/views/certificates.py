@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext
 from labkit.views.metrics import fit
 from labkit.views.scene import BASELINE, SMALL, Group, Path, Rect, Scene, Shape, Text
 
@@ -74,7 +75,7 @@ def scene(title: str, items: Sequence[Item]) -> Scene:
         lows[column] += (1 + len(signed.get(root.name, ()))) * _PITCH + _GAP
     wide = 2 * _MARGIN + _COLUMNS * _BOX + (_COLUMNS - 1) * _BETWEEN
     high = max(lows) - _GAP + _MARGIN
-    heading = f"Who signed whom: the certificates of {title}"
+    heading = gettext("Who signed whom: the certificates of {title}").format(title=title)
     caption = Group("caption", (Text("quiet", _MARGIN, _MARGIN + 20, fit(heading, wide - 2 * _MARGIN, SMALL), SMALL),))
     page = Group("page", (Rect("paper", 0, 0, wide, high, 0),))
     return Scene("certificates", heading, _words(items), wide, high, (page, caption, *groups))
@@ -116,10 +117,15 @@ def _box(item: Item, x: float, y: float, wide: float) -> Group:
     return Group("component", (outline, *texts), paint, data, title=f"{item.name}, {item.who}: {item.told}. {item.use}")
 
 
+def _signer(item: Item) -> str:
+    return gettext("itself") if item.signer == item.name else item.signer
+
+
 def _words(items: Sequence[Item]) -> str:
     """Return the picture in words."""
     return " ".join(
-        f"{item.name} ({item.who}), signed by {'itself' if item.signer == item.name else item.signer}: "
-        f"{item.told}; {item.use}."
+        gettext("{name} ({who}), signed by {signer}: {told}; {use}.").format(
+            name=item.name, who=item.who, signer=_signer(item), told=item.told, use=item.use
+        )
         for item in items
     )

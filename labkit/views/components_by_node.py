@@ -10,12 +10,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit, width
 from labkit.views.palette import COMPONENTS
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Rect, Scene, Shape, Text
 
-HEADINGS = ("component", "node", "state", "pid", "listens on")
+HEADINGS = (
+    gettext_noop("component"),
+    gettext_noop("node"),
+    gettext_noop("state"),
+    "pid",
+    gettext_noop("listens on"),
+)
 ComponentState = Literal["runs", "frozen", "awaited", "off"]
 Place = tuple[float, float, float, float]
 
@@ -57,10 +64,15 @@ class ComponentSeen:
     @property
     def told(self) -> str:
         """Its state in words: ``"frozen, 8 min left"``."""
-        return ", ".join(filter(None, (_WORDS[self.state], self.note)))
+        return ", ".join(filter(None, (gettext(_WORDS[self.state]), self.note)))
 
 
-_WORDS = {"runs": "runs", "frozen": "frozen", "awaited": "has no process", "off": "off, as its node is"}
+_WORDS = {
+    "runs": gettext_noop("runs"),
+    "frozen": gettext_noop("frozen"),
+    "awaited": gettext_noop("has no process"),
+    "off": gettext_noop("off, as its node is"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +100,10 @@ class NodeSeen:
     @property
     def told(self) -> str:
         """Its state in words; a node that is off is called Ready until its Lease is too old."""
-        called = {True: "Ready", False: "NotReady", None: "Ready or not: unknown"}[self.ready]
-        return called if self.running else "off, still called Ready" if self.ready else f"off, {called}"
+        called = {True: "Ready", False: "NotReady", None: gettext("Ready or not: unknown")}[self.ready]
+        if self.running:
+            return called
+        return gettext("off, still called Ready") if self.ready else gettext("off, {called}").format(called=called)
 
 
 def to_svg(nodes: Sequence[NodeSeen], *, prefix: str) -> str:
@@ -112,7 +126,7 @@ def scene(nodes: Sequence[NodeSeen]) -> Scene:
     for node, (x, y) in zip(nodes, _corners(nodes), strict=True):
         groups += _node(node, x, y)
     words = "\n".join(f"{node.name}: {node.told}. {_listed(node)}." for node in nodes)
-    return Scene("nodes", "Components on their nodes", words, wide, high, tuple(groups))
+    return Scene("nodes", gettext("Components on their nodes"), words, wide, high, tuple(groups))
 
 
 def size(nodes: Sequence[NodeSeen]) -> tuple[float, float]:
@@ -188,7 +202,7 @@ def _component(component: ComponentSeen, node: str, x: float, y: float) -> Group
         Text("quiet" if runs else "name", left, y + 40 + BASELINE * SMALL, below, SMALL),
     )
     data = {"component": component.name, "node": node, "state": component.state}
-    title = f"{component.name} on {node}: {component.told}"
+    title = gettext("{name} on {node}: {told}").format(name=component.name, node=node, told=component.told)
     return Group("component", shapes, paint, data, "now" if runs else "", title=title)
 
 
@@ -200,12 +214,12 @@ def _outline(x: float, y: float, wide: float, high: float) -> Path:
 def _process(component: ComponentSeen) -> str:
     """Return the second line of a component's box: what matters most of it."""
     if component.state == "off":
-        return "off"
+        return gettext("off")
     if component.state != "runs":
         return component.told
     # Ports that other machines can reach come first; what there is no room for is in the table.
     reachable = sorted(component.listens, key=lambda address: address.startswith(_LOOPBACK))
-    told = f"pid {component.pid}"
+    told = gettext("pid {pid}").format(pid=component.pid)
     for port in dict.fromkeys(address.rpartition(":")[2] for address in reachable if not address.startswith("/")):
         longer = f"{told}{' ·' if ':' not in told else ''} :{port}"
         if width(longer, SMALL) > _LINE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit
 from labkit.views.palette import COMPONENTS
@@ -24,8 +25,8 @@ SERVICE = "Service kubernetes"
 #: Who stands above whom; a node's other components come after these.
 _ORDER = ("kube-scheduler", "kube-controller-manager", KUBELET, RUNTIME, "kube-proxy")
 _NOTES = (
-    "An arrow: a connection that was open, from the one who called.",
-    "Dashed: to the Service kubernetes, whose rules lead to the API server.",
+    gettext_noop("An arrow: a connection that was open, from the one who called."),
+    gettext_noop("Dashed: to the Service kubernetes, whose rules lead to the API server."),
 )
 _WIDTH = 960.0
 _MARGIN, _TOP = 16.0, 16.0
@@ -88,14 +89,20 @@ def scene(members: Sequence[Member]) -> Scene:
         y += height + 16
     # The row beneath everybody's is etcd's.
     bottom = max(_TOP + _HEAD + len(left) * _PITCH, y - 16) + _PITCH
-    frame = _frame(f"{master} · control plane", _MARGIN, _TOP, _SERVER_X + _SERVER_WIDTH + 24 - _MARGIN, bottom - _TOP)
+    frame = _frame(
+        gettext("{node} · control plane").format(node=master),
+        _MARGIN,
+        _TOP,
+        _SERVER_X + _SERVER_WIDTH + 24 - _MARGIN,
+        bottom - _TOP,
+    )
     groups = [frame, *groups, *_callers(left, (40.0, _TOP + _HEAD), 40.0 + _BOX[0], _SERVER_X)]
     groups += _middle(members, bottom)
-    notes = [Text("quiet", _MARGIN, bottom + 24 + row * _LINE, note, SMALL) for row, note in enumerate(_NOTES)]
+    notes = [Text("quiet", _MARGIN, bottom + 24 + row * _LINE, gettext(note), SMALL) for row, note in enumerate(_NOTES)]
     height = notes[-1].y + 12
     paper = Group("page", (Rect("paper", 0, 0, _WIDTH, height, 0),))
     groups = [paper, *groups, Group("note", tuple(notes))]
-    return Scene("connections", "Who is connected to whom", _words(members), _WIDTH, height, tuple(groups))
+    return Scene("connections", gettext("Who is connected to whom"), _words(members), _WIDTH, height, tuple(groups))
 
 
 def _rows(members: Sequence[Member], node: str) -> list[Member]:
@@ -160,5 +167,8 @@ def _arrow(member: Member, start: tuple[float, float], end: tuple[float, float],
 def _words(members: Sequence[Member]) -> str:
     """Return the picture in words."""
     return " ".join(
-        f"{member.label} on {member.node} calls {', '.join(member.calls) or 'nobody'}." for member in members
+        gettext("{name} on {node} calls {peers}.").format(
+            name=member.label, node=member.node, peers=", ".join(member.calls) or gettext("nobody")
+        )
+        for member in members
     )

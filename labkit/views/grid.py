@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Container, Iterable, Sequence
 
+from labkit.language import columns, gettext
 from labkit.views.scene import plain
 
 
@@ -14,17 +15,17 @@ def text(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Conta
     Parameters
     ----------
     headings : sequence of str
-        One for each column.
+        One for each column; they are shown in the learner's language.
     rows : iterable of sequence of str
         The cells.
     right : container of str
         The headings of the columns whose cells end at the right.
     """
-    lines = [tuple(headings), *([plain(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines = [tuple(map(gettext, headings)), *([plain(cell) for cell in row] for row in rows)]
+    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
     found = [
         "  ".join(
-            cell.rjust(width) if heading in right else cell.ljust(width)
+            _filled(cell, width, right=heading in right)
             for heading, cell, width in zip(headings, line, widths, strict=True)
         ).rstrip()
         for line in lines
@@ -58,7 +59,7 @@ def table(
     """
     sides = [f'style="text-align:{"right" if heading in right else "left"}"' for heading in headings]
     head = "".join(
-        f'<th scope="col" {side}>{escape(heading)}</th>' for heading, side in zip(headings, sides, strict=True)
+        f'<th scope="col" {side}>{escape(gettext(heading))}</th>' for heading, side in zip(headings, sides, strict=True)
     )
     body = []
     for index, row in enumerate(rows):
@@ -68,6 +69,11 @@ def table(
         body.append(f'<tr{style}><th scope="row" {first}</th>{cells}</tr>')
     inside = f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     return f"<table>{inside}</table>"
+
+
+def _filled(cell: str, width: int, *, right: bool) -> str:
+    blanks = " " * (width - columns(cell))
+    return blanks + cell if right else cell + blanks
 
 
 def escape(words: str) -> str:

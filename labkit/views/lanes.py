@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.flow import Flow
+from labkit.language import gettext
 from labkit.views import svg, words
 from labkit.views.arrows import MARK, arrow, component_data, foot, footing, heading, hop_group, number
 from labkit.views.metrics import fit, width
@@ -64,7 +65,11 @@ def scene(flow: Flow, *, step: int | None = None, records: bool = True) -> Scene
     time = arrange(flow)
     low = time.lanes[-1].y + PITCH / 2
     marks = [item.mark for item in time.arrows if len(item.hops) > 1][:1]
-    more = [f"{mark}: hop {mark.replace('+', ' and ')} more like it." for mark in marks]
+    and_ = gettext(" and ")
+    more = [
+        gettext("{mark}: hop {numbers} more like it.").format(mark=mark, numbers=mark.replace("+", and_))
+        for mark in marks
+    ]
     height = low + foot(flow, time.width, *more)
     groups = [Group("page", (Rect("paper", 0, 0, time.width, height, 0),)), heading(flow, step, time.width)]
     groups += [_lane(lane, time) for lane in time.lanes]
@@ -108,7 +113,9 @@ def _fold(fold: Fold, low: float) -> Group:
     edges = Path("axis", tuple(((at, _AXIS + 8), (at, low)) for at in (fold.x, fold.x + FOLDED)))
     band = Rect("fold", fold.x, _AXIS + 8, FOLDED, low - _AXIS - 8, 0)
     text = Text("quiet", x, _AXIS + 4, words.duration(fold.milliseconds), SMALL, "middle", bold=True)
-    return Group("folded", (band, edges, text), title=f"{text.text} in which nothing began or ended")
+    return Group(
+        "folded", (band, edges, text), title=gettext("{time} in which nothing began or ended").format(time=text.text)
+    )
 
 
 def _axis(flow: Flow, time: Timeline) -> Group:

@@ -17,6 +17,7 @@ import networkx
 
 from labkit.flow import API_SERVER, Actor, Flow, Hop, to_graph
 from labkit.flow.actors import ETCD
+from labkit.language import gettext
 from labkit.views.arrows import mark_width, number_width
 from labkit.views.places import PODS_SHOWN, Place, actors, places, seats
 from labkit.views.scene import Point
@@ -220,7 +221,9 @@ class _Architect:
             y += 32
         rest = tuple(pods[shown:])
         if rest:
-            self.layout.boxes.append(Box(f"{len(rest)} more pods", x, y, room, 24, kind="pod", pods=rest))
+            self.layout.boxes.append(
+                Box(gettext("{count} more pods").format(count=len(rest)), x, y, room, 24, kind="pod", pods=rest)
+            )
             y += 32
         return y - GAP
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop, ngettext
 from labkit.proxy.side_by_side import Choice, Entry, ModeComparison, ServiceInMode
 from labkit.views import svg
 from labkit.views.metrics import fit, width, wrap
@@ -26,9 +27,9 @@ _HEAD = 4.0
 _NOTE = 64.0  # a note for which there is less room says nothing
 _SHOWN = 9  # rows of a list; a longer one is folded
 _PLACES = {
-    "iptables": ("chain KUBE-SERVICES", "read from the top, rule by rule"),
-    "nftables": ("map service-ips", "looked up by address: one step"),
-    "ipvs": ("the kernel's virtual servers", "looked up by address: one step"),
+    "iptables": (gettext_noop("chain KUBE-SERVICES"), gettext_noop("read from the top, rule by rule")),
+    "nftables": (gettext_noop("map service-ips"), gettext_noop("looked up by address: one step")),
+    "ipvs": (gettext_noop("the kernel's virtual servers"), gettext_noop("looked up by address: one step")),
 }
 
 
@@ -49,7 +50,7 @@ def scene(comparison: ModeComparison) -> Scene:
     """Return the picture as shapes."""
     count = len(comparison.seen)
     wide = (WIDTH - 2 * _MARGIN - (count - 1) * _GAP) / count
-    title = f"How a packet for Service {comparison.service} finds its endpoint"
+    title = gettext("How a packet for Service {service} finds its endpoint").format(service=comparison.service)
     y = _MARGIN + LARGE
     heading = Text("title", _MARGIN, y, fit(title, WIDTH - 2 * _MARGIN, LARGE, bold=True), LARGE, bold=True)
     groups = [Group("caption", (heading,), title=title)]
@@ -65,23 +66,23 @@ def scene(comparison: ModeComparison) -> Scene:
 def cost(seen: ServiceInMode) -> str:
     """Return in words what a kernel reads until it has an endpoint."""
     if seen.position is None:
-        return "no endpoint, nothing to find"
+        return gettext("no endpoint, nothing to find")
     ends = len(seen.choices)
     if seen.mode == "iptables":
-        more = "1" if ends == 1 else f"1 to {ends}"
-        return f"{_rules(seen.position)} to find the Service, {more} to choose"
+        more = "1" if ends == 1 else gettext("1 to {ends}").format(ends=ends)
+        return gettext("{rules} to find the Service, {more} to choose").format(rules=_rules(seen.position), more=more)
     if seen.mode == "nftables":
-        return "1 look-up to find the Service, 1 to choose"
-    return "1 look-up to find the Service, the scheduler chooses"
+        return gettext("1 look-up to find the Service, 1 to choose")
+    return gettext("1 look-up to find the Service, the scheduler chooses")
 
 
 def growth(seen: ServiceInMode) -> str:
     """Return in words what a kernel would read more if there were 1,000 Services more."""
-    return "up to 1,000 rules more" if seen.mode == "iptables" else "the same"
+    return gettext("up to 1,000 rules more") if seen.mode == "iptables" else gettext("the same")
 
 
 def _rules(count: int) -> str:
-    return "1 rule" if count == 1 else f"{count:,} rules"
+    return ngettext("{count:,} rule", "{count:,} rules", count).format(count=count)
 
 
 @dataclass(slots=True)
@@ -111,18 +112,20 @@ class _Column:
         self._say(seen.mode, MEDIUM, bold=True)
         self._say(seen.source, SMALL)
         self.y += GRID
-        self._box(f"a packet to {seen.port.cluster_ip}:{seen.port.port}", "client")
+        self._box(
+            gettext("a packet to {address}:{port}").format(address=seen.port.cluster_ip, port=seen.port.port), "client"
+        )
         walks = seen.mode == "iptables"
         place, how = _PLACES[seen.mode]
-        self._list(place, how, _entries(seen, walks=walks), walks=walks)
+        self._list(gettext(place), gettext(how), _entries(seen, walks=walks), walks=walks)
         if seen.choices:
             self._list(*_choosing(seen), _choices(seen.choices, walks=walks), walks=walks)
-            self._box(f"a packet to {seen.choices[-1].endpoint}", "deployment")
+            self._box(gettext("a packet to {address}").format(address=seen.choices[-1].endpoint), "deployment")
         else:
-            self._box("turned away" if seen.port.refusals else "no endpoint", "etcd")
+            self._box(gettext("turned away") if seen.port.refusals else gettext("no endpoint"), "etcd")
         self.y += GRID
         self._say(cost(seen), SMALL, bold=True)
-        self._say(f"with 1,000 Services more: {growth(seen)}", SMALL)
+        self._say(gettext("with 1,000 Services more: {growth}").format(growth=growth(seen)), SMALL)
         return self._groups
 
     def _say(self, text: str, size: float, indent: float = 0, *, bold: bool = False) -> None:
@@ -195,9 +198,9 @@ def _entries(seen: ServiceInMode, *, walks: bool) -> list[_Row]:
         here = at == position
         read = ""
         if here:
-            read = f"{at}: yes" if walks else "found"
+            read = gettext("{at}: yes").format(at=at) if walks else gettext("found")
         elif walks and position is not None and at < position:
-            read = f"{at}: no"
+            read = gettext("{at}: no").format(at=at)
         rows.append(_Row(entry.address or entry.name, _note(entry), read, taken=here, title=entry.rule))
     return _folded(rows, walks=walks)
 
@@ -217,8 +220,8 @@ def _folded(rows: list[_Row], *, walks: bool) -> list[_Row]:
     for at in wanted:
         if at - last > 1:
             between = rows[last + 1 : at]
-            read = "all: no" if walks and between[0].read else ""
-            shown.append(_Row(f"… {len(between):,} more", read=read))
+            read = gettext("all: no") if walks and between[0].read else ""
+            shown.append(_Row(gettext("… {count:,} more").format(count=len(between)), read=read))
         shown.append(rows[at])
         last = at
     return shown
@@ -226,16 +229,20 @@ def _folded(rows: list[_Row], *, walks: bool) -> list[_Row]:
 
 def _choosing(seen: ServiceInMode) -> tuple[str, str]:
     if seen.mode == "iptables":
-        return "its own chain KUBE-SVC-…", "a chance per rule, tried in turn"
+        return gettext("its own chain KUBE-SVC-…"), gettext("a chance per rule, tried in turn")
     if seen.mode == "nftables":
-        return "its own map", f"one random number below {len(seen.choices)}: one step"
-    return "its real servers", f"scheduler {seen.scheduler or 'of the kernel'}: one step"
+        return gettext("its own map"), gettext("one random number below {count}: one step").format(
+            count=len(seen.choices)
+        )
+    return gettext("its real servers"), gettext("scheduler {scheduler}: one step").format(
+        scheduler=seen.scheduler or gettext("of the kernel")
+    )
 
 
 def _choices(choices: Sequence[Choice], *, walks: bool) -> list[_Row]:
     rows = []
     for at, choice in enumerate(choices):
         last = at == len(choices) - 1
-        read = ("yes" if last else "no") if walks else ("this time" if last else "")
+        read = (gettext("yes") if last else gettext("no")) if walks else (gettext("this time") if last else "")
         rows.append(_Row(f"{choice.condition} → {choice.endpoint}", "", read, taken=last, title=choice.rule))
     return _folded(rows, walks=walks)

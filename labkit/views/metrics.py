@@ -8,6 +8,7 @@ in those too.
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Iterator
 
 _FIRST, _LAST = 32, 126
@@ -23,6 +24,7 @@ _BOLD = (
     *(110, 77, 72, 73, 46, 37, 46, 84, 50, 50, 67, 72, 59, 72, 68, 44, 72, 71, 34, 34, 67, 34, 104, 71, 69, 72, 72),
     *(49, 60, 48, 71, 65, 92, 65, 65, 58, 71, 37, 71, 84),
 )
+_CHINESE = "\N{IDEOGRAPHIC COMMA}"  # from here on
 _ELSE = 105  # any other character: as wide as the widest of a letter script
 
 
@@ -44,7 +46,7 @@ def fit(text: str, room: float, size: float, *, bold: bool = False) -> str:
 
 
 def wrap(text: str, room: float, size: float, *, bold: bool = False) -> tuple[str, ...]:
-    """Return the lines that a component's name needs; a name breaks after a hyphen or at a blank."""
+    """Return the lines that a text needs; it breaks after a hyphen, at a blank, and after a Chinese character."""
     if width(text, size, bold=bold) <= room:
         return (text,)
     lines = [""]
@@ -55,10 +57,15 @@ def wrap(text: str, room: float, size: float, *, bold: bool = False) -> tuple[st
     return tuple(fit(line.rstrip(), room, size, bold=bold) for line in lines)
 
 
+def _is_closing(char: str) -> bool:
+    """Whether a character is punctuation that no line begins with."""
+    return bool(char) and unicodedata.category(char) in {"Pe", "Pf", "Po"}
+
+
 def _words(text: str) -> Iterator[str]:
     start = 0
     for index, char in enumerate(text, 1):
-        if char in "- ":
+        if char in "- " or (char >= _CHINESE and not _is_closing(text[index : index + 1])):
             yield text[start:index]
             start = index
     yield text[start:]

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit, wrap
 from labkit.views.scene import BASELINE, LARGE, SMALL, Group, Path, Rect, Scene, Shape, Text
 
-TITLE = "What works while one component stands still"
-NOTE = "Full line: it worked. Broken line: it did not; “later” is counted from when the component went on."
+TITLE = gettext_noop("What works while one component stands still")
+NOTE = gettext_noop(
+    "Full line: it worked. Broken line: it did not; “later” is counted from when the component went on."
+)
 
 _MARGIN, _LABEL, _CELL, _GAP = 16.0, 144.0, 104.0, 8.0
 _TITLE, _LINE, _NOTE = 48.0, 16.0, 32.0
@@ -64,7 +67,7 @@ class Row:
 
 def word(works: bool | None) -> str:
     """Return ``"works"``, ``"stops"``, or nothing where nobody said."""
-    return "" if works is None else "works" if works else "stops"
+    return "" if works is None else gettext_noop("works") if works else gettext_noop("stops")
 
 
 def to_svg(rows: Sequence[Row], *, prefix: str) -> str:
@@ -90,13 +93,13 @@ def scene(rows: Sequence[Row]) -> Scene:
     height = top + len(rows) * (tall + _GAP) + _NOTE
     groups = [
         Group("page", (Rect("paper", 0, 0, width, height, 0),)),
-        Group("caption", (Text("title", _MARGIN, _MARGIN + 20, TITLE, LARGE, bold=True),)),
+        Group("caption", (Text("title", _MARGIN, _MARGIN + 20, gettext(TITLE), LARGE, bold=True),)),
     ]
     groups += [_heading(lines, _left(index), top) for index, lines in enumerate(headings)]
     for index, row in enumerate(rows):
         groups += _row(row, top + index * (tall + _GAP), tall)
-    note = Text("quiet", _MARGIN, height - 14, fit(NOTE, width - 2 * _MARGIN, SMALL), SMALL)
-    return Scene("outages", TITLE, _words(rows), width, height, (*groups, Group("notes", (note,))))
+    note = Text("quiet", _MARGIN, height - 14, fit(gettext(NOTE), width - 2 * _MARGIN, SMALL), SMALL)
+    return Scene("outages", gettext(TITLE), _words(rows), width, height, (*groups, Group("notes", (note,))))
 
 
 def _left(index: int) -> float:
@@ -130,10 +133,12 @@ def _cell(cell: Cell, x: float, y: float, tall: float) -> Group:
     middle, right, bottom = x + _CELL / 2, x + _CELL, y + tall
     border = ((x, y), (right, y), (right, bottom), (x, bottom), (x, y))
     wrong = cell.predicted not in {None, cell.worked}
-    said = f"you: {word(cell.predicted)}{' ≠' if wrong else ''}" if cell.predicted is not None else ""
+    said = ""
+    if cell.predicted is not None:
+        said = gettext("you: {word}").format(word=gettext(word(cell.predicted))) + " ≠" * wrong
     shapes: tuple[Shape, ...] = (
         Rect("box", x, y, _CELL, tall, 8) if cell.worked else Path("line", (border,), dashed=True),
-        Text("name", middle, y + 20, word(cell.worked), SMALL, "middle", bold=True),
+        Text("name", middle, y + 20, gettext(word(cell.worked)), SMALL, "middle", bold=True),
         Text("quiet", middle, y + 37, fit(cell.note, _CELL - 8, SMALL), SMALL, "middle"),
         Text("name" if wrong else "quiet", middle, y + 54, said, SMALL, "middle", bold=wrong),
     )
@@ -142,10 +147,15 @@ def _cell(cell: Cell, x: float, y: float, tall: float) -> Group:
     return Group(kind, shapes if said else shapes[:-1], paint, data)
 
 
+def _told(cell: Cell) -> str:
+    return f"{cell.ability}: {gettext(word(cell.worked))} ({cell.note})"
+
+
 def _words(rows: Sequence[Row]) -> str:
     """Return the picture in words."""
     return "\n".join(
-        f"While {row.component} stands still: "
-        + "; ".join(f"{cell.ability}: {word(cell.worked)} ({cell.note})" for cell in row.cells)
+        gettext("While {component} stands still: {told}").format(
+            component=row.component, told="; ".join(map(_told, row.cells))
+        )
         for row in rows
     )

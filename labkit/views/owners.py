@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit
 from labkit.views.scene import BASELINE, SMALL, Group, Path, Rect, Scene, Text
@@ -16,7 +17,7 @@ _BOX, _BETWEEN, _MARGIN = 296.0, 48.0, 16.0
 _HEAD, _HIGH, _PITCH, _GAP = 40.0, 48.0, 56.0, 16.0
 _ARROW = 8.0
 _MOST = 10  # of what one owner owns; more are counted
-_HEADINGS = ("replica sets and jobs", "pods")
+_HEADINGS = (gettext_noop("replica sets and jobs"), gettext_noop("pods"))
 _COLUMNS = {"ReplicaSet": 1, "Job": 1, "Pod": 2}  # any other kind is in the first
 _PAINTS = {"Deployment": "deployment", "ReplicaSet": "replicaset", "Pod": "scheduler"}
 
@@ -72,7 +73,7 @@ def scene(title: str, items: Sequence[Item]) -> Scene:
         groups += found
         y = low + (_GAP if root.uid in owned else 0)
     if not items:
-        groups.append(Group("note", (Text("quiet", _MARGIN, y + 16, "Nothing is here.", SMALL),)))
+        groups.append(Group("note", (Text("quiet", _MARGIN, y + 16, gettext("Nothing is here."), SMALL),)))
         y += _PITCH
     width = 2 * _MARGIN + 3 * _BOX + 2 * _BETWEEN
     page = Group("page", (Rect("paper", 0, 0, width, y + _MARGIN, 0),))
@@ -85,7 +86,7 @@ def _left(column: int) -> float:
 
 def _headings(title: str) -> Iterator[Group]:
     for column, heading in enumerate((title, *_HEADINGS)):
-        text = Text("quiet", _left(column) + 2, _MARGIN + 20, fit(heading, _BOX, SMALL), SMALL)
+        text = Text("quiet", _left(column) + 2, _MARGIN + 20, fit(gettext(heading), _BOX, SMALL), SMALL)
         yield Group("caption", (text,))
 
 
@@ -101,7 +102,7 @@ def _tree(item: Item, owned: Mapping[str, Sequence[Item]], y: float) -> tuple[li
         low = below
     if len(children) > _MOST:
         where = _left(_COLUMNS.get(children[0].kind, 0)) + 2
-        more = f"and {len(children) - _MOST} more"
+        more = gettext("and {count} more").format(count=len(children) - _MOST)
         groups.append(Group("note", (Text("quiet", where, low + 16, more, SMALL),)))
         low += _PITCH / 2
     column = _COLUMNS.get(item.kind, 0)
@@ -137,6 +138,10 @@ def _words(items: Sequence[Item]) -> str:
     """Return the picture in words."""
     named = {item.uid: f"{item.kind} {item.name}" for item in items}
     return " ".join(
-        f"{named[item.uid]}, {f'owned by {named[item.owner]}' if item.owner else 'owned by nobody'}: {item.told}."
+        gettext("{name}, owned by {owner}: {told}.").format(
+            name=named[item.uid], owner=named[item.owner], told=item.told
+        )
+        if item.owner
+        else gettext("{name}, owned by nobody: {told}.").format(name=named[item.uid], told=item.told)
         for item in items
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import networkx
 
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.packet import PacketPath, Step
 from labkit.views import svg
 from labkit.views.metrics import fit, width
@@ -32,22 +33,28 @@ _ANCHOR = 16.0  # from a box's edge to where lines leave it and come to it
 _HEAD = 5.0
 
 _MOMENTS = {
-    "prerouting": "as it comes to the node",
-    "output": "as the node sends it",
-    "forward": "as it passes through the node",
-    "input": "as the node takes it",
-    "postrouting": "as it leaves",
+    "prerouting": gettext_noop("as it comes to the node"),
+    "output": gettext_noop("as the node sends it"),
+    "forward": gettext_noop("as it passes through the node"),
+    "input": gettext_noop("as the node takes it"),
+    "postrouting": gettext_noop("as it leaves"),
 }
-_COUNTED = ": told by counters before and after, and by conntrack; ipvs cannot be traced"
-_STOPS = {"reject": "the node refuses it at once", "drop": "it vanishes, and the client waits"}
+_COUNTED = gettext_noop(": told by counters before and after, and by conntrack; ipvs cannot be traced")
+_STOPS = {
+    "reject": gettext_noop("the node refuses it at once"),
+    "drop": gettext_noop("it vanishes, and the client waits"),
+}
 _MEANINGS = (
-    (re.compile(r"statistic --mode random|numgen random"), "one of the endpoints, by chance"),
-    (re.compile(r"--set-xmark 0x4000/0x4000|mark \| 0x0*4000"), "marked: masquerade it when it leaves"),
-    (re.compile(r"--set-xmark 0x4000/0x0|mark \^ 0x0*4000"), "the mark has done its work"),
-    (re.compile(r"-j KUBE-MARK-MASQ|jump mark-for-masquerade"), "the pod must answer by way of this node"),
-    (re.compile(r"! --mark 0x4000/0x4000|0x0*4000 == 0x0+ return"), "not marked: the source stays"),
-    (re.compile(r"-j KUBE-(SVC|SVL|EXT)-|vmap @service-(ips|nodeports)"), "this is a Service's address"),
-    (re.compile(r"-j KUBE-NODEPORTS"), "an address of this node: is it a NodePort?"),
+    (re.compile(r"statistic --mode random|numgen random"), gettext_noop("one of the endpoints, by chance")),
+    (re.compile(r"--set-xmark 0x4000/0x4000|mark \| 0x0*4000"), gettext_noop("marked: masquerade it when it leaves")),
+    (re.compile(r"--set-xmark 0x4000/0x0|mark \^ 0x0*4000"), gettext_noop("the mark has done its work")),
+    (
+        re.compile(r"-j KUBE-MARK-MASQ|jump mark-for-masquerade"),
+        gettext_noop("the pod must answer by way of this node"),
+    ),
+    (re.compile(r"! --mark 0x4000/0x4000|0x0*4000 == 0x0+ return"), gettext_noop("not marked: the source stays")),
+    (re.compile(r"-j KUBE-(SVC|SVL|EXT)-|vmap @service-(ips|nodeports)"), gettext_noop("this is a Service's address")),
+    (re.compile(r"-j KUBE-NODEPORTS"), gettext_noop("an address of this node: is it a NodePort?")),
     (re.compile(r"vmap @no-endpoint-"), "a Service without endpoints"),
 )
 
@@ -63,8 +70,10 @@ def to_text(path: PacketPath) -> str:
     request = path.request
     lines = [
         _title(path),
-        f"{request.client} sends {request.source} -> {request.destination}",
-        f"kube-proxy on {path.node}, {path.mode} mode{_COUNTED if path.mode == 'ipvs' else ''}",
+        gettext("{client} sends {source} -> {destination}").format(
+            client=request.client, source=request.source, destination=request.destination
+        ),
+        _mode(path),
     ]
     for visit in _visits(path.steps):
         first = visit[0]
@@ -125,9 +134,9 @@ def scene(path: PacketPath) -> Scene:
     """Return the picture as shapes."""
     request, room = path.request, WIDTH - 2 * _MARGIN
     y = _MARGIN + LARGE
-    said = f"kube-proxy on {path.node}, {path.mode} mode{_COUNTED if path.mode == 'ipvs' else ''}."
+    said = gettext("{told}.").format(told=_mode(path))
     if path.endpoint is not None and path.mode != "ipvs":
-        said += " Later packets of the connection skip nat: conntrack remembers."
+        said += gettext(" Later packets of the connection skip nat: conntrack remembers.")
     heading = (
         Text("title", _MARGIN, y, fit(_title(path), room, LARGE, bold=True), LARGE, bold=True),
         Text("quiet", _MARGIN, y + _LEADING + 4, fit(said, room, MEDIUM), MEDIUM),
@@ -184,7 +193,7 @@ def _passed(visit: Sequence[Step], top: float) -> _Box:
     y, texts = _name(visit[0], _MARGIN, top)
     start = _MARGIN + 2 * _PADDING + width(f"{visit[0].table} {visit[0].chain}", MEDIUM, bold=True)
     tried = ", ".join(step.verdict.split()[1] for step in visit if " " in step.verdict)
-    said = f"no rule matched in {tried}" if tried else "no rule decided"
+    said = gettext("no rule matched in {tried}").format(tried=tried) if tried else gettext("no rule decided")
     room = WIDTH - _MARGIN - width(_moment(visit[0]), SMALL) - 3 * _PADDING - start
     texts.append(Text("quiet", start, y, fit(said, room, SMALL), SMALL))
     box = Rect("fold", _MARGIN, top, WIDTH - 2 * _MARGIN, y + _PADDING + 2 - top)
@@ -222,7 +231,7 @@ def _rule(step: Step, left: float, y: float) -> tuple[float, list[Shape], list[G
         start = x + width(verdict, SMALL, bold=True) + 2 * _PADDING
         shapes.append(Text("quiet", start, y, fit(meaning, left + room - start, SMALL), SMALL))
         return y, shapes, []
-    said = _translation(step) if step.translation else f"{step.verdict}: {_STOPS[step.verdict]}"
+    said = _translation(step) if step.translation else f"{step.verdict}: {gettext(_STOPS[step.verdict])}"
     paint = "deployment" if step.translation == "DNAT" else "client" if step.translation else "etcd"
     bar = Rect("bar", x, y - _LEADING + GRID, room, _BAR)
     text = Text(
@@ -239,9 +248,17 @@ def _rule(step: Step, left: float, y: float) -> tuple[float, list[Shape], list[G
 
 def _last(path: PacketPath, top: float) -> _Box:
     if path.endpoint is None:
-        return _ending(_MARGIN, top, path.outcome, f"the client sees: {path.answer}", "etcd")
+        return _ending(
+            _MARGIN, top, path.outcome, gettext("the client sees: {answer}").format(answer=path.answer), "etcd"
+        )
     name = path.endpoint_name or str(path.endpoint)
-    return _ending(_MARGIN, top, name, f"{path.result}; the client sees: {path.answer}", "deployment")
+    return _ending(
+        _MARGIN,
+        top,
+        name,
+        gettext("{result}; the client sees: {answer}").format(result=path.result, answer=path.answer),
+        "deployment",
+    )
 
 
 def _ending(left: float, top: float, name: str, said: str, paint: str) -> _Box:
@@ -293,19 +310,22 @@ def _idle(visit: Sequence[Step]) -> bool:
 
 def _moment(step: Step) -> str:
     hooks = [hook for hook in _MOMENTS if hook in step.chain.lower()]
-    return _MOMENTS[max(hooks, key=len)] if hooks else ""
+    return gettext(_MOMENTS[max(hooks, key=len)]) if hooks else ""
 
 
 def _meaning(step: Step) -> str:
-    return next((words for pattern, words in _MEANINGS if pattern.search(step.rule)), "")
+    return next((gettext(words) for pattern, words in _MEANINGS if pattern.search(step.rule)), "")
 
 
 def _translation(step: Step) -> str:
+    after = step.translated_to or gettext("another, unseen")
     if step.translation == "DNAT":
-        before, what = step.packet.destination, "the destination"
-    else:
-        before, what = step.packet.source, "the source"
-    return f"{step.translation}: {what} {before} becomes {step.translated_to or 'another, unseen'}"
+        return gettext("{translation}: the destination {before} becomes {after}").format(
+            translation=step.translation, before=step.packet.destination, after=after
+        )
+    return gettext("{translation}: the source {before} becomes {after}").format(
+        translation=step.translation, before=step.packet.source, after=after
+    )
 
 
 def _lines(text: str, room: float) -> list[str]:
@@ -322,10 +342,17 @@ def _lines(text: str, room: float) -> list[str]:
     return [fit(line, room, SMALL) for line in lines]
 
 
+def _mode(path: PacketPath) -> str:
+    counted = gettext(_COUNTED) if path.mode == "ipvs" else ""
+    return gettext("kube-proxy on {node}, {mode} mode{counted}").format(node=path.node, mode=path.mode, counted=counted)
+
+
 def _title(path: PacketPath) -> str:
-    return f"A packet to Service {path.request.service}: {path.result}"
+    return gettext("A packet to Service {service}: {result}").format(service=path.request.service, result=path.result)
 
 
 def _end(path: PacketPath) -> str:
     name = f" ({path.endpoint_name})" if path.endpoint_name else ""
-    return f"{path.result}{name}; the client sees: {path.answer}"
+    return gettext("{result}{name}; the client sees: {answer}").format(
+        result=path.result, name=name, answer=path.answer
+    )

@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit, width, wrap
 from labkit.views.scene import BASELINE, LARGE, SMALL, Group, Path, Rect, Scene, Shape, Text
 
-HEADINGS = ("phase", "begins at s", "takes s", "who", "what it wrote")
+HEADINGS = (
+    gettext_noop("phase"),
+    gettext_noop("begins at s"),
+    gettext_noop("takes s"),
+    gettext_noop("who"),
+    gettext_noop("what it wrote"),
+)
 RIGHT = frozenset({"begins at s", "takes s"})
 
 _MARGIN, _GAP, _LABELLED, _AXIS, _TOOK, _WROTE = 16.0, 8.0, 264.0, 312.0, 56.0, 336.0
@@ -126,12 +133,16 @@ def _two_lines(text: str) -> tuple[str, ...]:
 
 
 def _wrote(bar: Bar) -> str:
-    return f"failed: {bar.wrote}".removesuffix(": ") if bar.failed else bar.wrote
+    if not bar.failed:
+        return bar.wrote
+    return gettext("failed: {wrote}").format(wrote=bar.wrote) if bar.wrote else gettext("failed")
 
 
 def _said(bar: Bar) -> str:
     who = f" ({bar.who})" if bar.who else ""
-    return f"{bar.name}{who}: from {bar.start:.2f} s, {bar.seconds:.2f} s long; {_wrote(bar) or 'nothing written'}"
+    return gettext("{name}{who}: from {start:.2f} s, {seconds:.2f} s long; {wrote}").format(
+        name=bar.name, who=who, start=bar.start, seconds=bar.seconds, wrote=_wrote(bar) or gettext("nothing written")
+    )
 
 
 def _words(bars: Sequence[Bar]) -> str:

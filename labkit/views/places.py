@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labkit.flow import Actor, Flow
+from labkit.language import gettext
 
 NODES_SHOWN = 4  # with more workers, the last place is for the rest of them
 PODS_SHOWN = 3  # with more pods at one place, the last line is for the rest of them
@@ -42,9 +43,9 @@ def places(flow: Flow) -> list[Place]:
     rest = tuple(workers[len(shown) :])
     found = [Place(node, (node,), _pods_on(flow, (node,))) for node in (flow.control_plane, *shown)]
     if rest:
-        found.append(Place(f"{len(rest)} more nodes", rest, _pods_on(flow, rest)))
+        found.append(Place(gettext("{count} more nodes").format(count=len(rest)), rest, _pods_on(flow, rest)))
     if "" in flow.pods.values():
-        found.append(Place("no node yet", (), _pods_on(flow, ("",))))
+        found.append(Place(gettext("no node yet"), (), _pods_on(flow, ("",))))
     return found
 
 

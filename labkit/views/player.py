@@ -22,6 +22,8 @@ The payload is plain JSON. Times are milliseconds since the first hop's start:
     ``{steps, extra, stop}`` or null: the fields of `labkit.flow.Story`.
 ``pictures``
     SVG by name: ``architecture``, ``lanes``.
+``words``
+    The page's texts in the learner's language, by their English; none where that is English.
 ``details``
     By hop number: a list of sections, each ``{kind, title, open}`` and what its kind has (`labkit.views.sections`).
 """
@@ -32,6 +34,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -40,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.flow import API_SERVER, Actor, Flow, Hop, Story
+from labkit.language import gettext, language
 from labkit.views import architecture, lanes, palette, table, words
 
 Json = dict[str, Any]
@@ -48,6 +52,7 @@ _SCRIPTS = (
     *("dom.js", "evidence.js", "steps.js", "axis.js", "filters.js", "stage.js", "clock.js", "player.js", "panel.js"),
 )
 _SHORTEST_FOLD = 20.0  # ms
+_MARKED = re.compile(r'gettext\(("(?:[^"\\]|\\.)*")')
 _LABEL = 0.08  # of the axis: at least so far apart are its labels
 
 
@@ -78,7 +83,7 @@ def payload(
     hops = [_hop(flow, hop, places, axis) for hop in flow.hops]
     return {
         "version": VERSION,
-        "title": flow.action or f"Flow of {flow.subject}",
+        "title": flow.action or gettext("Flow of {subject}").format(subject=flow.subject),
         "summary": summary(flow),
         "losses": list(flow.losses),
         "actors": [_actor(actor) for actor in actors],
@@ -86,6 +91,7 @@ def payload(
         "axis": axis.payload(),
         "story": _story(story) if story else None,
         "pictures": dict(pictures or {}),
+        "words": translations(script()),
         "details": {str(number): list(sections) for number, sections in (details or {}).items()},
     }
 
@@ -93,10 +99,12 @@ def payload(
 def summary(flow: Flow) -> str:
     """Return a flow's figures in one line."""
     if not flow.hops:
-        return "No hops yet"
+        return gettext("No hops yet")
     observed = sum(hop.observed for hop in flow.hops)
     seconds = (max(hop.end for hop in flow.hops) - flow.hops[0].start).total_seconds()
-    return f"{len(flow.hops)} hops: {observed} observed, {len(flow.hops) - observed} inferred · {seconds:.2f} s"
+    return gettext("{count} hops: {observed} observed, {inferred} inferred · {seconds:.2f} s").format(
+        count=len(flow.hops), observed=observed, inferred=len(flow.hops) - observed, seconds=seconds
+    )
 
 
 def pictures(flow: Flow, *, prefix: str = "labkit") -> dict[str, str]:
@@ -120,6 +128,12 @@ def pictures(flow: Flow, *, prefix: str = "labkit") -> dict[str, str]:
 def script() -> str:
     """Return the front end as one ES module."""
     return "\n".join(static(name) for name in _SCRIPTS)
+
+
+def translations(script: str) -> dict[str, str]:
+    """Return the texts that a script marks by ``gettext("…")`` in the learner's language, by their English."""
+    texts = map(json.loads, _MARKED.findall(script))
+    return {text: said for text in texts if (said := gettext(text)) != text}
 
 
 def style() -> str:
@@ -151,7 +165,7 @@ def to_html(
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
     title = html.escape(data["title"])
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<!doctype html>\n<html lang="{language()}">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>\n{_PAGE}{style()}</style>\n</head>\n<body>\n"
@@ -184,9 +198,10 @@ def still(flow: Flow, *, pictures: Mapping[str, str] | None = None) -> str:
         [] if pictures else [f"<p>{html.escape(flow.action or str(flow.subject))}: {html.escape(summary(flow))}</p>"]
     )
     told = html.escape(words.alt_text(flow))
+    lanes_told = gettext("The same hops over time, a lane for each component.")
     for name, svg in (pictures or {}).items():
         source = base64.b64encode(svg.encode()).decode()
-        described = told if name == "architecture" else "The same hops over time, a lane for each component."
+        described = told if name == "architecture" else lanes_told
         parts.append(f'<img style="max-width:100%" alt="{described}" src="data:image/svg+xml;base64,{source}">')
     if flow.hops:
         parts.append(table.to_html(flow))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit
 from labkit.views.scene import BASELINE, SMALL, Group, Rect, Scene, Shape, Text
 
-HEADINGS = ("pod", "node", "state", "address")
-NOWHERE = "no node yet"
+HEADINGS = (gettext_noop("pod"), gettext_noop("node"), gettext_noop("state"), gettext_noop("address"))
+NOWHERE = gettext_noop("no node yet")
 
 _NODE, _GAP, _MARGIN = 256.0, 16.0, 8.0
 _HEAD, _POD, _PITCH = 40.0, 44.0, 52.0
@@ -67,18 +68,30 @@ def scene(nodes: Sequence[str], pods: Sequence[PodSeen]) -> Scene:
     groups = [Group("page", (Rect("paper", 0, 0, width, height, 0),))]
     for index, (node, own) in enumerate(columns.items()):
         x = _MARGIN + index * (_NODE + _GAP)
-        label = node if len(own) <= _MOST else f"{node} · {_MOST} of {len(own)} pods"
+        label = (
+            gettext(node)
+            if len(own) <= _MOST
+            else gettext("{node} · {shown} of {count} pods").format(node=node, shown=_MOST, count=len(own))
+        )
         frame = Rect("frame", x, _MARGIN, _NODE, height - 2 * _MARGIN, 8)
         groups.append(
             Group("frame", (frame, Text("quiet", x + 12, _MARGIN + 24, fit(label, _NODE - 24, SMALL), SMALL)))
         )
         groups += [_pod(pod, x + 12, _MARGIN + _HEAD + row * _PITCH) for row, pod in enumerate(own[:_MOST])]
-    return Scene("pods", "Pods on their nodes", _words(pods), width, height, tuple(groups))
+    return Scene("pods", gettext("Pods on their nodes"), _words(pods), width, height, tuple(groups))
 
 
 def rows(pods: Sequence[PodSeen]) -> list[tuple[str, ...]]:
     """Return a row of text per pod, under `HEADINGS`."""
-    return [(pod.name, pod.node or NOWHERE, pod.state + (", ready" if pod.ready else ""), pod.address) for pod in pods]
+    return [
+        (
+            pod.name,
+            pod.node or gettext(NOWHERE),
+            gettext("{state}, ready").format(state=pod.state) if pod.ready else pod.state,
+            pod.address,
+        )
+        for pod in pods
+    ]
 
 
 def _pod(pod: PodSeen, x: float, y: float) -> Group:
@@ -95,9 +108,14 @@ def _pod(pod: PodSeen, x: float, y: float) -> Group:
 
 
 def _told(pod: PodSeen) -> str:
-    return " · ".join(filter(None, (f"{pod.state}, ready" if pod.ready else pod.state, pod.address)))
+    return " · ".join(
+        filter(None, (gettext("{state}, ready").format(state=pod.state) if pod.ready else pod.state, pod.address))
+    )
 
 
 def _words(pods: Sequence[PodSeen]) -> str:
     """Return the picture in words."""
-    return " ".join(f"{pod.name} on {pod.node or NOWHERE}: {_told(pod)}." for pod in pods) or "No pods."
+    return " ".join(
+        gettext("{name} on {node}: {told}.").format(name=pod.name, node=pod.node or gettext(NOWHERE), told=_told(pod))
+        for pod in pods
+    ) or gettext("No pods.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit, wrap
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Point, Rect, Scene, Shape, State, Text
@@ -16,7 +17,12 @@ from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Point, Rect
 _MARGIN, _INSET, _COLUMN, _GAP = 8.0, 16.0, 288.0, 56.0
 _TITLE, _HEAD, _PITCH, _FOOT, _LINE = 48.0, 40.0, 24.0, 8.0, 20.0
 _OUTSIDE = 40.0  # below the node, for what its network card leads to
-_STATUS = {"met": 32.0, "unmet": 56.0, "unknown": 72.0, "not needed": 88.0}  # how wide each word is
+_STATUS = {
+    gettext_noop("met"): 32.0,
+    gettext_noop("unmet"): 56.0,
+    gettext_noop("unknown"): 72.0,
+    gettext_noop("not needed"): 88.0,
+}  # how wide each word is
 _SIGNS = {"met": "✓", "unmet": "✗", "unknown": "?", "not needed": "·"}
 
 
@@ -47,19 +53,19 @@ class _Part:
 
 _PARTS = (
     _Part("kubelet", "kubelet", "kubelet", 0, 0),
-    _Part("runtime", "container runtime", "runtime", 1, 0),
-    _Part("pods", "pods", "client", 2, 0),  # has no checks of its own: all the rest is for these
-    _Part("clock", "clock", "controller", 0, 1),
+    _Part("runtime", gettext_noop("container runtime"), "runtime", 1, 0),
+    _Part("pods", gettext_noop("pods"), "client", 2, 0),  # has no checks of its own: all the rest is for these
+    _Part("clock", gettext_noop("clock"), "controller", 0, 1),
     _Part("proxy", "kube-proxy", "proxy", 1, 1),
-    _Part("pod network", "pod network: bridge, routes", "ink", 2, 1),
-    _Part("name", "name and address", "controller", 0, 2),
-    _Part("card", "network card", "ink", 2, 2),
+    _Part("pod network", gettext_noop("pod network: bridge, routes"), "ink", 2, 1),
+    _Part("name", gettext_noop("name and address"), "controller", 0, 2),
+    _Part("card", gettext_noop("network card"), "ink", 2, 2),
 )
 #: Who has to do with whom: from, to, and what.
 _LINES = (
-    ("kubelet", "runtime", "asks"),
-    ("runtime", "pods", "starts"),
-    ("proxy", "pod network", "rules"),
+    ("kubelet", "runtime", gettext_noop("asks")),
+    ("runtime", "pods", gettext_noop("starts")),
+    ("proxy", "pod network", gettext_noop("rules")),
     ("pods", "pod network", ""),
     ("pod network", "card", ""),
 )
@@ -102,8 +108,15 @@ def scene(where: str, checks: Sequence[CheckSeen], *, lit: str = "") -> Scene:
     lines = tuple(Text("name", _MARGIN, low + _OUTSIDE + (at + 0.7) * _LINE, line) for at, line in enumerate(told))
     if lines:
         groups.append(Group("note", lines))
-    words = "\n".join(f"{check.name} ({check.part}): {check.status}. {check.why}." for check in checks)
-    return Scene("preparation", f"What each check of {where} protects", words, width, height, tuple(groups))
+    words = "\n".join(f"{check.name} ({check.part}): {gettext(check.status)}. {check.why}." for check in checks)
+    return Scene(
+        "preparation",
+        gettext("What each check of {where} protects").format(where=where),
+        words,
+        width,
+        height,
+        tuple(groups),
+    )
 
 
 def _places(checks: Sequence[CheckSeen]) -> tuple[Places, float]:
@@ -130,11 +143,11 @@ def _connections(places: Places, low: float) -> Iterator[Group]:
         level = y + 24
         head: tuple[Point, ...] = ((to_x, level), (to_x - 8, level - 4), (to_x - 8, level + 4))
         line = Path("line", (((x + _COLUMN, level), (to_x, level)),))
-        label = Text("quiet", (x + _COLUMN + to_x) / 2, level - 6, what, SMALL, "middle")
+        label = Text("quiet", (x + _COLUMN + to_x) / 2, level - 6, gettext(what), SMALL, "middle")
         yield Group("link", (line, Path("head", (head,), closed=True), label), "quiet")
     x, y, high = places["card"]
     middle = x + _COLUMN / 2
-    outside = Text("quiet", middle - 12, low + 24, "API server, other nodes", SMALL, "end")
+    outside = Text("quiet", middle - 12, low + 24, gettext("API server, other nodes"), SMALL, "end")
     yield Group("link", (Path("line", (((middle, y + high), (middle, low + 32)),)), outside), "quiet")
 
 
@@ -144,18 +157,27 @@ def _part(part: _Part, own: Sequence[CheckSeen], place: tuple[float, float, floa
     whole = all(check.status != "unmet" for check in own)
     border = ((x, y), (right, y), (right, bottom), (x, bottom), (x, y))
     shapes: list[Shape] = [Rect("box", x, y, _COLUMN, high, 8)] if whole else [Path("line", (border,), dashed=True)]
-    shapes.append(Text("name", x + 12, y + 26, fit(part.title, _COLUMN - 24, SMALL, bold=True), SMALL, bold=True))
+    shapes.append(
+        Text("name", x + 12, y + 26, fit(gettext(part.title), _COLUMN - 24, SMALL, bold=True), SMALL, bold=True)
+    )
     for index, check in enumerate(own):
         level = y + _HEAD + (index + 0.5) * _PITCH + BASELINE * SMALL
         shapes += _line(check, x + 12, right - 12, level, chosen=check is lit)
     state: State = "" if lit is None else "now" if lit.part == part.name else "past"
     data = {"part": part.name, **({"lit": lit.name} if lit and state == "now" else {})}
-    return Group("component", tuple(shapes), part.paint, data, state, f"{part.title}: what the checks here protect")
+    return Group(
+        "component",
+        tuple(shapes),
+        part.paint,
+        data,
+        state,
+        gettext("{part}: what the checks here protect").format(part=gettext(part.title)),
+    )
 
 
 def _line(check: CheckSeen, x: float, right: float, y: float, *, chosen: bool) -> tuple[Text, Text]:
     room = right - x - _STATUS[check.status] - 8
     said = fit(f"{_SIGNS[check.status]} {check.name}", room, SMALL, bold=chosen)
     unmet = check.status == "unmet"
-    status = Text("name" if unmet else "quiet", right, y, check.status, SMALL, "end", unmet)
+    status = Text("name" if unmet else "quiet", right, y, gettext(check.status), SMALL, "end", unmet)
     return Text("name", x, y, said, SMALL, bold=chosen), status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 
+from labkit.language import columns, gettext, gettext_noop
 from labkit.proxy.model import Mode
 from labkit.proxy.side_by_side import ASPECTS, ModeComparison, ServiceInMode
 from labkit.views import lookup
@@ -25,9 +26,9 @@ padding:0 0 6px 12px;text-indent:-12px}
 div.labkit-modes summary{cursor:pointer}
 """
 _WAYS = {
-    "iptables": "reads rules one after another until one matches",
-    "nftables": "looks the address up in a map",
-    "ipvs": "looks the address up in the kernel's load balancer",
+    "iptables": gettext_noop("reads rules one after another until one matches"),
+    "nftables": gettext_noop("looks the address up in a map"),
+    "ipvs": gettext_noop("looks the address up in the kernel's load balancer"),
 }
 
 
@@ -43,11 +44,13 @@ def to_text(comparison: ModeComparison) -> str:
     lines = _aligned([titles, *([title, *cells] for title, cells in _facts(comparison.seen))])
     for aspect, question in ASPECTS.items():
         if any(seen.about(aspect) for seen in comparison.seen):
-            lines += ["", question]
+            lines += ["", gettext(question)]
             for seen in comparison.seen:
                 lines.append(f"  {seen.mode}")
-                lines += [f"    {rule}" for rule in seen.about(aspect) or ("no rule of its own",)]
-    return "\n".join([f"Service {comparison.service}", *lines, *_unseen(comparison.missing)])
+                lines += [f"    {rule}" for rule in seen.about(aspect) or (gettext("no rule of its own"),)]
+    return "\n".join(
+        [gettext("Service {service}").format(service=comparison.service), *lines, *_unseen(comparison.missing)]
+    )
 
 
 def to_html(comparison: ModeComparison, *, prefix: str = "labkit-lookup") -> str:
@@ -65,9 +68,11 @@ def to_html(comparison: ModeComparison, *, prefix: str = "labkit-lookup") -> str
     rows = [_row(title, (f"<td>{_text(cell)}</td>" for cell in cells)) for title, cells in _facts(seen)]
     for aspect, question in ASPECTS.items():
         if any(each.about(aspect) for each in seen):
-            rows.append(_row(question, (f"<td>{_rules(each.about(aspect))}</td>" for each in seen)))
+            rows.append(_row(gettext(question), (f"<td>{_rules(each.about(aspect))}</td>" for each in seen)))
     notes = "".join(f"<p>{_text(line)}</p>" for line in _unseen(comparison.missing))
-    caption = f"Service {comparison.service} in kube-proxy's modes; each line is a rule as its tool prints it"
+    caption = gettext("Service {service} in kube-proxy's modes; each line is a rule as its tool prints it").format(
+        service=comparison.service
+    )
     return (
         f'<div class="labkit-modes"><style>{_STYLE}</style>{lookup.to_svg(comparison, prefix=prefix)}'
         f'<table><caption>{_text(caption)}</caption><thead><tr><th scope="col"></th>{head}</tr></thead>'
@@ -77,20 +82,30 @@ def to_html(comparison: ModeComparison, *, prefix: str = "labkit-lookup") -> str
 
 def _facts(seen: Sequence[ServiceInMode]) -> Iterator[tuple[str, list[str]]]:
     facts: tuple[tuple[str, Callable[[ServiceInMode], str]], ...] = (
-        ("the kernel", lambda each: _WAYS[each.mode]),
-        ("rules", lambda each: f"{each.count} of {each.total} on the node"),
-        ("what is read", lookup.cost),
-        ("with 1,000 Services more", lookup.growth),
-        ("endpoints", lambda each: ", ".join(f"{end.endpoint} {end.share:.0%}" for end in each.choices) or "none"),
-        ("from", lambda each: each.source),
+        (gettext("the kernel"), lambda each: gettext(_WAYS[each.mode])),
+        (
+            gettext("rules"),
+            lambda each: gettext("{count} of {total} on the node").format(count=each.count, total=each.total),
+        ),
+        (gettext("what is read"), lookup.cost),
+        (gettext("with 1,000 Services more"), lookup.growth),
+        (
+            gettext("endpoints"),
+            lambda each: ", ".join(f"{end.endpoint} {end.share:.0%}" for end in each.choices) or gettext("none"),
+        ),
+        (gettext("from"), lambda each: each.source),
     )
     for title, fact in facts:
         yield title, [fact(each) for each in seen]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(_filled, row, widths)).rstrip() for row in rows]
+
+
+def _filled(cell: str, width: int) -> str:
+    return cell + " " * (width - columns(cell))
 
 
 def _row(title: str, cells: Iterator[str]) -> str:
@@ -100,13 +115,16 @@ def _row(title: str, cells: Iterator[str]) -> str:
 def _rules(rules: Sequence[str]) -> str:
     lines = [f'<div class="rule">{_text(rule)}</div>' for rule in rules]
     if not lines:
-        return "no rule of its own"
-    rest = f"<details><summary>{len(lines) - _OPEN} more</summary>{''.join(lines[_OPEN:])}</details>"
+        return gettext("no rule of its own")
+    more = gettext("{count} more").format(count=len(lines) - _OPEN)
+    rest = f"<details><summary>{more}</summary>{''.join(lines[_OPEN:])}</details>"
     return "".join(lines[:_OPEN]) + (rest if len(lines) > _OPEN else "")
 
 
 def _unseen(missing: Sequence[Mode]) -> list[str]:
-    return [f"Nobody has seen it in {mode} mode yet: labkit proxy mode {mode}" for mode in missing]
+    return [
+        gettext("Nobody has seen it in {mode} mode yet: labkit proxy mode {mode}").format(mode=mode) for mode in missing
+    ]
 
 
 def _text(text: str) -> str:

@@ -8,13 +8,19 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.state import NodeState, ProxyState
 from labkit.views import svg
 from labkit.views.metrics import fit
 from labkit.views.scene import BASELINE, GRID, MEDIUM, SMALL, Group, Path, Rect, Scene, Shape, Text
 
 WIDTH = 900.0  # pixels
-HEADINGS = ("Node", "kube-proxy pod", "Its log says", "The kernel has")
+HEADINGS = (
+    gettext_noop("Node"),
+    gettext_noop("kube-proxy pod"),
+    gettext_noop("Its log says"),
+    gettext_noop("The kernel has"),
+)
 
 _MARGIN = 16.0
 _LEADING = 18.0
@@ -51,8 +57,15 @@ def scene(state: ProxyState) -> Scene:
         y = _MARGIN + at * _ROW
         groups += [_watch(middle, y + (_ROW - GRID) / 2), *_node(node, y)]
     groups += _config_map(state, middle)
-    words = "\n".join([f"ConfigMap: mode {state.mode or 'not known'}", *map("; ".join, rows(state))])
-    return Scene("proxy", "kube-proxy's mode, and what every node has of it", words, WIDTH, height, tuple(groups))
+    words = "\n".join(
+        [
+            gettext("ConfigMap: mode {mode}").format(mode=state.mode or gettext("not known")),
+            *map("; ".join, rows(state)),
+        ]
+    )
+    return Scene(
+        "proxy", gettext("kube-proxy's mode, and what every node has of it"), words, WIDTH, height, tuple(groups)
+    )
 
 
 def rows(state: ProxyState) -> list[tuple[str, ...]]:
@@ -63,13 +76,13 @@ def rows(state: ProxyState) -> list[tuple[str, ...]]:
 def kernel(node: NodeState) -> str:
     """Return what a node's kernel has, in words: ``"nftables, 38 rules"``."""
     if not node.modes:
-        return "no rules of kube-proxy"
-    return f"{' and '.join(node.modes)}, {node.count:,} rules"
+        return gettext("no rules of kube-proxy")
+    return gettext("{modes}, {count:,} rules").format(modes=gettext(" and ").join(node.modes), count=node.count)
 
 
 def to_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of text, as `rows` gives them, as a table of HTML; all text is escaped."""
-    head = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in HEADINGS)
+    head = "".join(f'<th scope="col">{html.escape(gettext(title))}</th>' for title in HEADINGS)
     body = "".join(
         f'<tr><th scope="row">{html.escape(row[0])}</th>'
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
@@ -82,9 +95,15 @@ def to_table(rows: Sequence[Sequence[str]]) -> str:
 def _config_map(state: ProxyState, middle: float) -> Iterator[Group]:
     top = middle - 36
     box = Rect("box", _MARGIN, top, _MAP, 72)
-    name = Text("name", _MARGIN + GRID, top + 2.5 * GRID, "ConfigMap kube-proxy", SMALL, bold=True)
-    yield Group("component", (box, name), "ink", title="kube-system/kube-proxy, key config.conf")
-    yield _bar(_MARGIN + GRID, top + 40, _MAP - 2 * GRID, f"mode: {state.mode or 'not known'}", state.mode or "")
+    name = Text("name", _MARGIN + GRID, top + 2.5 * GRID, gettext("ConfigMap kube-proxy"), SMALL, bold=True)
+    yield Group("component", (box, name), "ink", title=gettext("kube-system/kube-proxy, key config.conf"))
+    yield _bar(
+        _MARGIN + GRID,
+        top + 40,
+        _MAP - 2 * GRID,
+        gettext("mode: {mode}").format(mode=state.mode or gettext("not known")),
+        state.mode or "",
+    )
 
 
 def _node(node: NodeState, top: float) -> Iterator[Group]:
@@ -96,11 +115,11 @@ def _node(node: NodeState, top: float) -> Iterator[Group]:
     yield _pod_box(node, top + GRID, height - 2 * GRID)
     wide = WIDTH - _MARGIN - _KERNEL - GRID
     y = top + GRID + _LEADING - 4
-    said = Text("quiet", _KERNEL, y, fit("the node's kernel has", wide, SMALL), SMALL)
+    said = Text("quiet", _KERNEL, y, fit(gettext("the node's kernel has"), wide, SMALL), SMALL)
     yield Group("caption", (said,))
     yield _write(node, top + height / 2)
     if node.trouble or not node.modes:
-        text = node.trouble or "no rules of kube-proxy"
+        text = node.trouble or gettext("no rules of kube-proxy")
         yield _hollow(_KERNEL, y + GRID, wide, _BAR, text)
         return
     each = wide / len(node.modes)
@@ -111,7 +130,7 @@ def _node(node: NodeState, top: float) -> Iterator[Group]:
 
 def _pod_box(node: NodeState, top: float, height: float) -> Group:
     room = _POD_WIDTH - 2 * GRID
-    lines = (fit(node.pod or "no pod", room, SMALL, bold=True), fit(_condition(node), room, SMALL))
+    lines = (fit(node.pod or gettext("no pod"), room, SMALL, bold=True), fit(_condition(node), room, SMALL))
     x, y = _POD + GRID, top + _LEADING + 2
     texts = (Text("name", x, y, lines[0], SMALL, bold=True), Text("quiet", x, y + _LEADING, lines[1], SMALL))
     shape: Shape = Rect("box", _POD, top, _POD_WIDTH, height)
@@ -153,12 +172,16 @@ def _outline(x: float, y: float, wide: float, high: float) -> Path:
 
 
 def _pod(node: NodeState) -> str:
-    return f"{node.pod} {'runs' if node.running else 'does not run yet'}" if node.pod else "none"
+    if not node.pod:
+        return gettext("none")
+    return f"{node.pod} {_runs(node)}"
+
+
+def _runs(node: NodeState) -> str:
+    return gettext("runs") if node.running else gettext("does not run yet")
 
 
 def _condition(node: NodeState) -> str:
     if not node.pod:
-        return "the DaemonSet makes one"
-    if not node.running:
-        return "does not run yet"
-    return node.line or "runs"
+        return gettext("the DaemonSet makes one")
+    return node.line or _runs(node) if node.running else _runs(node)

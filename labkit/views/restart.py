@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext
 from labkit.views import svg
 from labkit.views.metrics import fit
 from labkit.views.palette import COMPONENTS
@@ -127,13 +128,13 @@ def _power(seen: RestartSeen) -> Iterator[Group]:
     middle = y + 12 + BASELINE * SMALL
     off = (
         Path("line", (outline,), dashed=True),
-        Text("name", (left + on) / 2, middle, "off", SMALL, "middle", bold=True),
+        Text("name", (left + on) / 2, middle, gettext("off"), SMALL, "middle", bold=True),
     )
     yield Group("lane", (_name(seen.node, _TOP),))
     yield Group("power", off, "faint", {"power": "off"})
     bar = (
         Rect("bar", on, y, right - on, 24, 2),
-        Text("name", (on + right) / 2, middle, "on", SMALL, "middle", bold=True),
+        Text("name", (on + right) / 2, middle, gettext("on"), SMALL, "middle", bold=True),
     )
     yield Group("power", bar, "controller", {"power": "on"})
 
@@ -158,7 +159,7 @@ def _marks(seen: RestartSeen, who: str, y: float) -> Iterator[Group]:
 
 def _answers(seen: RestartSeen, y: float) -> Iterator[Group]:
     middle = y + _LANE / 2
-    yield Group("lane", (_name(f"Service {seen.service}", y),))
+    yield Group("lane", (_name(gettext("Service {service}").format(service=seen.service), y),))
     good = [_x(at, seen) for at, answered in seen.answers if answered]
     bad = [_x(at, seen) for at, answered in seen.answers if not answered]
     if good:
@@ -173,9 +174,18 @@ def _answers(seen: RestartSeen, y: float) -> Iterator[Group]:
 
 def _words(seen: RestartSeen) -> str:
     """Return the picture in words."""
-    lines = [f"{seen.node} is off for {seen.on:.1f} s."]
-    lines += [f"{at}. After {each.at:.1f} s, {each.who}: {each.what}." for at, each in enumerate(seen.moments, 1)]
+    lines = [gettext("{node} is off for {seconds:.1f} s.").format(node=seen.node, seconds=seen.on)]
+    lines += [
+        gettext("{number}. After {seconds:.1f} s, {who}: {what}.").format(
+            number=at, seconds=each.at, who=each.who, what=each.what
+        )
+        for at, each in enumerate(seen.moments, 1)
+    ]
     if seen.answers:
         failed = sum(not answered for _, answered in seen.answers)
-        lines.append(f"Service {seen.service}: {len(seen.answers) - failed} of {len(seen.answers)} requests answered.")
+        lines.append(
+            gettext("Service {service}: {answered} of {count} requests answered.").format(
+                service=seen.service, answered=len(seen.answers) - failed, count=len(seen.answers)
+            )
+        )
     return "\n".join(lines)

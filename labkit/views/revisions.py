@@ -8,15 +8,20 @@ import yaml
 
 from labkit.evidence.etcd import REGISTRY
 from labkit.evidence.model import Json, Revision
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit, width
 from labkit.views.scene import BASELINE, GRID, SMALL, Group, Path, Rect, Scene, Text
 
 WIDTH = 900.0  # pixels
-HEADINGS = ("revision", "what", "key")
-SIGNS: Mapping[str, str] = {"created": "+", "changed": "~", "removed": "\N{MINUS SIGN}"}
+HEADINGS = (gettext_noop("revision"), gettext_noop("what"), gettext_noop("key"))
+SIGNS: Mapping[str, str] = {
+    gettext_noop("created"): "+",
+    gettext_noop("changed"): "~",
+    gettext_noop("removed"): "\N{MINUS SIGN}",
+}
 #: Of a table of fields that differ.
-CHANGED = ("field", "\N{MINUS SIGN} before", "+ after")
+CHANGED = (gettext_noop("field"), gettext_noop("\N{MINUS SIGN} before"), gettext_noop("+ after"))
 
 _MARGIN = 8.0
 _KEYS = 344.0  # width of the keys' names
@@ -60,8 +65,8 @@ def scene(revisions: Sequence[Revision], chosen: tuple[str, int] | None = None) 
         groups += [_lane(key, own, places, y, bold=chosen is not None and chosen[0] == key)]
         groups += [_mark(each, places[each.revision], y, chosen) for each in own]
     if not lanes:
-        groups.append(Group("caption", (Text("quiet", _MARGIN, _MARGIN + _HEAD, "Nothing was written."),)))
-    return Scene("revisions", "Revisions of keys in etcd", _words(latest), WIDTH, height, tuple(groups))
+        groups.append(Group("caption", (Text("quiet", _MARGIN, _MARGIN + _HEAD, gettext("Nothing was written.")),)))
+    return Scene("revisions", gettext("Revisions of keys in etcd"), _words(latest), WIDTH, height, tuple(groups))
 
 
 def rows(revisions: Sequence[Revision]) -> list[tuple[str, ...]]:
@@ -71,7 +76,7 @@ def rows(revisions: Sequence[Revision]) -> list[tuple[str, ...]]:
 
 def told(revision: Revision) -> str:
     """Return what a revision did as sign and word, which no line break parts."""
-    return f"{SIGNS[revision.what]}\N{NO-BREAK SPACE}{revision.what}"
+    return f"{SIGNS[revision.what]}\N{NO-BREAK SPACE}{gettext(revision.what)}"
 
 
 def short(key: str) -> str:
@@ -82,7 +87,7 @@ def short(key: str) -> str:
 def value_text(value: Json | None) -> str:
     """Return a value as YAML, without managedFields, which are longer than all the rest."""
     if value is None:
-        return "No object of Kubernetes: the value is not JSON.\n"
+        return gettext("No object of Kubernetes: the value is not JSON.\n")
     metadata = value.get("metadata")
     if isinstance(metadata, Mapping):
         value = {**value, "metadata": {key: item for key, item in metadata.items() if key != "managedFields"}}
@@ -101,7 +106,7 @@ def _lanes(revisions: Sequence[Revision]) -> dict[str, float]:
 def _numbers(places: Mapping[int, float]) -> Iterator[Group]:
     """Yield the revisions' numbers over their marks, those that have room."""
     y = _MARGIN + _HEAD / 2
-    yield Group("axis", (Text("quiet", _MARGIN, y + BASELINE * SMALL, "key", SMALL),))
+    yield Group("axis", (Text("quiet", _MARGIN, y + BASELINE * SMALL, gettext("key"), SMALL),))
     free = WIDTH
     for number, x in reversed(list(places.items())):
         half = width(str(number), SMALL) / 2
@@ -137,11 +142,18 @@ def _mark(revision: Revision, x: float, y: float, chosen: tuple[str, int] | None
         "etcd",
         {"revision": str(revision.revision)},
         "now" if now else "",
-        f"revision {revision.revision}: {revision.what} {short(revision.key)}",
+        gettext("revision {number}: {what} {key}").format(
+            number=revision.revision, what=gettext(revision.what), key=short(revision.key)
+        ),
     )
 
 
 def _words(revisions: Sequence[Revision]) -> str:
     """Return the picture in words."""
-    told = (f"Revision {each.revision}: {each.what} {short(each.key)}." for each in revisions)
-    return " ".join(told) or "Nothing was written."
+    told = (
+        gettext("Revision {number}: {what} {key}.").format(
+            number=each.revision, what=gettext(each.what), key=short(each.key)
+        )
+        for each in revisions
+    )
+    return " ".join(told) or gettext("Nothing was written.")

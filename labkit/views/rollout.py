@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from labkit.flow.rollout import Count, PodLife, Rollout, Stretch, Version
+from labkit.language import gettext, gettext_noop
 from labkit.views import svg
 from labkit.views.metrics import fit, width
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Point, Rect, Scene, Shape, Text
 
-HEADINGS = ("pod", "revision", "what became of it")
+HEADINGS = (gettext_noop("pod"), gettext_noop("revision"), gettext_noop("what became of it"))
 
 _LEFT, _TIME, _MARGIN = 216.0, 712.0, 16.0
 _TOP, _HEAD, _BAR, _PITCH, _GAP = 48.0, 32.0, 24.0, 32.0, 16.0
@@ -62,7 +63,14 @@ def scene(rollout: Rollout) -> Scene:
         *bars,
         *_counts(rollout, y),
     )
-    return Scene("rollout", f"Pods over time: {rollout.action}", _words(rollout), whole, height, groups)
+    return Scene(
+        "rollout",
+        gettext("Pods over time: {action}").format(action=rollout.action),
+        _words(rollout),
+        whole,
+        height,
+        groups,
+    )
 
 
 def _x(at: float, end: float) -> float:
@@ -71,7 +79,9 @@ def _x(at: float, end: float) -> float:
 
 def _frame(version: Version, y: float, low: float) -> Group:
     room = _LEFT + _TIME
-    told = f"revision {version.revision} · {version.replica_set} · {version.images}"
+    told = gettext("revision {number} · {replica_set} · {images}").format(
+        number=version.revision, replica_set=version.replica_set, images=version.images
+    )
     heading = Text("quiet", _MARGIN + 12, y + 21, fit(told, room - 24, SMALL, bold=True), SMALL)
     return Group("frame", (Rect("frame", _MARGIN, y, room, low - y, 8), heading))
 
@@ -90,10 +100,12 @@ def _stretch(life: PodLife, stretch: Stretch, y: float, end: float) -> Group:
     x, right = _x(stretch.start, end), _x(stretch.end, end)
     ready = stretch.phase == "ready"
     shapes: list[Shape] = [Rect("mark" if stretch.phase == "not ready" else "bar", x, y, right - x, _BAR, 2)]
-    if width(stretch.phase, SMALL) + 8 <= right - x:
+    if width(gettext(stretch.phase), SMALL) + 8 <= right - x:
         middle = y + _BAR / 2 + BASELINE * SMALL
-        shapes.append(Text("number", (x + right) / 2, middle, stretch.phase, SMALL, "middle"))
-    title = f"{life.name}: {stretch.phase} from {_seconds(stretch.start)} to {_seconds(stretch.end)}"
+        shapes.append(Text("number", (x + right) / 2, middle, gettext(stretch.phase), SMALL, "middle"))
+    title = gettext("{name}: {phase} from {start} to {end}").format(
+        name=life.name, phase=gettext(stretch.phase), start=_seconds(stretch.start), end=_seconds(stretch.end)
+    )
     data = {"pod": life.name, "phase": stretch.phase}
     return Group("stretch", tuple(shapes), "scheduler", data, "now" if ready else "", title)
 
@@ -102,18 +114,23 @@ def _counts(rollout: Rollout, y: float) -> Iterator[Group]:
     """Return how many pods there were: an area for those that are ready, a line for all that nobody had deleted."""
     counts = rollout.counts()
     high, base = _high(rollout), y + _HEAD + _high(rollout) * _highest(rollout)
-    note = "How many at a time: the area is the ready ones, the line all that nobody had deleted"
+    note = gettext("How many at a time: the area is the ready ones, the line all that nobody had deleted")
     yield Group("note", (Text("quiet", _MARGIN, y + 18, note, SMALL),))
     ready = _steps([(each.at, base - each.ready * high) for each in counts], rollout.end)
     area = (*ready, (ready[-1][0], base), (ready[0][0], base))
     yield Group("ready", (Path("bar", (area,), closed=True),), "scheduler")
     alive = _steps([(each.at, base - each.alive * high) for each in counts], rollout.end)
     yield Group("alive", (Path("line", (alive,)),), "ink")
-    for number, told in ((rollout.most, "at most {} at a time"), (rollout.least, "at least {} ready")):
+    for number, told in (
+        (rollout.most, gettext("at most {number} at a time")),
+        (rollout.least, gettext("at least {number} ready")),
+    ):
         if number is not None:
             level = base - number * high
             line = Path("line", (((_MARGIN + _LEFT, level), (_MARGIN + _LEFT + _TIME, level)),), dashed=True)
-            label = Text("quiet", _MARGIN + _LEFT - 12, level + BASELINE * SMALL, told.format(number), SMALL, "end")
+            label = Text(
+                "quiet", _MARGIN + _LEFT - 12, level + BASELINE * SMALL, told.format(number=number), SMALL, "end"
+            )
             yield Group("limit", (line, label), "deployment")
 
 
@@ -148,8 +165,13 @@ def _ticks(end: float, heights: Sequence[tuple[float, float]]) -> Group:
 
 
 def _told(life: PodLife) -> str:
-    parts = [f"{each.phase} from {_seconds(each.start)}" for each in life.stretches]
-    return ", ".join([*parts, *([f"gone at {_seconds(life.stretches[-1].end)}"] if life.gone else [])])
+    parts = [
+        gettext("{phase} from {start}").format(phase=gettext(each.phase), start=_seconds(each.start))
+        for each in life.stretches
+    ]
+    return ", ".join(
+        [*parts, *([gettext("gone at {time}").format(time=_seconds(life.stretches[-1].end))] if life.gone else [])]
+    )
 
 
 def _seconds(milliseconds: float) -> str:
@@ -158,7 +180,14 @@ def _seconds(milliseconds: float) -> str:
 
 def _words(rollout: Rollout) -> str:
     """Return the picture in words."""
-    lives = " ".join(f"{life.name}, revision {life.version.revision}: {_told(life)}." for life in rollout.lives)
+    lives = " ".join(
+        gettext("{name}, revision {number}: {told}.").format(
+            name=life.name, number=life.version.revision, told=_told(life)
+        )
+        for life in rollout.lives
+    )
     counts: tuple[Count, ...] = rollout.counts()
     most, least = max(count.alive for count in counts), min(count.ready for count in counts)
-    return f"{lives} At most {most} at a time, never fewer than {least} ready."
+    return gettext("{lives} At most {most} at a time, never fewer than {least} ready.").format(
+        lives=lives, most=most, least=least
+    )

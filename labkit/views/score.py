@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop, ngettext
 from labkit.views import grid, svg
 from labkit.views.metrics import fit
 from labkit.views.scene import LARGE, MEDIUM, SMALL, Group, Rect, Scene, Text
 
-HEADINGS = ("task", "state", "attempts")
-_STATES = {True: ("✔", "right"), False: ("✘", "not yet"), None: ("…", "no answer")}
+HEADINGS = (gettext_noop("task"), gettext_noop("state"), gettext_noop("attempts"))
+_STATES = {
+    True: ("✔", gettext_noop("right")),
+    False: ("✘", gettext_noop("not yet")),
+    None: ("…", gettext_noop("no answer")),
+}
 _PAINTS = {True: "scheduler", False: "etcd", None: "faint"}
 
 _MARGIN, _GAP = 16.0, 16.0
@@ -40,12 +45,12 @@ class Task:
 
 def summary(tasks: Sequence[Task]) -> str:
     """Return ``"3 of 8 right"``."""
-    return f"{sum(task.right is True for task in tasks)} of {len(tasks)} right"
+    return gettext("{right} of {count} right").format(right=sum(task.right is True for task in tasks), count=len(tasks))
 
 
 def rows(tasks: Sequence[Task]) -> list[tuple[str, ...]]:
     """Return a row of text per task, under `HEADINGS`."""
-    return [(task.title, " ".join(_STATES[task.right]), str(task.attempts)) for task in tasks]
+    return [(task.title, _state(task), str(task.attempts)) for task in tasks]
 
 
 def to_text(tasks: Sequence[Task]) -> str:
@@ -84,13 +89,13 @@ def scene(tasks: Sequence[Task]) -> Scene:
     for index, task in enumerate(tasks):
         row, column = divmod(index, _COLUMNS)
         groups.append(_tile(task, _MARGIN + column * (width + _GAP), _HEAD + row * (height + _GAP)))
-    return Scene("score", "Score", " ".join(map(_words, tasks)), whole, tall, tuple(groups))
+    return Scene("score", gettext("Score"), " ".join(map(_words, tasks)), whole, tall, tuple(groups))
 
 
 def _tile(task: Task, x: float, y: float) -> Group:
     """Return a task's tile: its sign and words say what its colour does."""
     width, height = _TILE
-    sign, word = _STATES[task.right]
+    sign, word = _STATES[task.right][0], gettext(_STATES[task.right][1])
     told = f"{word} · {_attempts(task)}" if task.attempts else word
     return Group(
         "component",
@@ -107,9 +112,16 @@ def _tile(task: Task, x: float, y: float) -> Group:
 
 
 def _attempts(task: Task) -> str:
-    return f"{task.attempts} attempt{'' if task.attempts == 1 else 's'}"
+    return ngettext("{attempts} attempt", "{attempts} attempts", task.attempts).format(attempts=task.attempts)
+
+
+def _state(task: Task) -> str:
+    sign, word = _STATES[task.right]
+    return f"{sign} {gettext(word)}"
 
 
 def _words(task: Task) -> str:
     """Return a tile in words."""
-    return f"{task.title}: {_STATES[task.right][1]}, {_attempts(task)}."
+    return gettext("{title}: {state}, {attempts}.").format(
+        title=task.title, state=gettext(_STATES[task.right][1]), attempts=_attempts(task)
+    )

@@ -27,15 +27,16 @@ from labkit.flow.attempts import Attempt
 from labkit.flow.changes import Change
 from labkit.flow.detail import Difference, EvidenceIndex, EvidenceItem, HopDetail, SpanNode
 from labkit.flow.scheduling import why
+from labkit.language import gettext, gettext_noop
 
 Section = dict[str, Any]
 _SOURCES = {
-    "audit": "Audit event",
-    "span": "Span",
+    "audit": gettext_noop("Audit event"),
+    "span": gettext_noop("Span"),
     "etcd": "etcd",
-    "scheduler": "Scheduler's log",
-    "runtime": "Call of the runtime",
-    "watch": "Told by a watch",
+    "scheduler": gettext_noop("Scheduler's log"),
+    "runtime": gettext_noop("Call of the runtime"),
+    "watch": gettext_noop("Told by a watch"),
 }
 
 
@@ -90,13 +91,17 @@ def sections(detail: HopDetail) -> list[Section]:
 
 def _attempt(attempt: Attempt, attempts: int) -> Section:
     head, *rows = zip(*attempt.rows(), strict=True)  # a column for each node: there are more plugins than nodes
-    title = "The scheduler's why" if attempts == 1 else f"The scheduler's why, attempt {attempt.number} of {attempts}"
+    title = gettext("The scheduler's why")
+    if attempts > 1:
+        title = gettext("The scheduler's why, attempt {number} of {attempts}").format(
+            number=attempt.number, attempts=attempts
+        )
     return {
         "kind": "table",
         "title": title,
         "open": True,
         "note": attempt.why,
-        "head": list(head),
+        "head": list(map(gettext, head)),
         "rows": [list(row) for row in rows],
     }
 
@@ -105,7 +110,13 @@ def _spans(tree: SpanNode) -> Section:
     spans = list(_walk(tree, depth=0))
     rows = [[depth, span.name, span.service, span.offset, span.duration, _more(span)] for depth, span in spans]
     total = max(1, *(span.offset + span.duration for _, span in spans))
-    return {"kind": "spans", "title": f"Spans: {tree.name}", "open": True, "total": total, "rows": rows}
+    return {
+        "kind": "spans",
+        "title": gettext("Spans: {name}").format(name=tree.name),
+        "open": True,
+        "total": total,
+        "rows": rows,
+    }
 
 
 def _walk(span: SpanNode, depth: int) -> Iterator[tuple[int, SpanNode]]:
@@ -138,11 +149,14 @@ def change_rows(changes: Iterable[Change]) -> list[list[str | None]]:
 
 def _item(item: EvidenceItem) -> Iterator[Section]:
     if item.id.source == "etcd":
-        facts = [["Revision", str(item.content.get("revision"))], ["Key", str(item.content.get("key"))]]
+        facts = [
+            [gettext("Revision"), str(item.content.get("revision"))],
+            [gettext("Key"), str(item.content.get("key"))],
+        ]
         yield {"kind": "facts", "title": "etcd", "open": True, "rows": facts}
     yield {
         "kind": "text",
-        "title": f"{_SOURCES[item.id.source]}, raw",
+        "title": gettext("{source}, raw").format(source=gettext(_SOURCES[item.id.source])),
         "open": False,
         "text": f"{item.title}\n{json.dumps(_plain(item.content), indent=1, ensure_ascii=False, default=str)}",
     }

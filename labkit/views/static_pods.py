@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
 from labkit.views.metrics import fit
 from labkit.views.palette import COMPONENTS
 from labkit.views.scene import BASELINE, MEDIUM, SMALL, Group, Path, Rect, Scene, Shape, Text
@@ -16,7 +17,11 @@ _WIDTH, _MARGIN = 960.0, 16.0
 _FILE, _KUBELET, _PROCESS, _MIRROR = (16.0, 240.0), (304.0, 80.0), (424.0, 216.0), (680.0, 264.0)  # left, width
 _HEAD, _HIGH, _PITCH = 40.0, 48.0, 64.0
 _ARROW = 8.0
-_HEADINGS = ((_FILE, "manifest, a file of the node"), (_PROCESS, "process"), (_MIRROR, "mirror pod, in the API"))
+_HEADINGS = (
+    (_FILE, gettext_noop("manifest, a file of the node")),
+    (_PROCESS, gettext_noop("process")),
+    (_MIRROR, gettext_noop("mirror pod, in the API")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,15 @@ def scene(node: str, items: Sequence[Item]) -> Scene:
     top = _MARGIN + _HEAD
     high = top + len(items) * _PITCH - (_PITCH - _HIGH) + _MARGIN
     page = Group("page", (Rect("paper", 0, 0, _WIDTH, high, 0),))
-    heads = (Text("quiet", left + 2, _MARGIN + 20, text, SMALL) for (left, _), text in _HEADINGS)
+    heads = (Text("quiet", left + 2, _MARGIN + 20, gettext(text), SMALL) for (left, _), text in _HEADINGS)
     caption = Group("caption", tuple(heads))
     kubelet = _kubelet(top, high - top - _MARGIN)
     rows = [group for row, item in enumerate(items) for group in _row(item, top + row * _PITCH)]
-    title = f"Static pods of {node}"
+    title = gettext("Static pods of {node}").format(node=node)
     words = " ".join(
-        f"{each.file} is read by the kubelet, which runs {each.name} ({each.process}) and mirrors it as {each.mirror}."
+        gettext("{file} is read by the kubelet, which runs {name} ({process}) and mirrors it as {mirror}.").format(
+            file=each.file, name=each.name, process=each.process, mirror=each.mirror
+        )
         for each in items
     )
     return Scene("static-pods", title, words, _WIDTH, high, (page, caption, *rows, kubelet))

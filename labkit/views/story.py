@@ -5,11 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from labkit.flow import EvidenceId, Extra, Story
+from labkit.flow import EvidenceId, Extra, Stop, Story
+from labkit.language import columns, gettext, gettext_noop, ngettext
 from labkit.views.grid import escape
 from labkit.views.scene import plain
 
-_MORE = "Where reality has more"
+_MORE = gettext_noop("Where reality has more")
+_EVIDENCE = gettext_noop("Evidence:")
 
 
 def to_text(story: Story, *, width: int = 100) -> str:
@@ -24,15 +26,26 @@ def to_text(story: Story, *, width: int = 100) -> str:
     """
     lines = [plain(story.name), ""]
     for step in story.steps:
-        lines += _block(f"{step.number:>3}  {step.seen:<8}  ", step.title, _hops(step.hops), step.note, width)
+        seen = gettext(step.seen)
+        seen += " " * (8 - columns(seen))
+        lines += _block(f"{step.number:>3}  {seen}  ", step.title, _hops(step.hops), step.note, width)
     if story.extra:
-        lines += ["", _MORE]
+        lines += ["", gettext(_MORE)]
         for extra in story.extra:
             lines += _block("  +  ", extra.title, _hops(extra.hops), extra.why, width)
     if story.stop:
         stop = story.stop
-        lines += ["", *_block("", f"Stopped at step {stop.step}: {stop.why}", _hops(stop.hops), "", width)]
-        lines += _block("     ", f"Evidence: {_ids(stop.evidence)}", "", "", width)
+        lines += [
+            "",
+            *_block(
+                "",
+                f"{_stopped(stop)} {stop.why}",
+                _hops(stop.hops),
+                "",
+                width,
+            ),
+        ]
+        lines += _block("     ", f"{gettext(_EVIDENCE)} {_ids(stop.evidence)}", "", "", width)
     return "\n".join(lines)
 
 
@@ -40,19 +53,24 @@ def to_html(story: Story) -> str:
     """Return a story as HTML: a list with a ``<li data-step data-hops data-seen>`` for each step; all is escaped."""
     steps = "".join(
         f'<li value="{step.number}" data-step="{step.number}" data-hops="{_numbers(step.hops)}" '
-        f'data-seen="{step.seen.replace(" ", "-")}">{_item(step.title, step.seen, step.hops, step.note)}</li>'
+        f'data-seen="{step.seen.replace(" ", "-")}">{_item(step.title, gettext(step.seen), step.hops, step.note)}</li>'
         for step in story.steps
     )
     parts = [f'<section class="labkit-story"><h3>{escape(story.name)}</h3><ol>{steps}</ol>']
     if story.stop:
         stop = story.stop
-        said = f"<strong>Stopped at step {stop.step}:</strong> {escape(stop.why)}"
-        shown = f"<small>{escape(_hops(stop.hops))} Evidence: {escape(_ids(stop.evidence))}</small>"
+        stopped = _stopped(stop)
+        said = f"<strong>{stopped}</strong> {escape(stop.why)}"
+        shown = f"<small>{escape(_hops(stop.hops))} {gettext(_EVIDENCE)} {escape(_ids(stop.evidence))}</small>"
         parts.append(f'<p class="stop" data-hops="{_numbers(stop.hops)}">{said} {shown}</p>')
     if story.extra:
         more = "".join(_extra(extra) for extra in story.extra)
-        parts.append(f"<h4>{_MORE}</h4><ul>{more}</ul>")
+        parts.append(f"<h4>{gettext(_MORE)}</h4><ul>{more}</ul>")
     return "".join([*parts, "</section>"])
+
+
+def _stopped(stop: Stop) -> str:
+    return gettext("Stopped at step {step}:").format(step=stop.step)
 
 
 def _extra(extra: Extra) -> str:
@@ -67,7 +85,7 @@ def _item(title: str, seen: str, hops: Sequence[int], note: str) -> str:
 
 def _block(head: str, title: str, hops: str, note: str, width: int) -> Iterator[str]:
     """Return a title behind a head, and beneath it a note, both as far right as the title begins."""
-    blank = " " * len(head)
+    blank = " " * columns(head)
     first = f"{plain(title)} ({hops})" if hops else plain(title)
     yield from _wrapped(first, head, blank, width)
     if note:
@@ -88,7 +106,7 @@ def _wrapped(words: str, first: str, others: str, width: int) -> list[str]:
 def _hops(hops: Sequence[int]) -> str:
     if not hops:
         return ""
-    return f"hop{'' if len(hops) == 1 else 's'} {ranges(hops)}"
+    return ngettext("hop {numbers}", "hops {numbers}", len(hops)).format(numbers=ranges(hops))
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -99,7 +117,10 @@ def ranges(numbers: Iterable[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+    return ", ".join(
+        gettext("{first} to {last}").format(first=run[0], last=run[-1]) if len(run) > 2 else ", ".join(map(str, run))
+        for run in runs
+    )
 
 
 def _numbers(hops: Sequence[int]) -> str:

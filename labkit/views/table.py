@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labkit.flow import Flow
+from labkit.language import gettext, gettext_noop
 from labkit.views import grid
 
 #: All columns: `known` is "observed" or "inferred", `after` the number of the hop that led to this one.
-HEADINGS = ("#", "+ms", "who", "to", "verb", "object", "code", "what", "known", "after", "evidence")
+HEADINGS = (
+    "#",
+    "+ms",
+    gettext_noop("who"),
+    gettext_noop("to"),
+    gettext_noop("verb"),
+    gettext_noop("object"),
+    gettext_noop("code"),
+    gettext_noop("what"),
+    gettext_noop("known"),
+    gettext_noop("after"),
+    gettext_noop("evidence"),
+)
 #: The columns for a narrower terminal, and for one of 80 characters.
 COMPACT = ("#", "+ms", "who", "to", "what", "known", "after")
 NARROW = ("#", "+ms", "known", "who", "what")  # a terminal wraps the last
@@ -37,7 +50,7 @@ def rows(flow: Flow, columns: Sequence[str] = HEADINGS) -> list[tuple[str, ...]]
             "object": str(hop.object),
             "code": "" if hop.code is None else str(hop.code),
             "what": hop.what,
-            "known": "observed" if hop.observed else "inferred",
+            "known": gettext("observed") if hop.observed else gettext("inferred"),
             "after": "" if hop.cause is None else str(hop.cause),
             "evidence": " ".join(map(str, hop.evidence)),
         }
@@ -60,5 +73,5 @@ def to_text(flow: Flow, columns: Sequence[str] = HEADINGS) -> str:
 def to_html(flow: Flow, columns: Sequence[str] = HEADINGS) -> str:
     """Return the flow as an HTML table; Events are dim. The parameters are those of `rows`."""
     dim = {index for index, hop in enumerate(flow.hops) if hop.kind == "record"}
-    caption = f"What followed from: {flow.action or flow.subject}"
+    caption = gettext("What followed from: {action}").format(action=flow.action or flow.subject)
     return grid.table(columns, rows(flow, columns), caption=caption, right=RIGHT, dim=dim)

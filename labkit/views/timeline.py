@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from labkit.flow import Actor, Flow, Hop
+from labkit.language import gettext
 from labkit.views import words
 from labkit.views.arrows import number_width
 from labkit.views.metrics import width
@@ -142,8 +143,8 @@ def _lanes(found: Sequence[Place], everybody: dict[str, Actor], seat: dict[str, 
 def _name(sitting: Sequence[Actor]) -> str:
     first = sitting[0]
     if len(sitting) > 1:
-        return f"{len(sitting)} more: {first.kind}"
-    return f"runtime on {first.node}" if first.kind == "runtime" else first.name
+        return gettext("{count} more: {kind}").format(count=len(sitting), kind=first.kind)
+    return gettext("runtime on {node}").format(node=first.node) if first.kind == "runtime" else first.name
 
 
 def _bundles(flow: Flow, seat: dict[str, str]) -> list[tuple[Hop, ...]]:
@@ -201,7 +202,11 @@ def _mark(hops: Sequence[Hop]) -> str:
 
 
 def _label(hops: Sequence[Hop]) -> str:
-    return words.label(hops[0]) if len(hops) == 1 else f"{words.thing(hops[0])}, {len(hops)} times"
+    return (
+        words.label(hops[0])
+        if len(hops) == 1
+        else gettext("{thing}, {count} times").format(thing=words.thing(hops[0]), count=len(hops))
+    )
 
 
 def ticks(flow: Flow, arrows: Iterable[Arrow]) -> list[tuple[float, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labkit.flow.attempts import FILTERS, WEIGHTS, Attempt, SchedulingDecision, Verdict
+from labkit.language import gettext
 from labkit.views import grid
 
 _MOST = 100  # what a plugin can give a node, before its weight (pkg/scheduler/framework/interface.go, MaxNodeScore)
@@ -38,7 +39,7 @@ def to_html(decision: SchedulingDecision) -> str:
     parts = []
     for attempt in decision.attempts:
         headings, *rows = attempt.rows()
-        caption = f"{decision.pod}, attempt {attempt.number}"
+        caption = gettext("{pod}, attempt {number}").format(pod=decision.pod, number=attempt.number)
         numbers = frozenset(headings[2:])
         parts.append(grid.table(headings, rows, caption=caption, right=numbers) + f"<p>{grid.escape(attempt.why)}</p>")
     return f'<section class="labkit-why">{"".join(parts)}</section>'
@@ -72,7 +73,9 @@ def filters(attempt: Attempt) -> list[Line]:
 
 
 def _judged(verdict: Verdict) -> str:
-    return f"rejected by {verdict.plugin}" if verdict.plugin else verdict.judgement
+    return (
+        gettext("rejected by {plugin}").format(plugin=verdict.plugin) if verdict.plugin else gettext(verdict.judgement)
+    )
 
 
 def _line(texts: Sequence[str], parts: Sequence[float | None]) -> Line:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import get_args
 
 from labkit.errors import UsageError
 from labkit.flow import Flow, Hop
+from labkit.flow.model import HopKind
+from labkit.language import gettext, gettext_noop, ngettext
 
-NOTE = (
+NOTE = gettext_noop(
     "Solid: observed. Dashed: inferred by a rule. Square number: refused. "
     "Grey: Events, which tell of the flow and move nothing."
 )
 _TOLD = 200  # of the hops, how many the words for a picture tell; the table has all
-_KINDS = (
-    ("request", "request", "requests"),
-    ("persist", "write to etcd", "writes to etcd"),
-    ("notify", "notification", "notifications"),
-    ("runtime", "runtime call", "runtime calls"),
-    ("record", "Event", "Events"),
-)
 
 
 def title(flow: Flow) -> str:
@@ -27,7 +23,7 @@ def title(flow: Flow) -> str:
     if flow.action:
         return flow.action
     if not flow.hops:
-        return f"{flow.subject}: nothing happened"
+        return gettext("{subject}: nothing happened").format(subject=flow.subject)
     first = flow.hops[0]
     return f"{first.source.name} {first.what}"
 
@@ -35,14 +31,14 @@ def title(flow: Flow) -> str:
 def summary(flow: Flow) -> str:
     """Return how many hops of each kind there are, and how long it took."""
     if not flow.hops:
-        return "0 hops"
-    parts = [counted(len(flow.hops), "hop", "hops")]
-    for kind, one, many in _KINDS:
+        return gettext("0 hops")
+    parts = [hops(len(flow.hops))]
+    for kind in get_args(HopKind):
         count = sum(hop.kind == kind for hop in flow.hops)
         if count:
-            parts.append(counted(count, one, many))
+            parts.append(_counted(kind, count))
     if flow.pods:
-        parts.append(counted(len(flow.pods), "pod", "pods"))
+        parts.append(ngettext("{number} pod", "{number} pods", len(flow.pods)).format(number=len(flow.pods)))
     last = max(flow.hops, key=lambda hop: hop.end)
     parts.append(duration(flow.milliseconds(last) + (last.end - last.start).total_seconds() * 1000))
     return " · ".join(parts)
@@ -51,11 +47,15 @@ def summary(flow: Flow) -> str:
 def alt_text(flow: Flow) -> str:
     """Return in words what a picture shows, for those who do not see it: the hops but Events, in order."""
     told = [hop for hop in flow.hops if hop.kind != "record"]
-    steps = [f"{hop.number}. {sentence(hop)}{'' if hop.observed else ' (inferred)'}" for hop in told[:_TOLD]]
+    inferred = gettext(" (inferred)")
+    steps = [f"{hop.number}. {sentence(hop)}{'' if hop.observed else inferred}" for hop in told[:_TOLD]]
     if len(told) > _TOLD:
-        steps.append(f"and {len(told) - _TOLD} more")
-    lost = f" The evidence lacks: {'; '.join(flow.losses)}." if flow.losses else ""
-    return f"{title(flow)}: {summary(flow)}. {'; '.join(steps)}.{lost}"
+        steps.append(gettext("and {count} more").format(count=len(told) - _TOLD))
+    lost = gettext(" The evidence lacks: {losses}.").format(losses="; ".join(flow.losses)) if flow.losses else ""
+    said = gettext("{title}: {summary}. {steps}.").format(
+        title=title(flow), summary=summary(flow), steps="; ".join(steps)
+    )
+    return said + lost
 
 
 def sentence(hop: Hop) -> str:
@@ -65,8 +65,14 @@ def sentence(hop: Hop) -> str:
 
 def caption(flow: Flow, hop: Hop) -> str:
     """Return what a picture of one step says of the present hop."""
-    known = "observed" if hop.observed else f"inferred: {hop.rule}"
-    return f"{hop.number} of {flow.hops[-1].number} · {moment(flow.milliseconds(hop))} · {sentence(hop)} · {known}"
+    known = gettext("observed") if hop.observed else gettext("inferred: {rule}").format(rule=hop.rule)
+    return gettext("{number} of {last} · {moment} · {sentence} · {known}").format(
+        number=hop.number,
+        last=flow.hops[-1].number,
+        moment=moment(flow.milliseconds(hop)),
+        sentence=sentence(hop),
+        known=known,
+    )
 
 
 def label(hop: Hop) -> str:
@@ -76,9 +82,13 @@ def label(hop: Hop) -> str:
     return hop.verb if hop.kind == "runtime" else f"{hop.verb} {hop.object}"
 
 
-def things(hops: Sequence[Hop]) -> str:
+def things(several: Sequence[Hop]) -> str:
     """Return what several hops do: ``"create pods/binding · update replicasets/status"``."""
-    return " · ".join(dict.fromkeys(thing(hop) for hop in hops)) if hops[0].kind != "runtime" else "calls by CRI"
+    return (
+        " · ".join(dict.fromkeys(thing(hop) for hop in several))
+        if several[0].kind != "runtime"
+        else gettext("calls by CRI")
+    )
 
 
 def thing(hop: Hop) -> str:
@@ -114,18 +124,43 @@ def chosen(flow: Flow, *, step: int | None, records: bool) -> Flow:
     if not records:
         flow = dataclasses.replace(flow, hops=tuple(hop for hop in flow.hops if hop.kind != "record"))
     if step is not None and step not in {hop.number for hop in flow.hops}:
-        numbers = f"{flow.hops[0].number} to {flow.hops[-1].number}" if flow.hops else "none"
+        numbers = (
+            gettext("{first} to {last}").format(first=flow.hops[0].number, last=flow.hops[-1].number)
+            if flow.hops
+            else gettext("none")
+        )
         raise UsageError(
-            f"There is no hop {step} in this flow", why=f"its hops are numbered {numbers}", fix="choose one of them"
+            gettext("There is no hop {step} in this flow").format(step=step),
+            why=gettext("its hops are numbered {numbers}").format(numbers=numbers),
+            fix=gettext("choose one of them"),
         )
     return flow
 
 
 def notes(flow: Flow, *more: str) -> list[str]:
     """Return the lines below a picture: how to read it, and what the evidence lacks."""
-    return [" ".join((NOTE, *more)), *(f"The evidence lacks: {loss}" for loss in flow.losses)]
+    return [
+        " ".join((gettext(NOTE), *more)),
+        *(gettext("The evidence lacks: {loss}").format(loss=loss) for loss in flow.losses),
+    ]
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its noun: ``"1 hop"``, ``"3 hops"``."""
-    return f"{number} {one if number == 1 else many}"
+def hops(number: int) -> str:
+    """Return ``"1 hop"``, ``"3 hops"``."""
+    return ngettext("{number} hop", "{number} hops", number).format(number=number)
+
+
+def _counted(kind: HopKind, number: int) -> str:
+    """Return how many hops of a kind there are: ``"3 writes to etcd"``."""
+    match kind:
+        case "request":
+            said = ngettext("{number} request", "{number} requests", number)
+        case "persist":
+            said = ngettext("{number} write to etcd", "{number} writes to etcd", number)
+        case "notify":
+            said = ngettext("{number} notification", "{number} notifications", number)
+        case "runtime":
+            said = ngettext("{number} runtime call", "{number} runtime calls", number)
+        case "record":
+            said = ngettext("{number} Event", "{number} Events", number)
+    return said.format(number=number)

@@ -20,6 +20,7 @@ import anywidget
 import traitlets
 
 from labkit.errors import LabkitError
+from labkit.language import gettext
 from labkit.views import player
 from labkit.widgets._painter import Painter
 
@@ -50,10 +51,13 @@ class Panel(anywidget.AnyWidget):
         all that `shown` returns. With ``trouble`` in it, why not all is known, the still is left as it was.
     still : str
         By what the page finds the still that it hides.
+    words : dict
+        The page's texts in the learner's language, by their English.
     """
 
     state = traitlets.Dict().tag(sync=True)
     still = traitlets.Unicode().tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +67,7 @@ class Panel(anywidget.AnyWidget):
         self._looked = 0.0  # when it was looked last
         self._pages, self._watched = 0, True  # nobody looks on behalf of a page that was closed
         self._output: Any = None  # IPython's handle of the still
-        super().__init__(still=uuid4().hex[:12])
+        super().__init__(still=uuid4().hex[:12], words=player.translations(self._esm))
         self.state = self._composed()
         self._painter = Painter(self.paint, self._settle, fail=self._stopped, end=lambda: None)
         self.on_msg(self._asked)
@@ -187,7 +191,7 @@ class Panel(anywidget.AnyWidget):
 
         self.display_still()
         data, metadata = super()._repr_mimebundle_() or ({}, {})
-        data["text/plain"] = "The same as a live panel: it shows where a kernel runs."
+        data["text/plain"] = gettext("The same as a live panel: it shows where a kernel runs.")
         publish_display_data(data, metadata)  # type: ignore[no-untyped-call]
         self.start()
 
@@ -198,7 +202,10 @@ class Panel(anywidget.AnyWidget):
 
     def _stopped(self, error: Exception) -> None:
         """Say in the panel that, and why, it does not look any longer."""
-        self.state = {**self.state, "trouble": f"This panel looks no longer: {error}\nShow it again."}
+        self.state = {
+            **self.state,
+            "trouble": gettext("This panel looks no longer: {error}\nShow it again.").format(error=error),
+        }
 
     def _closed(self, change: Mapping[str, Any]) -> None:
         if change["new"] is None:

@@ -9,6 +9,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from labkit.language import gettext
 from labkit.widgets._panel import Panel
 from labkit.widgets.flow import FlowPanel, LiveFlow
 
@@ -50,7 +51,7 @@ class Dashboard:
         ]
         chooser = Chooser()
         boxes[0].children = (chooser, *boxes[0].children)
-        self.tabs = ipywidgets.Tab(boxes, titles=tuple(tabs), selected_index=0)
+        self.tabs = ipywidgets.Tab(boxes, titles=tuple(map(gettext, tabs)), selected_index=0)
         self._link = ipywidgets.jslink((chooser, "chosen"), (self.tabs, "selected_index"))  # by the page: at once
 
     def start(self) -> None:
@@ -73,7 +74,7 @@ class Dashboard:
         for panel in self._all:
             _widget(panel).display_still()
         data = ipywidgets.Widget._repr_mimebundle_(self.tabs)
-        data["text/plain"] = "The same as live panels: they show where a kernel runs."
+        data["text/plain"] = gettext("The same as live panels: they show where a kernel runs.")
         publish_display_data(data)  # type: ignore[no-untyped-call]
         self.start()
 

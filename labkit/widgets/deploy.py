@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from labkit.errors import UsageError
+from labkit.language import gettext
 from labkit.views import grid, pods_by_node
 from labkit.views.pods_by_node import PodSeen
 from labkit.widgets._panel import Panel, page, style
@@ -110,9 +111,13 @@ class DeployPanel(Panel):
         """Return what the page shows."""
         name, seen = self._name, self._seen
         ready = sum(pod.ready for pod in seen.pods)
-        summary = f"{name}: {ready} of {seen.wanted} pods ready" if seen.exists else f"There is no deployment {name}."
+        summary = (
+            gettext("{name}: {ready} of {wanted} pods ready").format(name=name, ready=ready, wanted=seen.wanted)
+            if seen.exists
+            else gettext("There is no deployment {name}.").format(name=name)
+        )
         return {
-            "title": f"Deploy on {self._source.title}",
+            "title": gettext("Deploy on {title}").format(title=self._source.title),
             "name": name,
             "image": self._image,
             "images": list(self._source.images),
@@ -120,7 +125,7 @@ class DeployPanel(Panel):
             "service": seen.service,
             "url": self._urls.get(name, "") if seen.service else "",
             "picture": pods_by_node.to_svg(self._source.nodes, seen.pods, prefix=f"labkit-deploy-{self.still}"),
-            "headings": list(pods_by_node.HEADINGS),
+            "headings": list(map(gettext, pods_by_node.HEADINGS)),
             "rows": [list(row) for row in pods_by_node.rows(seen.pods)],
             "summary": summary,
             "trouble": seen.trouble,
@@ -144,7 +149,9 @@ class DeployPanel(Panel):
     def _deploy(self, message: Mapping[str, Any]) -> str:
         name, image = self._checked_name(), str(message.get("image") or "").strip()
         if not image:
-            raise UsageError("There is no image", why="the field is empty", fix="for example tomcat8")
+            raise UsageError(
+                gettext("There is no image"), why=gettext("the field is empty"), fix=gettext("for example tomcat8")
+            )
         options = [f"--image={image}", f"--replicas={_number(message, 'replicas', 0, _MOST_PODS)}"]
         if message.get("port"):
             options.append(f"--port={_number(message, 'port', 1, _MOST_PORT)}")
@@ -167,7 +174,7 @@ class DeployPanel(Panel):
     def _open(self, _message: Mapping[str, Any]) -> str:
         name = self._checked_name()
         self._urls[name] = self._source.open(name)
-        return f"Service {name} answers at {self._urls[name]}"
+        return gettext("Service {name} answers at {url}").format(name=name, url=self._urls[name])
 
     def _run(self, arguments: Sequence[str]) -> str:
         """Run kubectl, and return the command line with what it printed, as a terminal shows them."""
@@ -176,9 +183,11 @@ class DeployPanel(Panel):
     def _checked_name(self) -> str:
         if not _NAME.fullmatch(self._name):
             raise UsageError(
-                f"{self._name!r} cannot be a name",
-                why="it needs small letters, digits and hyphens, at most 63, with a letter or digit at each end",
-                fix="for example tomcat",
+                gettext("{name!r} cannot be a name").format(name=self._name),
+                why=gettext(
+                    "it needs small letters, digits and hyphens, at most 63, with a letter or digit at each end"
+                ),
+                fix=gettext("for example tomcat"),
             )
         return self._name
 
@@ -209,8 +218,8 @@ def _number(message: Mapping[str, Any], field: str, least: int, most: int) -> in
         number = least - 1
     if not least <= number <= most:
         raise UsageError(
-            f"{field.capitalize()} cannot be {message.get(field)!r}",
-            why=f"it must be a whole number from {least} to {most}",
-            fix="change the field",
+            gettext("{field} cannot be {given!r}").format(field=gettext(field.capitalize()), given=message.get(field)),
+            why=gettext("it must be a whole number from {least} to {most}").format(least=least, most=most),
+            fix=gettext("change the field"),
         )
     return number

@@ -11,13 +11,15 @@ from typing import Any, Protocol
 from labkit.evidence.etcd_history import EtcdHistory
 from labkit.evidence.model import Revision
 from labkit.flow.changes import changes
-from labkit.views import grid, revisions, words
+from labkit.language import gettext, gettext_noop, ngettext
+from labkit.views import grid, revisions
 from labkit.views.revisions import short
 from labkit.views.sections import change_rows
 from labkit.widgets._panel import Panel, page
 
 _MOST_KEYS = 300
 _MOST_ROWS = 24
+_WRITTEN = gettext_noop("What was written last, as a table")
 _LONGEST_WORDS = 200
 
 
@@ -136,18 +138,15 @@ class EtcdPanel(Panel):
         groups: dict[str, list[list[str]]] = {}
         for key in keys[:_MOST_KEYS]:
             group, _, name = short(key).rpartition("/")
-            groups.setdefault(group, []).append([key, name, "removed" if history.now(key).removed else ""])
-        having = ("key has these words", "keys have these words") if choice.filter else ("key", "keys")
-        more = f"; the first {_MOST_KEYS} are listed" if len(keys) > _MOST_KEYS else ""
-        past = f"from revision {history.compacted} on" if history.compacted else "every revision"
+            groups.setdefault(group, []).append([key, name, gettext("removed") if history.now(key).removed else ""])
         return {
-            "title": f"etcd of {self._source.title}",
-            "store": f"etcd is at revision {history.revision} and remembers {past}: {len(history)} keys.",
+            "title": gettext("etcd of {title}").format(title=self._source.title),
+            "store": _store(history),
             "filter": choice.filter,
-            "count": words.counted(len(keys), *having) + more,
+            "count": _count(len(keys), filtered=bool(choice.filter)),
             "groups": [[group, members] for group, members in groups.items()],
             "picture": revisions.to_svg(written, prefix=f"labkit-etcd-{self.still}", chosen=chosen),
-            "headings": list(revisions.HEADINGS),
+            "headings": list(map(gettext, revisions.HEADINGS)),
             "rows": [list(row) for row in revisions.rows(written[-_MOST_ROWS:])],
             "echo": choice.echo,
         }
@@ -162,11 +161,11 @@ class EtcdPanel(Panel):
             for part in ("store", "trouble", "summary", "note")
         )
         rows = [[path, before or "", after or ""] for path, before, after in state["changes"]]
-        differ = grid.table(revisions.CHANGED, rows, caption="Fields that differ") if rows else ""
-        value = f"<details><summary>The value</summary><pre>{html.escape(state['value'])}</pre></details>"
+        differ = grid.table(revisions.CHANGED, rows, caption=gettext("Fields that differ")) if rows else ""
+        value = _folded(gettext("The value"), f"<pre>{html.escape(state['value'])}</pre>")
         return (
             f"<p><strong>{html.escape(state['title'])}</strong></p>{picture}"
-            f"<details><summary>What was written last, as a table</summary>{written}</details>"
+            f"{_folded(gettext(_WRITTEN), written)}"
             f"{paragraphs}{differ}{value if state['value'] else ''}"
         )
 
@@ -176,6 +175,30 @@ class EtcdPanel(Panel):
         return "\n".join(
             [state["title"], state["store"], grid.text(state["headings"], state["rows"]), state["summary"]]
         )
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>{content}</details>"
+
+
+def _store(history: EtcdHistory) -> str:
+    """Return how far etcd is, and what it remembers."""
+    if history.compacted:
+        said = gettext("etcd is at revision {revision} and remembers from revision {compacted} on: {count} keys.")
+    else:
+        said = gettext("etcd is at revision {revision} and remembers every revision: {count} keys.")
+    return said.format(revision=history.revision, compacted=history.compacted, count=len(history))
+
+
+def _count(number: int, *, filtered: bool) -> str:
+    """Return how many keys there are, and whether all of them are listed."""
+    if filtered:
+        said = ngettext("{number} key has these words", "{number} keys have these words", number)
+    else:
+        said = ngettext("{number} key", "{number} keys", number)
+    said = said.format(number=number)
+    more = gettext("{keys}; the first {most} are listed")
+    return more.format(keys=said, most=_MOST_KEYS) if number > _MOST_KEYS else said
 
 
 def _chosen(choice: Choice, message: Mapping[str, Any]) -> Choice:
@@ -217,20 +240,21 @@ def _key(history: EtcdHistory, choice: Choice) -> dict[str, Any]:
     key = _known(history, choice)
     versions = history.of(key)
     if not versions:
-        summary = "No key has these words." if choice.filter else "There is no key yet."
+        summary = gettext("No key has these words.") if choice.filter else gettext("There is no key yet.")
         empty = {"versions": [], "at": 0, "against": None, "note": "", "changes": [], "value": ""}
         return {"key": "", "summary": summary, **empty}
     at = _at(versions, choice.at)
     against = max(0, at - 1) if choice.against is None else _at(versions, choice.against)
     version, before = versions[at], versions[against]
     note, rows = _difference(before, version)
-    place = f"{at + 1} of {len(versions)} that etcd remembers"
     return {
         "key": key,
-        "versions": [[each.revision, each.what] for each in versions],
+        "versions": [[each.revision, gettext(each.what)] for each in versions],
         "at": at,
         "against": None if choice.against is None else against,
-        "summary": f"{short(key)} at revision {version.revision}: {version.what}, {place}",
+        "summary": gettext("{key} at revision {revision}: {what}, {place} of {count} that etcd remembers").format(
+            key=short(key), revision=version.revision, what=gettext(version.what), place=at + 1, count=len(versions)
+        ),
         "note": note,
         "changes": rows,
         "value": "" if version.removed else revisions.value_text(version.value),
@@ -240,12 +264,22 @@ def _key(history: EtcdHistory, choice: Choice) -> dict[str, Any]:
 def _difference(before: Revision, version: Revision) -> tuple[str, list[list[str | None]]]:
     """Return in a line how two versions of a key differ, and each field that does."""
     if version.removed:
-        return "This revision removed the key: there is no value. Move the slider to see what was there.", []
+        return gettext("This revision removed the key: there is no value. Move the slider to see what was there."), []
     if before.revision == version.revision:
-        first = "It was created here: all of it is new." if version.what == "created" else "Nothing older is known."
+        first = (
+            gettext("It was created here: all of it is new.")
+            if version.what == "created"
+            else gettext("Nothing older is known.")
+        )
         return first, []
     if before.removed:
-        return f"At revision {before.revision} the key was not there: all of it is new.", []
+        return gettext("At revision {revision} the key was not there: all of it is new.").format(
+            revision=before.revision
+        ), []
     rows = change_rows(changes(before.value or {}, version.value or {}))
-    differ = words.counted(len(rows), "field differs", "fields differ")
-    return f"{differ} between revision {before.revision} and {version.revision}.", rows
+    differ = ngettext(
+        "{number} field differs between revision {before} and {after}.",
+        "{number} fields differ between revision {before} and {after}.",
+        len(rows),
+    )
+    return differ.format(number=len(rows), before=before.revision, after=version.revision), rows

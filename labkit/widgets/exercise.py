@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, Protocol
 
 from labkit.errors import UsageError
+from labkit.language import gettext
 from labkit.widgets._panel import Panel, page
 
 
@@ -50,7 +51,8 @@ class ExercisePanel(Panel):
     ----------
     state : dict
         What the page shows, beside what every panel does: ``title``, ``question``, ``field``, ``choices``,
-        ``several``; ``attempts``, how many answers were checked; ``right`` and ``evidence`` of the last verdict.
+        each as it is sent and as it reads, ``several``; ``attempts``, how many answers were checked; ``right`` and
+        ``evidence`` of the last verdict.
 
     Raises
     ------
@@ -76,9 +78,9 @@ class ExercisePanel(Panel):
     ) -> None:
         if field and choices:
             raise UsageError(
-                f"The exercise {title!r} has a field and choices",
-                why="an answer is written or chosen",
-                fix="leave one of them out",
+                gettext("The exercise {title!r} has a field and choices").format(title=title),
+                why=gettext("an answer is written or chosen"),
+                fix=gettext("leave one of them out"),
             )
         self._title, self._question, self._check = title, question, check
         self._field, self._choices, self._several = field, tuple(choices), several
@@ -102,7 +104,7 @@ class ExercisePanel(Panel):
             "title": self._title,
             "question": self._question,
             "field": self._field,
-            "choices": list(self._choices),
+            "choices": [[each, gettext(each)] for each in self._choices],
             "several": self._several,
             "attempts": self.attempts,
             "right": verdict.right if verdict else None,
@@ -114,19 +116,20 @@ class ExercisePanel(Panel):
         if "check" not in message:
             return None
         answer = self._answer(message["check"])
-        return "Checking …", lambda: self._judge(answer)
+        return gettext("Checking …"), lambda: self._judge(answer)
 
     def still_html(self) -> str:
         """Return the question and the last verdict."""
-        choices = "".join(f"<li>{html.escape(each)}</li>" for each in self._choices)
-        verdict = self._verdict._repr_html_() if self._verdict else "<p>No answer yet.</p>"
+        choices = "".join(f"<li>{html.escape(gettext(each))}</li>" for each in self._choices)
+        none = gettext("No answer yet.")
+        verdict = self._verdict._repr_html_() if self._verdict else f"<p>{none}</p>"
         asked = f"<p><strong>{html.escape(self._title)}</strong></p><p>{html.escape(self._question)}</p>"
         return f"{asked}{f'<ul>{choices}</ul>' if choices else ''}{verdict}"
 
     def still_text(self) -> str:
         """Return the same as text."""
-        verdict = repr(self._verdict) if self._verdict else "No answer yet."
-        return "\n".join((self._title, self._question, *(f"- {each}" for each in self._choices), verdict))
+        verdict = repr(self._verdict) if self._verdict else gettext("No answer yet.")
+        return "\n".join((self._title, self._question, *(f"- {gettext(each)}" for each in self._choices), verdict))
 
     def _answer(self, given: object) -> str | set[str] | None:
         """Return what the page sent, as the check takes it; None where it is no answer."""
@@ -142,7 +145,11 @@ class ExercisePanel(Panel):
         with self._lock:
             self._verdict = None
         if answer is None and (self._field or self._choices):
-            return "Choose an answer first." if self._choices else f"Fill in the field first: {self._field}."
+            return (
+                gettext("Choose an answer first.")
+                if self._choices
+                else gettext("Fill in the field first: {field}.").format(field=self._field)
+            )
         verdict = self._check(answer)
         with self._lock:
             self._verdict = verdict

@@ -18,6 +18,7 @@ import traitlets
 
 from labkit.errors import LabkitError
 from labkit.flow import Flow, Hop, Story
+from labkit.language import gettext
 from labkit.views import player
 from labkit.widgets._painter import Painter
 
@@ -106,7 +107,7 @@ class FlowPanel(anywidget.AnyWidget):
         try:
             detail = list(self._ask(hops[number - 1]))
         except LabkitError as error:
-            detail = [{"kind": "text", "title": "No details", "open": True, "text": str(error)}]
+            detail = [{"kind": "text", "title": gettext("No details"), "open": True, "text": str(error)}]
         self.send({"hop": number, "detail": detail})
 
     def display_still(self) -> None:
@@ -120,7 +121,7 @@ class FlowPanel(anywidget.AnyWidget):
 
         self.display_still()
         data, metadata = anywidget.AnyWidget._repr_mimebundle_(self) or ({}, {})
-        data["text/plain"] = "The same flow as a live panel: it shows where a kernel runs."
+        data["text/plain"] = gettext("The same flow as a live panel: it shows where a kernel runs.")
         publish_display_data(data, metadata)  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -207,7 +208,7 @@ class LiveFlow:
 
     def _failed(self, error: Exception) -> None:
         """Say in the panel that, and why, it does not follow any longer."""
-        self.panel.tell(f"This flow is followed no longer: {error}\nShow it again.")
+        self.panel.tell(gettext("This flow is followed no longer: {error}\nShow it again.").format(error=error))
 
     def _closed(self, change: Mapping[str, Any]) -> None:
         if change["new"] is None:

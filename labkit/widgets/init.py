@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from labkit.language import gettext
 from labkit.views import grid, phases
 from labkit.views.phases import Bar
 from labkit.widgets._panel import Panel, page, style
@@ -87,15 +88,19 @@ class InitPanel(Panel):
     def shown(self) -> dict[str, Any]:
         """Return what the page shows."""
         kinds, upcoming = self._steps.kinds, self._upcoming
-        number = f"{kinds.index(upcoming) + 1} of {len(kinds)}: " if upcoming else ""
+        about = gettext("All phases have been run.")
+        if upcoming:
+            about = gettext("Phase {number} of {count}: {about}.").format(
+                number=kinds.index(upcoming) + 1, count=len(kinds), about=gettext(upcoming.about)
+            )
         return {
             "title": self._title,
             "next": upcoming.name if upcoming else "",
-            "about": f"Phase {number}{upcoming.about}." if upcoming else "All phases have been run.",
+            "about": about,
             "picture": phases.to_svg(self._bars, self._caption, prefix=f"labkit-init-{self.still}")
             if self._bars
             else "",
-            "headings": list(phases.HEADINGS),
+            "headings": list(map(gettext, phases.HEADINGS)),
             "rows": [list(row) for row in phases.rows(self._bars)],
             "trouble": "",
         }
@@ -108,18 +113,20 @@ class InitPanel(Panel):
         if message.get("press") == "next":
             return f"kubeadm init phase {upcoming.name} …", self._next
         if message.get("press") == "all":
-            return f"kubeadm init, from phase {upcoming.name} on …", self._all
+            return gettext("kubeadm init, from phase {phase} on …").format(phase=upcoming.name), self._all
         return None
 
     def _next(self) -> str:
         self._steps.next()
         last = self._steps.run.bars()[-1]
-        return f"{last.name} took {last.seconds:.2f} s: {last.wrote or 'nothing was written'}"
+        return gettext("{name} took {seconds:.2f} s: {wrote}").format(
+            name=last.name, seconds=last.seconds, wrote=last.wrote or gettext("nothing was written")
+        )
 
     def _all(self) -> str:
         while self._steps.upcoming is not None:
             self._steps.next()
-        return "The control plane is initialised."
+        return gettext("The control plane is initialised.")
 
     def still_html(self) -> str:
         """Return the picture, and the same as a table."""

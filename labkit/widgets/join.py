@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from labkit.errors import UsageError
+from labkit.language import gettext, gettext_noop
 from labkit.progress import PhaseEvent, Progress
 from labkit.views import grid
 from labkit.widgets._panel import Panel, page, style
 
-_TOKENS = ("token", "what is left", "about")
+_TOKENS = (gettext_noop("token"), gettext_noop("what is left"), gettext_noop("about"))
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, a label
 
 
@@ -110,9 +111,9 @@ class JoinPanel(Panel):
     def shown(self) -> dict[str, Any]:
         """Return what the page shows."""
         return {
-            "title": f"Tokens and joining: {self._source.title}",
+            "title": gettext("Tokens and joining: {title}").format(title=self._source.title),
             "node": self._node,
-            "columns": list(_TOKENS),
+            "columns": list(map(gettext, _TOKENS)),
             "tokens": [list(each) for each in self._seen.tokens],
             "phases": " → ".join(self._phases),
             "summary": self._joined.summary,
@@ -134,15 +135,19 @@ class JoinPanel(Panel):
             case "delete":
                 return f"kubeadm token delete {given['token']} …", lambda: self._source.delete(given["token"])
             case "join":
-                return f"kubeadm join on {given['node']} …", lambda: self._join(given["node"], given["token"])
+                return gettext("kubeadm join on {node} …").format(node=given["node"]), lambda: self._join(
+                    given["node"], given["token"]
+                )
         return None
 
     def _join(self, node: str, token: str) -> str:
         if not _NAME.fullmatch(node):
             raise UsageError(
-                f"{node!r} cannot be a name",
-                why="it needs small letters, digits and hyphens, at most 63, with a letter or digit at each end",
-                fix="for example node-03",
+                gettext("{node!r} cannot be a name").format(node=node),
+                why=gettext(
+                    "it needs small letters, digits and hyphens, at most 63, with a letter or digit at each end"
+                ),
+                fix=gettext("for example node-03"),
             )
         with self._lock:
             self._phases = ()

@@ -8,13 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from labkit.language import gettext, gettext_noop
 from labkit.progress import PhaseEvent, Progress
 from labkit.views import components_by_node, grid
 from labkit.views.components_by_node import ComponentState, NodeSeen
 from labkit.widgets._panel import Panel, page, style
 
 _SETTLES = 20.0  # seconds after a button in which components come and go
-_LABELS = {"stop": "Stop", "start": "Start", "freeze": "Freeze", "thaw": "Thaw"}
+_LABELS = {
+    "stop": gettext_noop("Stop"),
+    "start": gettext_noop("Start"),
+    "freeze": gettext_noop("Freeze"),
+    "thaw": gettext_noop("Thaw"),
+}
 _DOES: Mapping[ComponentState, str] = {"runs": "freeze", "frozen": "thaw"}
 
 
@@ -106,10 +112,10 @@ class NodesPanel(Panel):
         """Return what the page shows."""
         nodes = self._seen.nodes
         return {
-            "title": f"Nodes of {self._source.title}",
+            "title": gettext("Nodes of {title}").format(title=self._source.title),
             "picture": components_by_node.to_svg(nodes, prefix=f"labkit-nodes-{self.still}"),
             "size": list(components_by_node.size(nodes)),
-            "headings": list(components_by_node.HEADINGS),
+            "headings": list(map(gettext, components_by_node.HEADINGS)),
             "rows": [list(row) for row in components_by_node.rows(nodes)],
             "controls": self._controls(),
             "missing": list(self._seen.missing),
@@ -122,7 +128,7 @@ class NodesPanel(Panel):
         ``{"do": "freeze", "node": NODE, "component": COMPONENT}``; ``{"do": "repair"}`` brings back what is missing.
         """
         if message.get("do") == "repair":
-            return ("Repairing …", self._repair) if self._seen.missing else None
+            return (gettext("Repairing …"), self._repair) if self._seen.missing else None
         asked = {key: message.get(key) for key in ("do", "node", "component")}
         with self._lock:
             controls = self._controls()
@@ -156,7 +162,7 @@ class NodesPanel(Panel):
     def _advance(self, event: PhaseEvent) -> None:
         """Say how far a repair is."""
         with self._lock:
-            self._said = f"Repairing: {event.phase} {event.detail}".rstrip()
+            self._said = gettext("Repairing: {phase} {detail}").format(phase=event.phase, detail=event.detail).rstrip()
 
     def _controls(self) -> list[dict[str, Any]]:
         """Return the buttons: one per node, and one per component that can be held still."""
@@ -193,8 +199,10 @@ class NodesPanel(Panel):
 
 
 def _control(node: str, component: str, does: str, place: components_by_node.Place, *, able: bool) -> dict[str, Any]:
-    label = _LABELS[does]
-    name = f"{label} {component} on {node}" if component else f"{label} {node}"
+    label = gettext(_LABELS[does])
+    name = f"{label} {node}"
+    if component:
+        name = gettext("{label} {component} on {node}").format(label=label, component=component, node=node)
     return {
         "node": node,
         "component": component,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from labkit.language import gettext, gettext_noop
 from labkit.progress import PhaseEvent, Progress
 from labkit.proxy.model import Mode
 from labkit.proxy.state import ProxyState
@@ -15,9 +16,9 @@ from labkit.views import proxy_state
 from labkit.widgets._panel import Panel, page, style
 
 _WAYS: dict[Mode, str] = {
-    "iptables": "a list of rules, read one by one",
-    "nftables": "maps, looked up in one step",
-    "ipvs": "the kernel's load balancer",
+    "iptables": gettext_noop("a list of rules, read one by one"),
+    "nftables": gettext_noop("maps, looked up in one step"),
+    "ipvs": gettext_noop("the kernel's load balancer"),
 }
 
 
@@ -137,7 +138,7 @@ class ProxyPanel(Panel):
         def switch() -> str:
             return self._source.switch(mode, force=force, progress=Progress(self._advance))
 
-        return f"Switching to {mode} …", switch
+        return gettext("Switching to {mode} …").format(mode=mode), switch
 
     def begun(self, message: Mapping[str, Any]) -> None:
         """Forget the steps of the switch before."""
@@ -171,17 +172,19 @@ class ProxyPanel(Panel):
         if not said and last:
             said, failed = last.said, last.failed
         if not self._working and not seen.settled and not seen.trouble:
-            pending = f"The ConfigMap says {seen.mode}; not yet so on {', '.join(seen.lacking)} …"
+            pending = gettext("The ConfigMap says {mode}; not yet so on {nodes} …").format(
+                mode=seen.mode, nodes=", ".join(seen.lacking)
+            )
             said = f"{pending}\n{said}" if failed else pending
         return {
             "title": self._source.title,
             "recorded": self._source.recorded,
             "modes": [
-                {"name": mode, "way": way, "present": mode == seen.mode, "unable": self._unable.get(mode, "")}
+                {"name": mode, "way": gettext(way), "present": mode == seen.mode, "unable": self._unable.get(mode, "")}
                 for mode, way in _WAYS.items()
             ],
             "picture": proxy_state.to_svg(seen, prefix=f"labkit-proxy-{self.still}"),
-            "headings": list(proxy_state.HEADINGS),
+            "headings": list(map(gettext, proxy_state.HEADINGS)),
             "rows": [list(row) for row in proxy_state.rows(seen)],
             "switch": title,
             "steps": [
@@ -216,5 +219,5 @@ class ProxyPanel(Panel):
         return "\n".join([self._head(), *("  ".join(filter(None, row)) for row in self.state["rows"])])
 
     def _head(self) -> str:
-        present = next((mode["name"] for mode in self.state["modes"] if mode["present"]), "not known")
-        return f"kube-proxy of {self.state['title']}: {present}"
+        present = next((mode["name"] for mode in self.state["modes"] if mode["present"]), gettext("not known"))
+        return gettext("kube-proxy of {title}: {present}").format(title=self.state["title"], present=present)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from labkit.language import gettext, gettext_noop
 from labkit.views import grid
 from labkit.widgets._panel import Panel, page, style
 from labkit.widgets.flow import LiveFlow
 
-_HEADINGS = ("who", "what", "textbook's steps", "state")
+_HEADINGS = (gettext_noop("who"), gettext_noop("what"), gettext_noop("textbook's steps"), gettext_noop("state"))
 
 
 class Part(Protocol):
@@ -93,12 +94,12 @@ class SlowMotionPanel(Panel):
     def shown(self) -> dict[str, Any]:
         """Return what the page shows."""
         parts = self._steps.parts
-        states = ["done" if part in self._done else "next" if part == self._upcoming else "later" for part in parts]
+        states = [_state(part, self._done, self._upcoming) for part in parts]
         return {
-            "said": self._said or "Nothing has happened yet.",
-            "title": f"Deployment {self._steps.name} in slow motion",
+            "said": self._said or gettext("Nothing has happened yet."),
+            "title": gettext("Deployment {name} in slow motion").format(name=self._steps.name),
             "parts": [
-                {"steps": part.steps, "actor": part.actor, "title": part.title, "state": state}
+                {"steps": part.steps, "actor": part.actor, "title": gettext(part.title), "state": state}
                 for part, state in zip(parts, states, strict=True)
             ],
             "held": [{"name": name, "left": left} for name, left in self._left.items()],
@@ -112,18 +113,18 @@ class SlowMotionPanel(Panel):
         """
         upcoming = self._steps.upcoming
         if message.get("press") == "next" and upcoming is not None:
-            return f"{upcoming.actor} goes on until its part is done …", self._next
+            return gettext("{actor} goes on until its part is done …").format(actor=upcoming.actor), self._next
         if message.get("press") == "all":
-            return "Everything is let go on …", self._all
+            return gettext("Everything is let go on …"), self._all
         return None
 
     def _next(self) -> str:
         part = self._steps.next()
-        return f"Done: {part.actor} {part.title}."
+        return gettext("Done: {actor} {title}.").format(actor=part.actor, title=gettext(part.title))
 
     def _all(self) -> str:
         self._steps.close()
-        return "Everything goes on."
+        return gettext("Everything goes on.")
 
     def still_html(self) -> str:
         """Return the parts as a table, and what was said."""
@@ -135,8 +136,16 @@ class SlowMotionPanel(Panel):
         return f"{self.state['title']}\n{grid.text(_HEADINGS, self._rows())}"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        return [(part["actor"], part["title"], part["steps"], part["state"]) for part in self.state["parts"]]
+        names = ("actor", "title", "steps", "state")
+        cells = ([part[name] for name in names] for part in self.state["parts"])
+        return [(actor, title, steps, gettext(state)) for actor, title, steps, state in cells]
 
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
         self.live._ipython_display_()
+
+
+def _state(part: Part, done: Sequence[Part], upcoming: Part | None) -> str:
+    if part in done:
+        return gettext_noop("done")
+    return gettext_noop("next") if part == upcoming else gettext_noop("later")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from labkit.flow.attempts import SchedulingDecision
+from labkit.language import gettext
 from labkit.views import why
 from labkit.views.why import Line
 from labkit.widgets._panel import Panel, page, style
@@ -97,11 +98,13 @@ class WhyPanel(Panel):
         decision = self._decision
         attempt = decision.attempts[-1] if decision else None
         return {
-            "title": f"Why there? The scheduler of {self._source.title}",
+            "title": gettext("Why there? The scheduler of {title}").format(title=self._source.title),
             "pods": [{"pod": each.pod, "node": each.node, "shown": each == decision} for each in self._seen.made],
             "newest": not self._chosen,
-            "caption": f"{decision.pod}, attempt {attempt.number}" if decision and attempt else "",
-            "why": attempt.why if attempt else "The scheduler has placed no pod yet.",
+            "caption": gettext("{pod}, attempt {number}").format(pod=decision.pod, number=attempt.number)
+            if decision and attempt
+            else "",
+            "why": attempt.why if attempt else gettext("The scheduler has placed no pod yet."),
             "nodes": [{"name": verdict.node, "chosen": verdict.node == attempt.node} for verdict in attempt.ranked]
             if attempt
             else [],

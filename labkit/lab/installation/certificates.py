@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit.errors import UsageError
 from labkit.lab.installation.certificate_files import KUBELET_PKI, PKI, NodeFile
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 if TYPE_CHECKING:
@@ -135,7 +136,16 @@ class Certificates(Table):
     found: tuple[Certificate, ...]
     read: datetime
 
-    TITLES: ClassVar[Sequence[str]] = ("certificate", "names", "signed by", "as", "ends", "days", "key", "used when")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("certificate"),
+        gettext_noop("names"),
+        gettext_noop("signed by"),
+        gettext_noop("as"),
+        gettext_noop("ends"),
+        gettext_noop("days"),
+        gettext_noop("key"),
+        gettext_noop("used when"),
+    )
 
     def __getitem__(self, name: str) -> Certificate:
         """Return the certificate of a name.
@@ -155,11 +165,12 @@ class Certificates(Table):
         """Return what it is, in a line."""
         first = min(self.found, key=lambda each: each.ends)
         open_keys = [each.name for each in self.found if not each.private]
-        keys = f"keys that others can read: {', '.join(open_keys)}" if open_keys else "each key is its owner's alone"
-        return (
-            f"{len(self.found)} certificates of {self.cluster}; the first to expire is {first.name}, "
-            f"in {first.days(self.read)} days; {keys}"
-        )
+        keys = gettext("each key is its owner's alone")
+        if open_keys:
+            keys = gettext("keys that others can read: {open_keys}").format(open_keys=", ".join(open_keys))
+        return gettext(
+            "{found} certificates of {cluster}; the first to expire is {name}, in {days} days; {keys}"
+        ).format(found=len(self.found), cluster=self.cluster, name=first.name, days=first.days(self.read), keys=keys)
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per certificate."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from labkit.errors import ClusterError
 from labkit.lab.nodes import LabNode
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 HOME = "/home/learner"
@@ -63,11 +64,16 @@ class HomeSteps(Table):
 
     steps: tuple[Step, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("command", "what it is for", "worked", "printed")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("command"),
+        gettext_noop("what it is for"),
+        gettext_noop("worked"),
+        gettext_noop("printed"),
+    )
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"HOME={HOME}, on the control plane's node"
+        return gettext("HOME={home}, on the control plane's node").format(home=HOME)
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per line that a step printed."""

@@ -22,6 +22,7 @@ from labkit.flow.model import Flow
 from labkit.lab.installation import refusals
 from labkit.lab.installation.ours import own_cluster
 from labkit.lab.installation.tokens import Token
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 if TYPE_CHECKING:
@@ -80,11 +81,13 @@ class Joined(Table):
     said: tuple[Said, ...]
     flow: Flow
 
-    TITLES: ClassVar[Sequence[str]] = ("after", "phase", "what kubeadm says")
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("after"), gettext_noop("phase"), gettext_noop("what kubeadm says"))
 
     def caption(self) -> str:
         """Return who joined, and in which time."""
-        return f"{self.node} joined with token {self.token_id} in {self.seconds:.1f} s"
+        return gettext("{node} joined with token {token_id} in {seconds:.1f} s").format(
+            node=self.node, token_id=self.token_id, seconds=self.seconds
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per line."""
@@ -124,7 +127,14 @@ class JoinHops(Table):
 
     flow: Flow
 
-    TITLES: ClassVar[Sequence[str]] = ("hop", "after", "who", "does what", "known", "evidence")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("hop"),
+        gettext_noop("after"),
+        gettext_noop("who"),
+        gettext_noop("does what"),
+        gettext_noop("known"),
+        gettext_noop("evidence"),
+    )
 
     def caption(self) -> str:
         """Return what it is."""

@@ -16,6 +16,7 @@ from labkit.cluster.rest import ApiServer
 from labkit.lab.installation.certificate_files import NodeFile
 from labkit.lab.installation.certificates import Certificates
 from labkit.lab.kubectl import Output
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -101,11 +102,21 @@ class Kubeconfigs(Table):
 
     found: tuple[Kubeconfig, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("kubeconfig", "mode", "user", "groups", "bound to", "may", "may not")
+    TITLES: ClassVar[Sequence[str]] = (
+        "kubeconfig",
+        gettext_noop("mode"),
+        gettext_noop("user"),
+        gettext_noop("groups"),
+        gettext_noop("bound to"),
+        gettext_noop("may"),
+        gettext_noop("may not"),
+    )
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"{len(self.found)} kubeconfigs; {_AUTHENTICATED} is a group of each of them, too"
+        return gettext("{found} kubeconfigs; {authenticated} is a group of each of them, too").format(
+            found=len(self.found), authenticated=_AUTHENTICATED
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per kubeconfig."""

@@ -15,6 +15,7 @@ from uuid import uuid4
 from labkit.cluster.kubeadm import CONFIG
 from labkit.errors import UsageError
 from labkit.lab.installation.written import FileChange, ObjectChange
+from labkit.language import gettext_noop
 
 if TYPE_CHECKING:
     from labkit.views.phases import Bar
@@ -54,17 +55,43 @@ class PhaseKind:
 
 #: The phases that do something here, in their order.
 PHASES = (
-    PhaseKind("preflight", ("preflight",), "look whether this machine can do it, and pull the images"),
-    PhaseKind("certs", ("certs", "all"), "make the certificate authorities, and the certificates that they sign"),
-    PhaseKind("kubeconfig", ("kubeconfig", "all"), "write down for each client where the API server is and who it is"),
-    PhaseKind("etcd", ("etcd", "local"), "write the manifest of etcd's static pod"),
-    PhaseKind("control-plane", ("control-plane", "all"), "write the manifests of the other three static pods"),
-    PhaseKind("kubelet-start", ("kubelet-start",), "write the kubelet's configuration, with which it starts"),
-    PhaseKind("wait-control-plane", (), "wait while the kubelet starts what the manifests say"),
-    PhaseKind("upload-config", ("upload-config", "all"), "keep the configuration in the cluster, for nodes that join"),
-    PhaseKind("mark-control-plane", ("mark-control-plane",), "label and taint this node, so that other pods stay off"),
-    PhaseKind("bootstrap-token", ("bootstrap-token",), "make the token with which nodes join, and allow what it needs"),
-    PhaseKind("kubelet-finalize", ("kubelet-finalize", "all"), "let the kubelet use the certificate that it renews"),
+    PhaseKind("preflight", ("preflight",), gettext_noop("look whether this machine can do it, and pull the images")),
+    PhaseKind(
+        "certs", ("certs", "all"), gettext_noop("make the certificate authorities, and the certificates that they sign")
+    ),
+    PhaseKind(
+        "kubeconfig",
+        ("kubeconfig", "all"),
+        gettext_noop("write down for each client where the API server is and who it is"),
+    ),
+    PhaseKind("etcd", ("etcd", "local"), gettext_noop("write the manifest of etcd's static pod")),
+    PhaseKind(
+        "control-plane", ("control-plane", "all"), gettext_noop("write the manifests of the other three static pods")
+    ),
+    PhaseKind(
+        "kubelet-start", ("kubelet-start",), gettext_noop("write the kubelet's configuration, with which it starts")
+    ),
+    PhaseKind("wait-control-plane", (), gettext_noop("wait while the kubelet starts what the manifests say")),
+    PhaseKind(
+        "upload-config",
+        ("upload-config", "all"),
+        gettext_noop("keep the configuration in the cluster, for nodes that join"),
+    ),
+    PhaseKind(
+        "mark-control-plane",
+        ("mark-control-plane",),
+        gettext_noop("label and taint this node, so that other pods stay off"),
+    ),
+    PhaseKind(
+        "bootstrap-token",
+        ("bootstrap-token",),
+        gettext_noop("make the token with which nodes join, and allow what it needs"),
+    ),
+    PhaseKind(
+        "kubelet-finalize",
+        ("kubelet-finalize", "all"),
+        gettext_noop("let the kubelet use the certificate that it renews"),
+    ),
     PhaseKind("addon", ("addon", "all"), "apply CoreDNS and kube-proxy"),
 )
 

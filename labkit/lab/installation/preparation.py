@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from labkit.errors import UsageError
 from labkit.lab.nodes import LabNode
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 _STYLE = "div.labkit-preparation svg{max-width:100%;height:auto;display:block}"
@@ -59,7 +60,14 @@ class Preparation(Table):
     lines: tuple[PreparedLine, ...]
     lit: str = ""
 
-    TITLES: ClassVar[Sequence[str]] = ("check", "status", "found", "why", "the script's line", "fix")
+    TITLES: ClassVar[Sequence[str]] = (
+        gettext_noop("check"),
+        gettext_noop("status"),
+        gettext_noop("found"),
+        gettext_noop("why"),
+        gettext_noop("the script's line"),
+        gettext_noop("fix"),
+    )
 
     def __getitem__(self, name: str) -> Preparation:
         """Return the same with one line pointed at.
@@ -89,7 +97,9 @@ class Preparation(Table):
         """Return what it is, and how many checks are not met."""
         needed = [line for line in self.lines if line.status != "not needed"]
         met = sum(line.status == "met" for line in needed)
-        return f"{self.where} as a node of Kubernetes: {met} of {len(needed)} checks are met"
+        return gettext("{where} as a node of Kubernetes: {met} of {needed} checks are met").format(
+            where=self.where, met=met, needed=len(needed)
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per line."""

@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from labkit.cluster.documents import dump
 from labkit.errors import ClusterError, UsageError
 from labkit.lab.installation.certificate_files import PKI
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 if TYPE_CHECKING:
@@ -94,16 +95,18 @@ class Renewal(Table):
     restarted: str
     pids: tuple[int, ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("looked at", "serial", "ends")
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("looked at"), gettext_noop("serial"), gettext_noop("ends"))
 
     def caption(self) -> str:
         """Return what it is, in a line."""
         if self.restarted:
             before, after = self.pids
-            return f"{self.name} was renewed, and {self.restarted} started anew: process {before}, then {after}"
+            return gettext("{name} was renewed, and {restarted} started anew: process {before}, then {after}").format(
+                name=self.name, restarted=self.restarted, before=before, after=after
+            )
         if self.served:
-            return f"{self.name} was renewed; its server noticed the new file by itself"
-        return f"{self.name} was renewed; no process holds it"
+            return gettext("{name} was renewed; its server noticed the new file by itself").format(name=self.name)
+        return gettext("{name} was renewed; no process holds it").format(name=self.name)
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per look."""
@@ -131,11 +134,13 @@ class Expired(Table):
     asked: tuple[tuple[str, str], ...]
     logged: str
 
-    TITLES: ClassVar[Sequence[str]] = ("when", "kubectl auth whoami")
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("when"), "kubectl auth whoami")
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"A client certificate of the cluster's own authority, valid until {self.ends:%H:%M:%S}"
+        return gettext("A client certificate of the cluster's own authority, valid until {ends:%H:%M:%S}").format(
+            ends=self.ends
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per question; then what the API server logged."""

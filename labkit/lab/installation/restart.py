@@ -21,6 +21,7 @@ from labkit.evidence.model import Evidence
 from labkit.flow.names import name_of
 from labkit.flow.runtime import started
 from labkit.lab import services
+from labkit.language import gettext, gettext_noop
 from labkit.progress import Phase, Progress
 from labkit.proxy.connections import Counts, asking
 from labkit.proxy.table import Table
@@ -74,7 +75,13 @@ class Restart(Table):
     moments: tuple[tuple[float, str, str, str], ...]
     answers: tuple[tuple[float, bool], ...]
 
-    TITLES: ClassVar[Sequence[str]] = ("", "after", "who", "what", "known from")
+    TITLES: ClassVar[Sequence[str]] = (
+        "",
+        gettext_noop("after"),
+        gettext_noop("who"),
+        gettext_noop("what"),
+        gettext_noop("known from"),
+    )
 
     @property
     def away(self) -> float:
@@ -89,8 +96,14 @@ class Restart(Table):
     def caption(self) -> str:
         """Return what it is, and how long it took."""
         asked = len(self.answers)
-        told = f"; Service {self.service} answered {asked - self.failed} of {asked} requests" if asked else ""
-        return f"{self.node} was off for {self.away:.1f} s, and Ready {self.ready:.1f} s after it was switched on{told}"
+        said = gettext("{node} was off for {away:.1f} s, and Ready {ready:.1f} s after it was switched on").format(
+            node=self.node, away=self.away, ready=self.ready
+        )
+        if not asked:
+            return said
+        return gettext("{said}; Service {service} answered {answered} of {count} requests").format(
+            said=said, service=self.service, answered=asked - self.failed, count=asked
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per moment."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 from labkit.lab.installation.kubelet_trouble import Trouble
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.table import Table
 
 
@@ -62,18 +63,20 @@ class StaticPods(Table):
     found: tuple[StaticPod, ...]
 
     TITLES: ClassVar[Sequence[str]] = (
-        "manifest",
-        "mode",
-        "process",
-        "runs for",
-        "mirror pod",
+        gettext_noop("manifest"),
+        gettext_noop("mode"),
+        gettext_noop("process"),
+        gettext_noop("runs for"),
+        gettext_noop("mirror pod"),
         "uid",
-        "manifest's hash",
+        gettext_noop("manifest's hash"),
     )
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"{len(self.found)} static pods: the kubelet starts them from files, and mirrors them to the API"
+        return gettext("{found} static pods: the kubelet starts them from files, and mirrors them to the API").format(
+            found=len(self.found)
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per static pod."""
@@ -144,12 +147,14 @@ class Restart(Table):
     logged: tuple[str, ...]
     trouble: Trouble | None
 
-    TITLES: ClassVar[Sequence[str]] = ("after", "what")
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("after"), gettext_noop("what"))
 
     def caption(self) -> str:
         """Return what it is, in a line."""
         before, after = self.pids
-        return f"{self.name}: process {before or 'none'} before, {after or 'none'} after"
+        return gettext("{name}: process {before} before, {after} after").format(
+            name=self.name, before=before or gettext("none"), after=after or gettext("none")
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per moment; then the kubelet's trouble, and what it logged."""
@@ -181,11 +186,13 @@ class Undeleted(Table):
     hashes: tuple[str, str]
     pids: tuple[int, int]
 
-    TITLES: ClassVar[Sequence[str]] = ("of the static pod", "before", "after")
+    TITLES: ClassVar[Sequence[str]] = (gettext_noop("of the static pod"), gettext_noop("before"), gettext_noop("after"))
 
     def caption(self) -> str:
         """Return what it is, in a line."""
-        return f"kubectl said: {self.printed} After {self.seconds:.1f} s there was a mirror pod again"
+        return gettext("kubectl said: {printed} After {seconds:.1f} s there was a mirror pod again").format(
+            printed=self.printed, seconds=self.seconds
+        )
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per property."""

@@ -18,6 +18,7 @@ from labkit.lab.happenings import Explanation, Happenings
 from labkit.lab.lessons import sessions
 from labkit.lab.session import calls, web
 from labkit.lab.session.tape import Name, Session, load
+from labkit.language import gettext
 
 if TYPE_CHECKING:
     from labkit.flow import Flow
@@ -78,7 +79,9 @@ class Replayed:
 
     @property
     def _said(self) -> str:
-        return f"This is as it was on {self._session.about.recorded:%Y-%m-%d}. It does not change, and has no buttons."
+        return gettext("This is as it was on {time:%Y-%m-%d}. It does not change, and has no buttons.").format(
+            time=self._session.about.recorded
+        )
 
     def _call(self, call: str, *arguments: Any, **options: Any) -> Any:
         return self._answer(calls.called(call, arguments, options))
@@ -128,10 +131,12 @@ class ReplayedLab(Replayed):
     def banner(self) -> str:
         """What is plainly said of it."""
         about = self._session.about
-        return (
-            f"notebook {about.notebook} as it ran on {about.recorded:%Y-%m-%d %H:%M} UTC on a real cluster "
-            f"(Kubernetes {about.kubernetes_version}, {about.provider}). Nothing runs here: what was asked then is "
-            f"answered as it was then, and what was not asked has no answer"
+        return gettext(
+            "notebook {notebook} as it ran on {time:%Y-%m-%d %H:%M} UTC on a real cluster (Kubernetes {version}, "
+            "{provider}). Nothing runs here: what was asked then is answered as it was then, and what was not asked "
+            "has no answer"
+        ).format(
+            notebook=about.notebook, time=about.recorded, version=about.kubernetes_version, provider=about.provider
         )
 
     def down(self) -> None:
@@ -210,9 +215,11 @@ def replayed(notebook: str | None) -> ReplayedLab:
     name = notebook or running_notebook()
     if name not in known:
         raise UsageError(
-            f"There is no recorded session of notebook {name!r}" if name else "Which notebook's recorded session?",
-            why=f"labkit comes with those of {', '.join(known) or 'none'}",
-            fix='name one of them: labkit.up("00_start_here", provider="replay")',
+            gettext("There is no recorded session of notebook {name!r}").format(name=name)
+            if name
+            else gettext("Which notebook's recorded session?"),
+            why=gettext("labkit comes with those of {names}").format(names=", ".join(known) or gettext("none")),
+            fix=gettext("name one of them: {call}").format(call='labkit.up("00_start_here", provider="replay")'),
         )
     return ReplayedLab(load(known[name]))
 
@@ -234,8 +241,8 @@ def instead(notebook: str | None, *, why: LabkitError | None = None) -> Lab:
     """
     lab = replayed(notebook)
     if why:
-        print(f"No lab can run on this machine.\n{why}\n")
-    print(textwrap.fill(f"Recorded: {lab.banner}.", _COLUMNS))
+        print(gettext("No lab can run on this machine.\n{why}\n").format(why=why))
+    print(textwrap.fill(gettext("Recorded: {banner}.").format(banner=lab.banner), _COLUMNS))
     return cast("Lab", lab)  # it has no class of a lab, and answers as one
 
 
@@ -246,4 +253,5 @@ def running_notebook() -> str | None:
 
 
 def _marked(text: str) -> str:
-    return f"<p><strong>Recorded.</strong> {html.escape(text)}</p>"
+    recorded = gettext("Recorded.")
+    return f"<p><strong>{recorded}</strong> {html.escape(text)}</p>"

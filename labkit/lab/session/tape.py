@@ -28,6 +28,7 @@ from labkit import errors
 from labkit.errors import EvidenceError, LabkitError, NotRecordedError
 from labkit.evidence.redaction import redacted_text, redacted_value
 from labkit.lab.session import values
+from labkit.language import gettext
 from labkit.paths import cache_dir, state_dir
 
 FORMAT = "labkit session"
@@ -202,11 +203,17 @@ class Session:
     def unknown(self, call: str) -> NotRecordedError:
         """Return the error that says that a call was not recorded, and which were that are like it."""
         near = difflib.get_close_matches(call, self._answers, n=_MOST_NAMED, cutoff=0.5)
-        alike = f"; what is like it and was asked: {'; '.join(map(_brief, near))}" if near else ""
+        alike = (
+            gettext("; what is like it and was asked: {calls}").format(calls="; ".join(map(_brief, near)))
+            if near
+            else ""
+        )
         return NotRecordedError(
-            f"This lab is a recording, and has no answer to: {_brief(call)}",
-            why=f"that was not asked when notebook {self.about.notebook} was recorded{alike}",
-            fix="a lab that runs answers everything; labkit.doctor() tells what this machine lacks for one",
+            gettext("This lab is a recording, and has no answer to: {call}").format(call=_brief(call)),
+            why=gettext("that was not asked when notebook {notebook} was recorded{alike}").format(
+                notebook=self.about.notebook, alike=alike
+            ),
+            fix=gettext("a lab that runs answers everything; labkit.doctor() tells what this machine lacks for one"),
         )
 
 

@@ -1,6 +1,11 @@
 // Playing: hop after hop at a steady pace, or as long after each other as they really were.
 
-const PACES = [["0.5", "1 hop in 2 s"], ["1", "1 hop/s"], ["2", "2 hops/s"], ["5", "5 hops/s"], ["20", "20 hops/s"], ["real", "real time"]];
+const paces = () => [
+  ["0.5", gettext("1 hop in 2 s")],
+  ["1", gettext("1 hop/s")],
+  ...["2", "5", "20"].map((number) => [number, gettext("{number} hops/s", { number })]),
+  ["real", gettext("real time")],
+];
 
 class Clock {
   /**
@@ -9,8 +14,8 @@ class Clock {
    */
   constructor(forward, changed) {
     Object.assign(this, { forward, changed, playing: false, pace: "1", frame: 0 });
-    this.choice = make("select", { "data-key": "pace", "aria-label": "Speed", onchange: (event) => (this.pace = event.target.value) });
-    this.choice.append(...PACES.map(([value, label]) => make("option", { value }, label)));
+    this.choice = make("select", { "data-key": "pace", "aria-label": gettext("Speed"), onchange: (event) => (this.pace = event.target.value) });
+    this.choice.append(...paces().map(([value, label]) => make("option", { value }, label)));
     this.choice.value = this.pace;
   }
 

@@ -12,6 +12,18 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+const WORDS = {}; // texts in the reader's language, by their English
+
+/** Take the reader's language from Python, which has the catalogue. */
+function speak(words) {
+  Object.assign(WORDS, words);
+}
+
+/** Return a text in the reader's language, with its {fields} filled in. */
+function gettext(text, fields = {}) {
+  return (WORDS[text] ?? text).replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function draw(tag, attributes, ...children) {
@@ -77,8 +89,8 @@ function changeTable({ rows }) {
   const list = make("dl", { class: "changes" });
   for (const [path, before, after] of rows) {
     list.append(make("dt", {}, path));
-    if (before !== null) list.append(make("dd", { class: "before" }, make("span", { role: "img", "aria-label": "was" }, "−"), ` ${before}`));
-    if (after !== null) list.append(make("dd", { class: "after" }, make("span", { role: "img", "aria-label": "is" }, "+"), ` ${after}`));
+    if (before !== null) list.append(make("dd", { class: "before" }, make("span", { role: "img", "aria-label": gettext("was") }, "−"), ` ${before}`));
+    if (after !== null) list.append(make("dd", { class: "after" }, make("span", { role: "img", "aria-label": gettext("is") }, "+"), ` ${after}`));
   }
   return list;
 }

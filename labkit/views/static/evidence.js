@@ -4,40 +4,47 @@
 function evidencePane(hop, data, detail, go) {
   const [source, target] = [data.actors[hop.from], data.actors[hop.to]];
   const facts = [
-    ["Object", hop.object],
-    ["Verb", hop.code == null ? hop.verb : `${hop.verb}, answered ${hop.code}`],
-    ["Time", `+${duration(hop.start)}, for ${duration(hop.end - hop.start)}`],
-    ["In this flow", hop.because],
-    ["Led to by", hop.cause && make("button", { type: "button", "data-key": "cause", onclick: () => go(hop.cause) }, `hop ${hop.cause}`)],
-    ["Rule", hop.rule],
-    ["etcd revision", hop.revision],
-    ["Evidence", hop.evidence.join("\n")],
+    [gettext("Object"), hop.object],
+    [gettext("Verb"), hop.code == null ? hop.verb : gettext("{verb}, answered {code}", { verb: hop.verb, code: hop.code })],
+    [gettext("Time"), gettext("+{start}, for {length}", { start: duration(hop.start), length: duration(hop.end - hop.start) })],
+    [gettext("In this flow"), hop.because],
+    [gettext("Led to by"), hop.cause && make("button", { type: "button", "data-key": "cause", onclick: () => go(hop.cause) }, gettext("hop {number}", { number: hop.cause }))],
+    [gettext("Rule"), hop.rule],
+    [gettext("etcd revision"), hop.revision],
+    [gettext("Evidence"), hop.evidence.join("\n")],
   ];
-  if (!hop.observed) facts[2] = ["Time", `between +${duration(hop.start)} and +${duration(hop.end)}`];
+  if (!hop.observed) facts[2] = [gettext("Time"), gettext("between +{start} and +{end}", { start: duration(hop.start), end: duration(hop.end) })];
   return [
     make("h3", {}, make("span", { class: "badge", "data-observed": hop.observed, style: paint(source) }, String(hop.number)), `${source.name} → ${target.name}`),
     make("p", { class: "what" }, hop.what),
     make(
       "p",
       { class: "marks" },
-      make("span", { class: "mark", "data-observed": hop.observed }, hop.observed ? "observed" : "inferred"),
-      make("span", {}, KINDS[hop.kind]),
-      hop.failed ? make("span", { class: "refused" }, "✗ refused") : "",
+      make("span", { class: "mark", "data-observed": hop.observed }, seenAs(hop)),
+      make("span", {}, kindOf(hop)),
+      hop.failed ? make("span", { class: "refused" }, gettext("✗ refused")) : "",
     ),
     factList(facts),
     ...(detail ?? []).map(section),
-    detail === undefined ? make("p", { class: "quiet" }, "Asking for the details …") : "",
-    detail === null ? make("p", { class: "quiet" }, "There are no more details of this hop here.") : "",
+    detail === undefined ? make("p", { class: "quiet" }, gettext("Asking for the details …")) : "",
+    detail === null ? make("p", { class: "quiet" }, gettext("There are no more details of this hop here.")) : "",
   ].filter((part) => part !== "");
 }
 
-const KINDS = {
-  request: "request",
-  persist: "stored in etcd",
-  notify: "notice to a watcher",
-  runtime: "call of the container runtime",
-  record: "Event, a record that moves nothing",
-};
+const kindOf = (hop) =>
+  ({
+    request: gettext("request"),
+    persist: gettext("stored in etcd"),
+    notify: gettext("notice to a watcher"),
+    runtime: gettext("call of the container runtime"),
+    record: gettext("Event, a record that moves nothing"),
+  })[hop.kind];
+
+/** A kind of hop in one word. */
+const kindId = (kind) =>
+  ({ request: gettext("request"), persist: gettext("persist"), notify: gettext("notify"), runtime: gettext("runtime"), record: gettext("record") })[kind];
+
+const seenAs = (hop) => (hop.observed ? gettext("observed") : gettext("inferred"));
 
 function paint(actor) {
   return `--actor: ${actor.color[0]}; --actor-dark: ${actor.color[1]}`;

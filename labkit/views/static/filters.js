@@ -10,8 +10,8 @@ class Filters {
     this.count = make("span", {});
     const choose = (event) => this.choose(() => (this.quiet = event.target.checked));
     this.roots = [
-      make("details", { class: "filter" }, make("summary", { "data-key": "actors" }, "Actors", this.count), this.list),
-      make("label", { title: "Events and status updates" }, make("input", { type: "checkbox", "data-key": "noise", onchange: choose }), "Hide noise"),
+      make("details", { class: "filter" }, make("summary", { "data-key": "actors" }, gettext("Actors"), this.count), this.list),
+      make("label", { title: gettext("Events and status updates") }, make("input", { type: "checkbox", "data-key": "noise", onchange: choose }), gettext("Hide noise")),
     ];
   }
 
@@ -31,7 +31,7 @@ class Filters {
 
   choose(change) {
     change();
-    this.count.textContent = this.hidden.size ? ` (${this.hidden.size} hidden)` : "";
+    this.count.textContent = this.hidden.size ? gettext(" ({count} hidden)", { count: this.hidden.size }) : "";
     this.changed();
   }
 

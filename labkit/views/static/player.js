@@ -15,6 +15,7 @@ class Player {
     Object.assign(this, { root, ask, at: 0, place: 0, timer: 0 });
     this.details = new Map(); // by what a hop is, so that they outlast its number
     this.asked = new Map(); // what has been asked of Python, by number
+    speak(data.words);
     this.build();
     this.unwatchTheme = watchTheme((theme) => {
       this.root.dataset.theme = theme;
@@ -36,7 +37,7 @@ class Player {
       this.filter();
       this.go(this.at);
     });
-    this.evidence = make("section", { class: "evidence", "aria-label": "Evidence of the present hop", tabindex: 0 });
+    this.evidence = make("section", { class: "evidence", "aria-label": gettext("Evidence of the present hop"), tabindex: 0 });
     this.now = make("p", { class: "words", role: "status", "aria-live": "polite" });
     this.axis = new Axis((x) => this.seek(x));
     this.clock = new Clock((due) => this.forward(due), () => this.played());
@@ -47,7 +48,7 @@ class Player {
     // Before JupyterLab, which takes keys while they are on their way down to us (@lumino/commands).
     window.addEventListener("keydown", this.onKey, true);
     const tools = make("div", { class: "tools" }, this.stage.tabs, ...this.filters.roots);
-    const player = make("section", { class: "player", "aria-label": "Player" }, this.now, this.axis.root, this.controls());
+    const player = make("section", { class: "player", "aria-label": gettext("Player") }, this.now, this.axis.root, this.controls());
     this.root.replaceChildren(
       make("header", {}, make("div", { class: "heading" }, this.title, this.summary, this.trouble), tools),
       make("div", { class: "body" }, this.steps.root, this.stage.root, player, this.evidence),
@@ -57,15 +58,15 @@ class Player {
   controls() {
     const button = (key, label, press) =>
       make("button", { type: "button", "data-key": key, "aria-label": label, title: label, onclick: press }, icon(key));
-    this.playButton = button("play", "Play", () => this.toggle());
+    this.playButton = button("play", gettext("Play"), () => this.toggle());
     return make(
       "div",
-      { class: "controls", role: "group", "aria-label": "Player" },
-      button("first", "First hop", () => this.end(-1)),
-      button("back", "One hop back", () => this.step(-1)),
+      { class: "controls", role: "group", "aria-label": gettext("Player") },
+      button("first", gettext("First hop"), () => this.end(-1)),
+      button("back", gettext("One hop back"), () => this.step(-1)),
       this.playButton,
-      button("forward", "One hop forward", () => this.step(1)),
-      button("last", "Last hop", () => this.end(1)),
+      button("forward", gettext("One hop forward"), () => this.step(1)),
+      button("last", gettext("Last hop"), () => this.end(1)),
       this.clock.choice,
       this.count,
     );
@@ -93,7 +94,7 @@ class Player {
   take(data) {
     this.data = data;
     for (const [number, detail] of Object.entries(data.details)) this.details.set(identity(data.hops[number - 1]), detail);
-    this.root.setAttribute("aria-label", `Flow: ${data.title}`);
+    this.root.setAttribute("aria-label", gettext("Flow: {title}", { title: data.title }));
     this.root.classList.toggle("plain", !data.story);
     this.title.textContent = data.title;
     this.summary.textContent = [data.summary, ...data.losses].join(" · ");
@@ -126,9 +127,9 @@ class Player {
     this.stage.at(hop);
     this.axis.at(hop);
     this.steps.at(this.at);
-    this.count.textContent = hop ? `${this.place + 1} of ${this.shown.length}` : "no hops";
+    this.count.textContent = hop ? gettext("{place} of {count}", { place: this.place + 1, count: this.shown.length }) : gettext("no hops");
     this.now.setAttribute("aria-live", this.clock.playing && !this.clock.slow ? "off" : "polite");
-    this.now.textContent = hop ? this.words(hop) : "No hop is shown: the filters hide all of them.";
+    this.now.textContent = hop ? this.words(hop) : gettext("No hop is shown: the filters hide all of them.");
     clearTimeout(this.timer);
     if (this.clock.playing) this.timer = setTimeout(() => this.tell(), REST);
     else this.tell();
@@ -137,7 +138,8 @@ class Player {
   words(hop) {
     const [from, to] = [hop.from, hop.to].map((place) => this.data.actors[place].name);
     const step = this.steps.numberOf(hop.number);
-    return `${step ? `Step ${step}. ` : ""}Hop ${hop.number}, +${duration(hop.start)}: ${from} → ${to}: ${hop.what} (${hop.observed ? "observed" : "inferred"})`;
+    const told = gettext("Hop {number}, +{time}: {from} → {to}: {what} ({seen})", { number: hop.number, time: duration(hop.start), from, to, what: hop.what, seen: seenAs(hop) });
+    return step ? gettext("Step {step}. {told}", { step, told }) : told;
   }
 
   /** Show the present hop's evidence; ask Python for what is not here. */
@@ -211,7 +213,7 @@ class Player {
 
   /** Say on the button that playing began or ended. */
   played() {
-    const [label, sign] = this.clock.playing ? ["Pause", "pause"] : ["Play", "play"];
+    const [label, sign] = this.clock.playing ? [gettext("Pause"), "pause"] : [gettext("Play"), "play"];
     this.playButton.replaceChildren(icon(sign));
     this.playButton.title = label;
     this.playButton.setAttribute("aria-label", label);

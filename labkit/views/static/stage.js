@@ -1,6 +1,6 @@
 // The picture or the table in which the present hop is lit: earlier hops are past, later ones are not there yet.
 
-const VIEWS = { architecture: "Architecture", lanes: "Swim lanes", table: "Table" };
+const views = () => ({ architecture: gettext("Architecture"), lanes: gettext("Swim lanes"), table: gettext("Table") });
 const NAMES = 264; // pixels: the lanes' names, which stay in sight
 
 class Stage {
@@ -14,8 +14,8 @@ class Stage {
       const element = event.target.closest("[data-hop]");
       if (element) pick(Number(element.dataset.hop));
     });
-    this.tabs = make("div", { class: "tabs", role: "group", "aria-label": "Picture" });
-    for (const [view, label] of Object.entries(VIEWS)) {
+    this.tabs = make("div", { class: "tabs", role: "group", "aria-label": gettext("Picture") });
+    for (const [view, label] of Object.entries(views())) {
       const press = () => {
         this.show(view);
         this.at(this.hop);
@@ -64,9 +64,9 @@ class Stage {
     for (const tab of this.tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.key === view));
     const shown = view === "table" ? this.table : this.pictures[view];
     this.root.dataset.view = view;
-    this.root.setAttribute("aria-label", VIEWS[view]);
+    this.root.setAttribute("aria-label", views()[view]);
     this.root.scrollLeft = 0;
-    this.root.replaceChildren(shown ?? make("p", { class: "quiet" }, "There is no such picture of this flow."));
+    this.root.replaceChildren(shown ?? make("p", { class: "quiet" }, gettext("There is no such picture of this flow.")));
   }
 
   /** Light the present hop in what is shown. */
@@ -117,11 +117,10 @@ class Stage {
 }
 
 function hopTable({ title, actors, hops }) {
-  const head = ["Hop", "+ms", "From", "To", "What", "Kind", "Seen", "Evidence"];
+  const head = [gettext("Hop"), "+ms", gettext("From"), gettext("To"), gettext("What"), gettext("Kind"), gettext("Seen"), gettext("Evidence")];
   const rows = hops.map((hop) => {
-    const button = make("button", { type: "button", "data-key": `row-${hop.number}`, "aria-label": `Hop ${hop.number}` }, String(hop.number));
-    const known = hop.observed ? "observed" : "inferred";
-    const cells = [button, hop.start.toFixed(1), actors[hop.from].name, actors[hop.to].name, hop.what, hop.kind, known, hop.evidence[0] ?? ""];
+    const button = make("button", { type: "button", "data-key": `row-${hop.number}`, "aria-label": gettext("Hop {number}", { number: hop.number }) }, String(hop.number));
+    const cells = [button, hop.start.toFixed(1), actors[hop.from].name, actors[hop.to].name, hop.what, kindId(hop.kind), seenAs(hop), hop.evidence[0] ?? ""];
     return make("tr", { "data-hop": hop.number, "data-noise": hop.noise }, ...cells.map((cell) => make("td", {}, cell)));
   });
   return make(

@@ -4,7 +4,7 @@ class Steps {
   /** @param go called with a hop's number */
   constructor(go) {
     this.go = go;
-    this.root = make("nav", { class: "steps", "aria-label": "Steps of the textbook" });
+    this.root = make("nav", { class: "steps", "aria-label": gettext("Steps of the textbook") });
     this.keys = new Map(); // by a hop's number: the step that it is part of
   }
 
@@ -17,12 +17,12 @@ class Steps {
       return this.item(`step-${step.number}`, String(step.number), step.title, step.seen, [stopped && story.stop.why, step.note], step.hops, stopped);
     });
     const extra = story.extra.map((more, index) => this.item(`extra-${index}`, "+", more.title, "", [more.why], more.hops, false));
-    redraw(this.root, make("ol", {}, ...steps), extra.length ? make("h3", {}, "Where reality has more") : "", make("ol", {}, ...extra));
+    redraw(this.root, make("ol", {}, ...steps), extra.length ? make("h3", {}, gettext("Where reality has more")) : "", make("ol", {}, ...extra));
   }
 
   item(key, number, title, seen, notes, hops, stopped) {
     for (const hop of hops) if (!this.keys.has(hop)) this.keys.set(hop, key);
-    const said = stopped ? "stopped here" : seen;
+    const said = stopped ? gettext("stopped here") : seenWords(seen);
     const press = () => (hops.length ? this.go(hops[0]) : this.mark(key));
     return make(
       "li",
@@ -62,6 +62,11 @@ class Steps {
   }
 }
 
+/** Return how a step was seen, for people. */
+function seenWords(seen) {
+  return { observed: gettext("observed"), inferred: gettext("inferred"), "not seen": gettext("not seen") }[seen] ?? seen;
+}
+
 /** 3, 4, 5, 9 as "hops 3–5, 9". */
 function ranges(numbers) {
   const parts = [];
@@ -72,5 +77,5 @@ function ranges(numbers) {
   }
   const shown = parts.slice(0, 3).map(([first, last]) => (first === last ? first : `${first}–${last}`));
   if (parts.length > 3) shown.push("…");
-  return `${numbers.length === 1 ? "hop" : "hops"} ${shown.join(", ")}`;
+  return numbers.length === 1 ? gettext("hop {number}", { number: numbers[0] }) : gettext("hops {numbers}", { numbers: shown.join(", ") });
 }

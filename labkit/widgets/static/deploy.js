@@ -2,18 +2,18 @@
 //
 // `state` is what labkit.widgets.deploy.DeployPanel keeps; a button sends {do, name, image, replicas, port}.
 
-const FIELDS = [
-  ["name", "Name", { type: "text", value: "tomcat" }],
-  ["image", "Image", { type: "text" }],
-  ["replicas", "Replicas", { type: "number", min: 0, max: 100, value: 1 }],
-  ["port", "Port", { type: "number", min: 1, max: 65535, value: 8080 }],
+const fields = () => [
+  ["name", gettext("Name"), { type: "text", value: "tomcat" }],
+  ["image", gettext("Image"), { type: "text" }],
+  ["replicas", gettext("Replicas"), { type: "number", min: 0, max: 100, value: 1 }],
+  ["port", gettext("Port"), { type: "number", min: 1, max: 65535, value: 8080 }],
 ];
-const BUTTONS = [
-  ["deploy", "Deploy", ({ exists }) => !exists],
-  ["scale", "Scale", ({ exists }) => exists],
-  ["expose", "Expose", ({ exists, service }) => exists && !service],
-  ["open", "Open", ({ service }) => Boolean(service)],
-  ["delete", "Delete", ({ exists }) => exists],
+const buttons = () => [
+  ["deploy", gettext("Deploy"), ({ exists }) => !exists],
+  ["scale", gettext("Scale"), ({ exists }) => exists],
+  ["expose", gettext("Expose"), ({ exists, service }) => exists && !service],
+  ["open", gettext("Open"), ({ service }) => Boolean(service)],
+  ["delete", gettext("Delete"), ({ exists }) => exists],
 ];
 
 class Deploy extends ButtonPanel {
@@ -21,7 +21,7 @@ class Deploy extends ButtonPanel {
     super(model, root, name, "labkit-deploy");
     this.fields = {};
     this.form = make("form", { class: "fields", onsubmit: (event) => this.submit(event) });
-    this.bar = make("div", { class: "buttons", role: "group", "aria-label": "What to do" });
+    this.bar = make("div", { class: "buttons", role: "group", "aria-label": gettext("What to do") });
     this.link = make("p", { class: "link" });
     this.summary = make("h4", { "aria-live": "polite" });
     this.addForm();
@@ -31,7 +31,7 @@ class Deploy extends ButtonPanel {
   addForm() {
     const state = this.model.get("state");
     const list = `labkit-images-${this.name}`;
-    for (const [key, label, attributes] of FIELDS) {
+    for (const [key, label, attributes] of fields()) {
       const input = make("input", { ...attributes, "data-key": key, autocomplete: "off", list: key === "image" && list });
       if (state[key] !== undefined) input.value = state[key];
       this.fields[key] = input;
@@ -39,7 +39,7 @@ class Deploy extends ButtonPanel {
     }
     this.fields.name.addEventListener("change", () => this.model.send({ name: this.fields.name.value }));
     this.form.append(make("datalist", { id: list }, ...state.images.map((image) => make("option", { value: image }))));
-    for (const [key, label] of BUTTONS) {
+    for (const [key, label] of buttons()) {
       this.buttons[key] = make("button", { type: "button", "data-key": `do-${key}`, onclick: () => this.press(key) }, label);
       this.bar.append(this.buttons[key]);
     }
@@ -60,8 +60,8 @@ class Deploy extends ButtonPanel {
   take() {
     const state = this.model.get("state");
     this.takeCommon(state, state.title);
-    for (const [key, , possible] of BUTTONS) this.enable(this.buttons[key], possible(state) && !state.working);
-    this.set(this.summary, state.summary + (state.service ? ` · Service at ${state.service}` : ""));
+    for (const [key, , possible] of buttons()) this.enable(this.buttons[key], possible(state) && !state.working);
+    this.set(this.summary, state.summary + (state.service ? gettext(" · Service at {address}", { address: state.service }) : ""));
     this.offer(state.url);
   }
 
@@ -70,7 +70,7 @@ class Deploy extends ButtonPanel {
     if (this.offered === url) return;
     this.offered = url;
     this.link.hidden = !/^http:\/\/127\.0\.0\.1:\d+$/.test(url);
-    this.link.replaceChildren(this.link.hidden ? "" : make("a", { href: url, target: "_blank", rel: "noopener" }, `Open ${url}`));
+    this.link.replaceChildren(this.link.hidden ? "" : make("a", { href: url, target: "_blank", rel: "noopener" }, gettext("Open {url}", { url })));
   }
 
   /** A button that is not to be pressed loses the focus; the field before it gets none, the next possible button does. */

@@ -21,27 +21,27 @@ class Etcd extends ButtonPanel {
     this.ends = make("div", { class: "ends quiet", "aria-hidden": "true" });
     this.against = make("select", { "data-key": "against", onchange: () => this.say({ against: this.against.value === NEWEST ? null : Number(this.against.value) }) });
     this.note = make("p", { class: "quiet" });
-    this.changes = make("div", { class: "differ", role: "group", tabindex: 0, "aria-label": "Fields that differ" });
-    this.value = make("pre", { role: "group", tabindex: 0, "aria-label": "The value" });
-    this.begin(this.title, this.store, this.trouble, this.browser(), make("h4", { class: "written" }, "What was written last"), this.picture, this.twin);
+    this.changes = make("div", { class: "differ", role: "group", tabindex: 0, "aria-label": gettext("Fields that differ") });
+    this.value = make("pre", { role: "group", tabindex: 0, "aria-label": gettext("The value") });
+    this.begin(this.title, this.store, this.trouble, this.browser(), make("h4", { class: "written" }, gettext("What was written last")), this.picture, this.twin);
   }
 
   browser() {
     const keys = make(
       "div",
       { class: "keys" },
-      ...this.labelled("Filter: words that a key has; -word for those that it has not", this.filter),
+      ...this.labelled(gettext("Filter: words that a key has; -word for those that it has not"), this.filter),
       this.count,
-      ...this.labelled("Keys", this.keys),
+      ...this.labelled(gettext("Keys"), this.keys),
     );
-    this.shown = make("details", { open: true }, make("summary", { "data-key": "value" }, "The value, without managedFields"), this.value);
+    this.shown = make("details", { open: true }, make("summary", { "data-key": "value" }, gettext("The value, without managedFields")), this.value);
     const chosen = make(
       "div",
       { class: "chosen" },
       this.summary,
-      ...this.labelled("Revision of the key", this.slider),
+      ...this.labelled(gettext("Revision of the key"), this.slider),
       this.ends,
-      ...this.labelled("Compared with", this.against),
+      ...this.labelled(gettext("Compared with"), this.against),
       this.note,
       this.changes,
       this.shown,
@@ -70,8 +70,8 @@ class Etcd extends ButtonPanel {
   }
 
   tell(versions, place) {
-    const [revision, what] = versions[place] ?? ["none", "no version"];
-    this.slider.setAttribute("aria-valuetext", `revision ${revision}, ${what}, ${place + 1} of ${versions.length}`);
+    const [revision, what] = versions[place] ?? [gettext("none"), gettext("no version")];
+    this.slider.setAttribute("aria-valuetext", gettext("revision {revision}, {what}, {place} of {count}", { revision, what, place: place + 1, count: versions.length }));
   }
 
   take() {
@@ -100,7 +100,7 @@ class Etcd extends ButtonPanel {
     if (this.told !== told) {
       this.told = told;
       const top = this.keys.scrollTop;
-      this.keys.replaceChildren(...groups.map(([name, members]) => make("optgroup", { label: name || "keys" }, ...members.map(option))));
+      this.keys.replaceChildren(...groups.map(([name, members]) => make("optgroup", { label: name || gettext("keys") }, ...members.map(option))));
       this.keys.scrollTop = top;
     }
     if (!this.answered) return;
@@ -115,8 +115,8 @@ class Etcd extends ButtonPanel {
     const told = JSON.stringify(versions);
     if (this.versions !== told) {
       this.versions = told;
-      const before = make("option", { value: NEWEST }, "the version before");
-      this.against.replaceChildren(before, ...versions.map(([revision, what]) => make("option", { value: revision }, `revision ${revision} (${what})`)));
+      const before = make("option", { value: NEWEST }, gettext("the version before"));
+      this.against.replaceChildren(before, ...versions.map(([revision, what]) => make("option", { value: revision }, gettext("revision {revision} ({what})", { revision, what }))));
     }
     if (!this.answered) return;
     this.slider.value = at;

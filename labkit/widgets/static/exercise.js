@@ -8,11 +8,11 @@ class Exercise extends ButtonPanel {
     root.classList.add("labkit-exercise");
     const { question } = model.get("state");
     this.asked = make("p", { class: "question", id: `labkit-question-${name}` }, question);
-    this.button = make("button", { type: "submit", "data-key": "check" }, "Check");
+    this.button = make("button", { type: "submit", "data-key": "check" }, gettext("Check"));
     this.attempts = make("span", { class: "attempts" });
     this.form = make("form", { onsubmit: (event) => this.submit(event) }, this.inputs(), make("div", { class: "buttons" }, this.button, this.attempts));
     this.evidence = make("ul", {});
-    this.why = make("div", { class: "why" }, make("p", {}, "Evidence"), this.evidence);
+    this.why = make("div", { class: "why" }, make("p", {}, gettext("Evidence")), this.evidence);
     // One region for both, so that a screen reader tells the verdict and its evidence in one go.
     for (const attribute of ["role", "aria-live"]) this.said.removeAttribute(attribute);
     this.verdict = make("div", { class: "verdict", role: "status", "aria-live": "polite", "aria-atomic": "true" }, this.said, this.why);
@@ -26,8 +26,8 @@ class Exercise extends ButtonPanel {
     if (field) return make("div", { class: "fields" }, make("label", {}, field, make("input", { type: "text", autocomplete: "off", spellcheck: "false", "aria-describedby": asked, "data-key": "answer" })));
     if (!choices.length) return "";
     const type = several ? "checkbox" : "radio";
-    const input = (value, index) => make("input", { type, name: `labkit-choice-${this.name}`, value, "data-key": `choice-${index}` });
-    return make("div", { class: "choices", role: several ? "group" : "radiogroup", "aria-labelledby": asked }, ...choices.map((each, index) => make("label", {}, input(each, index), each)));
+    const input = ([value], index) => make("input", { type, name: `labkit-choice-${this.name}`, value, "data-key": `choice-${index}` });
+    return make("div", { class: "choices", role: several ? "group" : "radiogroup", "aria-labelledby": asked }, ...choices.map((each, index) => make("label", {}, input(each, index), each[1])));
   }
 
   submit(event) {
@@ -44,7 +44,7 @@ class Exercise extends ButtonPanel {
     this.set(this.title, title);
     this.set(this.said, said);
     this.said.classList.toggle("failed", failed);
-    this.set(this.attempts, attempts ? `${attempts} ${attempts === 1 ? "attempt" : "attempts"}` : "");
+    this.set(this.attempts, attempts ? (attempts === 1 ? gettext("1 attempt") : gettext("{attempts} attempts", { attempts })) : "");
     this.verdict.dataset.right = String(right);
     if (this.told !== evidence.join("\n")) {
       this.told = evidence.join("\n");

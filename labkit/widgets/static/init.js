@@ -8,7 +8,7 @@ class Init extends ButtonPanel {
     this.about = make("p", { "aria-live": "polite" });
     this.next = this.button("next");
     this.all = this.button("all");
-    this.set(this.all, "Run all that are left");
+    this.set(this.all, gettext("Run all that are left"));
     const buttons = make("div", { class: "buttons" }, this.next, this.all);
     this.begin(this.title, this.about, buttons, this.said, this.trouble, this.picture, this.twin);
   }
@@ -21,7 +21,7 @@ class Init extends ButtonPanel {
     const state = this.model.get("state");
     this.takeCommon(state, state.title);
     this.set(this.about, state.about);
-    this.set(this.next, state.next ? `Run ${state.next}` : "");
+    this.set(this.next, state.next ? gettext("Run {phase}", { phase: state.next }) : "");
     this.twin.hidden = !state.rows.length;
     for (const button of [this.next, this.all]) this.enable(button, Boolean(state.next) && !state.working);
   }

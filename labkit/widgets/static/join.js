@@ -13,15 +13,15 @@ class Join extends ButtonPanel {
     this.tokens = make("tbody", {});
     this.summary = make("h4", { "aria-live": "polite" });
     this.phases = make("p", { class: "said", role: "status", "aria-live": "polite" });
-    const table = make("table", { class: "tokens", "aria-label": "Tokens" }, make("thead", {}, this.columns), this.tokens);
+    const table = make("table", { class: "tokens", "aria-label": gettext("Tokens") }, make("thead", {}, this.columns), this.tokens);
     this.picture.setAttribute("tabindex", "0"); // it scrolls, so it can be scrolled by keys
     this.picture.setAttribute("role", "group");
-    this.picture.setAttribute("aria-label", "How the machine joined");
+    this.picture.setAttribute("aria-label", gettext("How the machine joined"));
     this.begin(
       this.title,
       table,
-      this.form("create", "Create token", ["Lives for", this.ttl]),
-      this.form("join", "Join", ["Machine", this.node], ["With token", this.token]),
+      this.form("create", gettext("Create token"), [gettext("Lives for"), this.ttl]),
+      this.form("join", gettext("Join"), [gettext("Machine"), this.node], [gettext("With token"), this.token]),
       this.said,
       this.phases,
       this.trouble,
@@ -49,7 +49,7 @@ class Join extends ButtonPanel {
     this.set(this.phases, state.phases);
     this.set(this.summary, state.summary);
     this.picture.hidden = this.twin.hidden = !state.picture;
-    this.columns.replaceChildren(...state.columns.map(columnHead), make("th", { scope: "col" }, "delete"));
+    this.columns.replaceChildren(...state.columns.map(columnHead), make("th", { scope: "col" }, gettext("delete")));
     this.list(state.tokens);
     for (const button of [...Object.values(this.buttons), ...this.deletes]) this.enable(button, !state.working);
   }
@@ -61,7 +61,7 @@ class Join extends ButtonPanel {
       this.listed = listed;
       this.deletes = tokens.map(([id]) => this.deleting(id));
       const chosen = this.token.value;
-      const options = [["", "a new one"], ...tokens.map(([id]) => [id, id])];
+      const options = [["", gettext("a new one")], ...tokens.map(([id]) => [id, id])];
       this.token.replaceChildren(...options.map(([value, words]) => make("option", { value, selected: value === chosen }, words)));
       redraw(this.tokens, ...tokens.map(([id, ...cells], place) => make("tr", {}, rowHead(id), ...cells.map((cell) => make("td", {}, cell)), make("td", {}, this.deletes[place]))));
     }
@@ -70,7 +70,7 @@ class Join extends ButtonPanel {
 
   deleting(id) {
     const ask = () => this.ask({ do: "delete", token: id });
-    return make("button", { type: "button", "data-key": `delete-${id}`, "aria-label": `Delete token ${id}`, onclick: ask }, "Delete");
+    return make("button", { type: "button", "data-key": `delete-${id}`, "aria-label": gettext("Delete token {id}", { id }), onclick: ask }, gettext("Delete"));
   }
 
   /** The key does not come to the form, so Enter is answered here. */

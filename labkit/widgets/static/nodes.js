@@ -6,10 +6,10 @@
 class Nodes extends ButtonPanel {
   constructor(model, root, name) {
     super(model, root, name, "labkit-nodes");
-    this.layer = make("div", { class: "layer", role: "group", "aria-label": "Stop and start nodes, freeze and thaw components" });
+    this.layer = make("div", { class: "layer", role: "group", "aria-label": gettext("Stop and start nodes, freeze and thaw components") });
     this.map = make("div", { class: "map" }, this.picture, this.layer);
-    this.missing = make("ul", { "aria-label": "What is missing" });
-    this.buttons.repair = make("button", { type: "button", "data-key": "repair", onclick: () => this.ask({ do: "repair" }) }, "Repair");
+    this.missing = make("ul", { "aria-label": gettext("What is missing") });
+    this.buttons.repair = make("button", { type: "button", "data-key": "repair", onclick: () => this.ask({ do: "repair" }) }, gettext("Repair"));
     this.wrong = make("div", { class: "missing", role: "status" }, this.missing, this.buttons.repair);
     this.begin(this.title, this.said, this.trouble, this.wrong, make("div", { class: "window" }, this.map), this.twin);
   }

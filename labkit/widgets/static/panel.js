@@ -15,7 +15,7 @@ class ButtonPanel {
     this.headings = make("tr", {});
     this.rows = make("tbody", {});
     const table = make("table", {}, make("thead", {}, this.headings), this.rows);
-    this.twin = make("details", {}, make("summary", {}, "The same as a table"), table);
+    this.twin = make("details", {}, make("summary", {}, gettext("The same as a table")), table);
   }
 
   /** Show the parts that the panel is made of, and follow what the kernel keeps. */
@@ -117,6 +117,7 @@ const rowHead = (text) => make("th", { scope: "row" }, text);
 /** Return the function by which a notebook shows a kind of panel. */
 function shown(Kind) {
   return ({ model, el }) => {
+    speak(model.get("words"));
     const root = make("div", {});
     const name = model.get("still");
     el.append(root);

@@ -3,6 +3,7 @@
 // `state` is what labkit.widgets.proxy.ProxyPanel keeps; a button sends {press: MODE, force: BOOL}.
 
 const MARKS = { started: "▸", finished: "✓", failed: "✗" };
+const stateOf = (state) => ({ started: gettext("started"), finished: gettext("finished"), failed: gettext("failed") })[state] ?? state;
 
 class KubeProxy extends ButtonPanel {
   constructor(model, root, name) {
@@ -12,7 +13,7 @@ class KubeProxy extends ButtonPanel {
     this.unable = make("div", { class: "unable" });
     this.switch = make("h4", {});
     this.steps = make("tbody", {});
-    this.stepTable = make("table", { class: "steps" }, make("thead", { class: "unseen" }, make("tr", {}, ...["State", "Step", "Seconds", "What there was to see"].map(columnHead))), this.steps);
+    this.stepTable = make("table", { class: "steps" }, make("thead", { class: "unseen" }, make("tr", {}, ...[gettext("State"), gettext("Step"), gettext("Seconds"), gettext("What there was to see")].map(columnHead))), this.steps);
     this.begin(
       this.title,
       this.recorded,
@@ -29,12 +30,12 @@ class KubeProxy extends ButtonPanel {
 
   take() {
     const state = this.model.get("state");
-    this.takeCommon(state, `kube-proxy of ${state.title}`);
-    this.modes.setAttribute("aria-label", state.recorded ? "Recorded modes" : "Switch kube-proxy's mode");
+    this.takeCommon(state, gettext("kube-proxy of {title}", { title: state.title }));
+    this.modes.setAttribute("aria-label", state.recorded ? gettext("Recorded modes") : gettext("Switch kube-proxy's mode"));
     this.set(this.recorded, state.recorded);
     for (const mode of state.modes) this.button(mode, state.working);
     this.refusals(state);
-    this.set(this.switch, state.switch && `${state.working ? "Now" : "Last switch"}: ${state.switch}`);
+    this.set(this.switch, state.switch && (state.working ? gettext("Now: {steps}", { steps: state.switch }) : gettext("Last switch: {steps}", { steps: state.switch })));
     this.stepTable.hidden = state.steps.length === 0;
     this.steps.replaceChildren(...state.steps.map(stepRow));
   }
@@ -43,7 +44,7 @@ class KubeProxy extends ButtonPanel {
     const held = (this.buttons[name] ??= this.append(name));
     held.setAttribute("aria-pressed", String(present));
     held.querySelector(".name").textContent = present ? `✓ ${name}` : name;
-    held.querySelector(".way").textContent = unable ? (present ? "tried nevertheless" : "not here, see below") : way;
+    held.querySelector(".way").textContent = unable ? (present ? gettext("tried nevertheless") : gettext("not here, see below")) : way;
     this.enable(held, !working && !unable);
   }
 
@@ -69,15 +70,15 @@ class KubeProxy extends ButtonPanel {
     const id = `labkit-unable-${this.name}-${name}`;
     this.buttons[name].setAttribute("aria-describedby", id);
     const force = make("button", { type: "button", "data-key": `force-${name}`, "aria-describedby": id, onclick: () => this.ask({ press: name, force: true }) });
-    force.textContent = `Try ${name} anyway`;
+    force.textContent = gettext("Try {name} anyway", { name });
     const why = make("p", { id }, unable);
-    if (recorded) return make("details", {}, make("summary", {}, `Why not ${name}?`), why);
-    return make("details", {}, make("summary", {}, `Why not ${name}, and what to do`), why, force, make("small", {}, "to see what happens; the present mode is put back"));
+    if (recorded) return make("details", {}, make("summary", {}, gettext("Why not {name}?", { name })), why);
+    return make("details", {}, make("summary", {}, gettext("Why not {name}, and what to do", { name })), why, force, make("small", {}, gettext("to see what happens; the present mode is put back")));
   }
 }
 
 function stepRow({ what, detail, seconds, state }) {
-  const mark = make("td", {}, make("span", { "aria-hidden": "true" }, MARKS[state] ?? ""), make("span", { class: "unseen" }, state));
+  const mark = make("td", {}, make("span", { "aria-hidden": "true" }, MARKS[state] ?? ""), make("span", { class: "unseen" }, stateOf(state)));
   return make("tr", { "data-state": state }, mark, rowHead(what), make("td", { class: "seconds" }, `${seconds.toFixed(1)} s`), make("td", {}, detail));
 }
 

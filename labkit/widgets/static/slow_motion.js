@@ -2,7 +2,7 @@
 //
 // `state` is what labkit.widgets.slow_motion.SlowMotionPanel keeps; a button sends {press: "next"} or {press: "all"}.
 
-const STATES = { done: "✓ done", next: "▸ next", later: "" };
+const states = () => ({ done: gettext("✓ done"), next: gettext("▸ next"), later: "" });
 
 class SlowMotion extends ButtonPanel {
   constructor(model, root, name) {
@@ -10,10 +10,10 @@ class SlowMotion extends ButtonPanel {
     this.parts = make("tbody", {});
     this.held = make("p", { class: "held" });
     for (const key of ["next", "all"]) this.buttons[key] = make("button", { type: "button", "data-key": key, onclick: () => this.ask({ press: key }) });
-    this.buttons.all.textContent = "Let everything go on";
-    const head = [make("span", { class: "unseen" }, "State"), "Textbook's steps", "Who", "What"].map(columnHead);
+    this.buttons.all.textContent = gettext("Let everything go on");
+    const head = [make("span", { class: "unseen" }, gettext("State")), gettext("Textbook's steps"), gettext("Who"), gettext("What")].map(columnHead);
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.parts);
-    const bar = make("div", { class: "buttons", role: "group", "aria-label": "Slow motion" }, this.buttons.next, this.buttons.all);
+    const bar = make("div", { class: "buttons", role: "group", "aria-label": gettext("Slow motion") }, this.buttons.next, this.buttons.all);
     this.begin(this.title, table, bar, this.said, this.trouble, this.held);
     this.timer = setInterval(() => this.count(), 1000);
   }
@@ -25,7 +25,7 @@ class SlowMotion extends ButtonPanel {
     this.ends = state.held.map(({ name, left }) => [name, now + left]);
     this.parts.replaceChildren(...state.parts.map(partRow));
     const upcoming = state.parts.find((part) => part.state === "next");
-    this.set(this.buttons.next, upcoming ? `Let ${upcoming.actor} go on` : "All has gone on");
+    this.set(this.buttons.next, upcoming ? gettext("Let {actor} go on", { actor: upcoming.actor }) : gettext("All has gone on"));
     this.enable(this.buttons.next, !state.working && Boolean(upcoming));
     this.enable(this.buttons.all, !state.working && state.held.length > 0);
     this.count();
@@ -34,8 +34,8 @@ class SlowMotion extends ButtonPanel {
   /** Count down; what is true is told again every few seconds. */
   count() {
     const now = performance.now() / 1000;
-    const held = this.ends.filter(([, end]) => end > now).map(([name, end]) => `${name} (goes on by itself in ${clock(end - now)})`);
-    this.held.textContent = held.length ? `Held still: ${held.join(", ")}` : "Nothing is held still.";
+    const held = this.ends.filter(([, end]) => end > now).map(([name, end]) => gettext("{name} (goes on by itself in {time})", { name, time: clock(end - now) }));
+    this.held.textContent = held.length ? gettext("Held still: {names}", { names: held.join(", ") }) : gettext("Nothing is held still.");
   }
 
   destroy() {
@@ -46,7 +46,7 @@ class SlowMotion extends ButtonPanel {
 
 function partRow({ steps, actor, title, state }) {
   const row = make("tr", { "data-state": state, "aria-current": state === "next" && "step" });
-  row.append(...[STATES[state], steps].map((cell) => make("td", {}, cell)), make("th", { scope: "row" }, actor), make("td", {}, title));
+  row.append(...[states()[state], steps].map((cell) => make("td", {}, cell)), make("th", { scope: "row" }, actor), make("td", {}, title));
   return row;
 }
 

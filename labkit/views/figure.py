@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
 from matplotlib.patheffects import withStroke
 
+from labkit.views.fonts import families
 from labkit.views.palette import LIGHT
 from labkit.views.scene import Group, Path, Rect, Scene, Shape, Text, plain
 
-FAMILY = "DejaVu Sans"  # comes with matplotlib, so that the picture is the same everywhere
 _DPI = 100
 _POINTS = 72 / _DPI  # of a pixel
 
@@ -103,7 +103,7 @@ def _text(axes: Axes, group: Group, text: Text, order: int) -> None:
         plain(text.text),
         color=color,
         fontsize=text.size * _POINTS,
-        family=FAMILY,
+        family=families(),
         fontweight="bold" if text.bold or text.role == "label" else "normal",
         horizontalalignment={"start": "left", "middle": "center", "end": "right"}[text.anchor],
         verticalalignment="baseline",

@@ -55,8 +55,8 @@ def translate(name: str) -> None:
 def in_chinese(name: str) -> Any:
     """Return a notebook in Chinese, with the outputs that it has in English: they are of the same code.
 
-    Where a panel asks in Chinese, what says it in English is left out: nobody has run that. No output is to be compared:
-    run in Chinese, labkit says it in other words.
+    Where a panel asks in Chinese, what says it in English is left out: nobody has run that. No output is compared: when
+    it is run, labkit says it in Chinese.
     """
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     translations = catalogues.translations(catalogues.of_notebook(name))

@@ -14,7 +14,9 @@ from types import FrameType
 def main() -> None:
     """Run the command line of this process and exit."""
     _prepare_streams()
-    ends = [signal.SIGTERM] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP]
+    ends = [signal.SIGTERM]
+    if sys.platform != "win32":
+        ends.append(signal.SIGHUP)
     for number in ends:
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup's choice stays
             signal.signal(number, _end)

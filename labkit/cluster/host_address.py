@@ -19,7 +19,7 @@ from labkit.node import docker, forward
 
 #: What Docker Desktop's containers call the machine that it runs on.
 DESKTOP_NAME = "host.docker.internal"
-_CONNECT = ': 3<>"/dev/tcp/$0/$1"'  # bash(1), REDIRECTION
+_CONNECT = ': 3<>"/dev/tcp/$1/$2"'  # bash(1), REDIRECTION
 _PATIENCE_SECONDS = 10
 
 
@@ -74,7 +74,7 @@ def unreachable(endpoint: str, network: str, image: str) -> str:
         A node image.
     """
     host, _, port = endpoint.rpartition(":")
-    program = ["--entrypoint", "timeout", image, str(_PATIENCE_SECONDS), "bash", "-c", _CONNECT, host, port]
+    program = ["--entrypoint", "timeout", image, str(_PATIENCE_SECONDS), "bash", "-c", _CONNECT, "bash", host, port]
     try:
         docker.docker("run", "--rm", "--network", network, *program, what=f"reach {endpoint} from a container")
     except ClusterError as error:

@@ -48,7 +48,7 @@ def require(spec: LabSpec) -> None:
             why="a kind lab's nodes are containers of the machine's root, with real images",
             fix="leave it out, or choose --provider rootless",
         )
-    _refuse_windows()
+    refuse_windows()
     docker.require()
     refuse_others_cluster(spec.name)
     image = node_image(spec)
@@ -68,8 +68,14 @@ def require(spec: LabSpec) -> None:
         )
 
 
-def _refuse_windows() -> None:
-    """Refuse a system that cannot do what labkit's processes on the host do."""
+def refuse_windows() -> None:
+    """Refuse a system that cannot do what labkit's processes on the host do.
+
+    Raises
+    ------
+    PreflightError
+        It is Windows.
+    """
     if sys.platform == "win32":
         raise PreflightError(
             "Labs are not made on Windows itself",
@@ -119,7 +125,7 @@ def refuse_others_cluster(name: str) -> None:
 def unavailable() -> str:
     """Return why no kind lab can be made here; empty where it can. Nothing is fetched or started."""
     try:
-        _refuse_windows()
+        refuse_windows()
         docker.require()
     except PreflightError as error:
         return error.what

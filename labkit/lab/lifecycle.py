@@ -289,6 +289,7 @@ def _up_context(
     audit_log: Path | None,
 ) -> Lab:
     """Remember a context as a lab, or find the one of that name."""
+    kind_host.refuse_windows()
     if audit_log is not None and not audit_log.is_file():
         raise UsageError(f"There is no audit log {audit_log}", fix="name the file that the API server writes")
     audit = None if audit_log is None else str(audit_log.absolute())

@@ -180,6 +180,8 @@ def test_on_windows_it_is_said_where_labs_are_made(monkeypatch: pytest.MonkeyPat
         assert "Windows" in kind_host.unavailable()
         with pytest.raises(PreflightError, match="WSL 2") as refused:
             kind_host.require(LabSpec(provider="kind"))
+        with pytest.raises(PreflightError, match="WSL 2"):
+            labkit.up("none", provider="context", progress=Progress())
     assert "LABKIT_PROVIDER=replay" in refused.value.fix
 
 

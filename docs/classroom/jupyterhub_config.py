@@ -22,6 +22,7 @@ c.LabSpawner.create_accounts = False
 c.LabSpawner.default_url = "/lab"
 c.LabSpawner.mem_limit = "1536M"  # a lab, JupyterLab and what a learner deploys
 c.LabSpawner.cpu_limit = 2.0
+c.LabSpawner.start_timeout = c.LabSpawner.http_timeout = 180  # seconds, not 60 and 30: a whole class logs in at once
 c.LabSpawner.environment = {"LABKIT_COMPONENTS": "/srv/labkit/components"}
 
 # Who has been away for half an hour: the labs are recorded and stopped. And the teacher's view.

@@ -42,6 +42,7 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._ways: list[ProcessIdentity] = []
+        self._stopping = asyncio.Lock()
 
     @property
     def group(self) -> ControlGroup:
@@ -89,16 +90,19 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
 
     async def stop(self, now: bool = False) -> None:
         """Put the account's labs away, and end every process of it."""
-        ways, self._ways = self._ways, []
-        if not now:
-            await asyncio.to_thread(self._put_away)
-        await super().stop(now=now)
-        await asyncio.to_thread(self._end, ways)
+        async with self._stopping:  # a Hub that ends stops servers that the culler is just stopping
+            if self._ways and not now:
+                await asyncio.to_thread(self._put_away)
+            await super().stop(now=now)
+            await asyncio.to_thread(self._end, self._ways)
+            self._ways = []
 
     async def poll(self) -> int | None:
         """Return None while the account's server runs; where it ended by itself, its labs are put away as well."""
         status: int | None = await super().poll()
-        if status is not None and self._ways:  # the Hub does not call `stop` for a server that is gone
+        if (
+            status is not None and self._ways and not self._stopping.locked()
+        ):  # the Hub does not call `stop` for a server that is gone
             self.log.warning("the server of %s has ended by itself", self.user.name)
             await self.stop()
         return status

@@ -10,15 +10,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -29,7 +31,6 @@ from labkit import components
 from tests.users import link
 
 PROXY = "configurable-http-proxy"
-PROGRAMS = Path("/var/tmp/labkit-classroom")  # noqa: S108 - every account may read it, and only root write
 #: The settings that docs/classroom.md gives, but for ports, folders and who may log in.
 _CONFIG = """\
 load_subconfig({settings!r})
@@ -68,10 +69,13 @@ class Hub:
     ----------
     url, token : str
         Where its proxy listens, and what the tests show, as a service that may do all.
+    names : list of str
+        Who has been logged in.
     """
 
     url: str
     token: str
+    names: list[str] = field(default_factory=list)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Return what the Hub, or a student's server, answers."""
@@ -89,6 +93,7 @@ class Hub:
     def student(self, name: str) -> Student:
         """Log a student in."""
         self.ask("POST", f"hub/api/users/{name}")
+        self.names.append(name)
         return Student(self, name)
 
 
@@ -107,16 +112,11 @@ class Student:
     def start(self) -> None:
         """Start the account's server and wait until it serves."""
         self.hub.ask("POST", f"hub/api/users/{self.name}/server")
-        self._until(ready=True)
+        self._until_ready()
 
     def token(self) -> str:
         """Return a token of the account's own."""
         return str(self.hub.ask("POST", f"hub/api/users/{self.name}/tokens", {"note": "test"})["token"])
-
-    def stop(self) -> None:
-        """Stop the account's server."""
-        self.hub.ask("DELETE", f"hub/api/users/{self.name}/server")
-        self._until(ready=False)
 
     @property
     def serves(self) -> bool:
@@ -173,11 +173,11 @@ class Student:
                 elif told["msg_type"] == "status" and told["content"]["execution_state"] == "idle":
                     return "".join(printed)
 
-    def _until(self, *, ready: bool) -> None:
+    def _until_ready(self) -> None:
         end = time.monotonic() + _SECONDS
         while True:
             servers = self.hub.ask("GET", f"hub/api/users/{self.name}")["servers"]
-            if (bool(servers) and servers[""]["ready"]) if ready else not servers:
+            if servers and servers[""]["ready"]:
                 return
             assert time.monotonic() < end, f"the server of {self.name} is {servers} after {_SECONDS:.0f} s"
             time.sleep(0.1)
@@ -205,26 +205,28 @@ def missing() -> str:
 def classroom(folder: Path, settings: str = "") -> Iterator[Hub]:
     """Run a Hub whose students share the Kubernetes programs; then end it and their servers, and remove them."""
     present = {account.pw_name for account in pwd.getpwall()}
+    programs = Path(tempfile.mkdtemp(prefix="labkit-classroom-", dir="/var/tmp"))  # every account may read it
+    programs.chmod(0o755)
     for name, source in components.ensure().folders.items():
-        link(source, PROGRAMS / components.pins()[name].folder_name)
+        link(source, programs / components.pins()[name].folder_name)
+    hub = Hub(f"http://127.0.0.1:{_free_port()}", secrets.token_hex(16))
     try:
-        with _running(folder, environment={"LABKIT_COMPONENTS": str(PROGRAMS)}, settings=settings) as hub:
+        with _running(hub, folder, environment={"LABKIT_COMPONENTS": str(programs)}, settings=settings):
             yield hub
     finally:
-        for account in pwd.getpwall():
-            if account.pw_name not in present:
-                subprocess.run(["userdel", "--remove", account.pw_name], check=True, capture_output=True)
-        shutil.rmtree(PROGRAMS)
+        made = {account.pw_name for account in pwd.getpwall()} - present
+        for name in made & set(hub.names):
+            subprocess.run(["userdel", "--remove", name], check=True, capture_output=True)
+        shutil.rmtree(programs)
 
 
 @contextmanager
-def _running(folder: Path, *, environment: Mapping[str, str], settings: str) -> Iterator[Hub]:
-    port, hub_port, proxy_port, class_port = (_free_port() for _ in range(4))
-    hub = Hub(f"http://127.0.0.1:{port}", secrets.token_hex(16))
+def _running(hub: Hub, folder: Path, *, environment: Mapping[str, str], settings: str) -> Iterator[None]:
+    hub_port, proxy_port, class_port = (_free_port() for _ in range(3))
     config = folder / "jupyterhub_config.py"
     text = _CONFIG.format(
         settings=str(_SETTINGS),
-        port=port,
+        port=urlsplit(hub.url).port,
         hub_port=hub_port,
         proxy_port=proxy_port,
         class_port=class_port,
@@ -247,13 +249,10 @@ def _running(folder: Path, *, environment: Mapping[str, str], settings: str) -> 
         )
     try:
         _wait(hub, process, log)
-        yield hub
-        for user in hub.ask("GET", "hub/api/users"):
-            if user["servers"]:
-                Student(hub, user["name"]).stop()
+        yield
     finally:
-        process.terminate()
-        process.wait(60)
+        process.terminate()  # it stops all servers
+        process.wait(180)
 
 
 def _wait(hub: Hub, process: subprocess.Popen[bytes], log: Path) -> None:

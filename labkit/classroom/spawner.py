@@ -100,9 +100,8 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
     async def poll(self) -> int | None:
         """Return None while the account's server runs; where it ended by itself, its labs are put away as well."""
         status: int | None = await super().poll()
-        if (
-            status is not None and self._ways and not self._stopping.locked()
-        ):  # the Hub does not call `stop` for a server that is gone
+        # The Hub does not call `stop` for a server that is gone.
+        if status is not None and self._ways and not self._stopping.locked():
             self.log.warning("the server of %s has ended by itself", self.user.name)
             await self.stop()
         return status

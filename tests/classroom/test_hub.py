@@ -194,7 +194,6 @@ def test_who_has_a_full_disk_is_told_and_loses_nothing(students: tuple[Student, 
         assert "disk: 0 MiB free in /home/labkit-ben/" in said
         assert "set LABKIT_STATE to a folder on a larger disk" in said
         assert run(_AGAIN).split() == ["True", "['lab']", "2"]
-    print(said)
 
 
 def _resize(disk: Path, size: int | str) -> None:
@@ -203,7 +202,6 @@ def _resize(disk: Path, size: int | str) -> None:
 
 _TELL = """
 from IPython import get_ipython
-from labkit.checks import pods
 shell = get_ipython()
 shell.run_line_magic("load_ext", "labkit.classroom.told")
 from labkit.checks.verdict import Verdict

@@ -229,7 +229,8 @@ def test_who_is_away_in_the_middle_of_a_flow_finds_a_recording_and_the_lab(
     hub: Hub, students: tuple[Student, Student]
 ) -> None:
     ann, ben = students
-    ann.run("import labkit; labkit.attach().kubectl('scale deployment tomcat --replicas=3')")
+    done = ann.run("import labkit; print(labkit.attach().kubectl('scale deployment tomcat --replicas=3'))")
+    assert "scaled" in done, done
     cull = [sys.executable, "-m", "jupyterhub_idle_culler", f"--url={hub.url}/hub/api", "--timeout=2", "--cull-every=1"]
     culler = subprocess.Popen(cull, env={**os.environ, "JUPYTERHUB_API_TOKEN": hub.token})
     try:

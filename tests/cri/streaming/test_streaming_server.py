@@ -135,9 +135,9 @@ def test_closing_the_server_does_not_wait_for_a_client_that_reads_nothing() -> N
 
 
 def test_a_node_does_not_pay_for_websockets_until_one_comes() -> None:
-    """Beside asyncio and json, which the runtime needs anyway, the package costs its own modules only."""
+    """Beside asyncio, json and errors, which the runtime needs anyway, the package costs its own modules only."""
     script = (
-        "import asyncio, json, logging, sys; before = set(sys.modules); import labkit.cri.streaming;"
+        "import asyncio, json, logging, sys, labkit.errors; before = set(sys.modules); import labkit.cri.streaming;"
         "print(*sorted(name for name in set(sys.modules) - before if not name.startswith('labkit')))"
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

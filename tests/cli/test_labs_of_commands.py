@@ -26,10 +26,7 @@ def test_nodes_are_listed_stopped_started_and_added() -> None:
         assert _state(name, "worker-a") == "stopped"
         assert labkit("node", "start", "worker-a", "-n", name).returncode == 0
         assert _state(name, "worker-a") in {"Ready", "NotReady"}
-        assert labkit("stop", "-n", name).returncode == 0
-        assert _state(name, "cp") == "stopped"
-        assert labkit("start", "-n", name).returncode == 0
-        assert _state(name, "cp") == _state(name, "worker-a") == "Ready"
+        assert _state(name, "cp") == "Ready"
     finally:
         assert labkit("down", "-n", name).returncode == 0
     assert name not in package.lab_names()

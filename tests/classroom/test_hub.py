@@ -207,7 +207,7 @@ def test_who_has_a_full_disk_is_told_and_loses_nothing(students: tuple[Student, 
 
 def _resize(disk: Path, size: int | str) -> bool:
     """Give a disk another size, if what is on it has room there."""
-    resize = ["mount", "-o", f"remount,size={size}", disk]
+    resize = ["mount", "-o", f"remount,size={size}", str(disk)]
     return subprocess.run(resize, check=False, capture_output=True).returncode == 0
 
 

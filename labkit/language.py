@@ -61,6 +61,11 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
+def filled(text: str, width: int) -> str:
+    """Return a text with blanks after it, so that it fills so many columns of a terminal."""
+    return text + " " * (width - columns(text))
+
+
 @functools.cache
 def _known(named: str) -> str:
     code = re.split(r"[-_.]", named, maxsplit=1)[0].lower()

@@ -17,9 +17,10 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from labkit.node.forwarder import copy
 from labkit.node.netns import join
 
 #: Addresses as Docker Desktop has them: its name server's, and the one that stands for the machine outside.
@@ -27,7 +28,6 @@ DNS, OUTSIDE = "192.168.65.7", "192.168.65.254"
 NAME = b"\4host\6docker\10internal\0"  # RFC 1035, 3.1
 _READY = "ready"
 _STATUS = 3  # the descriptor at which dockerd waits for its proxy's word: "0\n", or "1\n" and a message
-_CHUNK = 65536
 
 
 @contextmanager
@@ -107,7 +107,7 @@ async def _serve(outside: Path) -> None:
             writer.transport.abort()
             return
         there, back = await asyncio.open_connection(sock=connection)
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        await asyncio.gather(copy(reader, back), copy(there, writer))
         back.close()
         writer.close()
 
@@ -117,14 +117,6 @@ async def _serve(outside: Path) -> None:
     subprocess.run(["iptables", "-t", "nat", "-A", *rule], check=True)
     print(_READY, flush=True)
     await server.serve_forever()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while chunk := await reader.read(_CHUNK):
-            writer.write(chunk)
-            await writer.drain()
-        writer.write_eof()
 
 
 class _NameServer(asyncio.DatagramProtocol):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from labkit.flow.model import EvidenceId
-from labkit.language import columns, gettext, gettext_noop
+from labkit.language import columns, filled, gettext, gettext_noop
 
 # The default plugins that filter, in the order in which they are asked, and the weights of those that score
 # (pkg/scheduler/apis/config/v1/default_plugins.go of Kubernetes 1.34; which of them filter: their own Filter methods).
@@ -187,7 +187,7 @@ class SchedulingDecision:
             headings, *rows = attempt.rows()
             rows.insert(0, list(map(gettext, headings)))
             widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
-            lines = ("  ".join(map(_filled, row, widths)).rstrip() for row in rows)
+            lines = ("  ".join(map(filled, row, widths)).rstrip() for row in rows)
             parts.append(
                 "\n".join(
                     (
@@ -210,10 +210,6 @@ class SchedulingDecision:
                 row["filters"] = verdict.filters
             values["rows"] = attempt.rows()
         return {"pod": self.pod, "node": self.node, "attempts": attempts}
-
-
-def _filled(cell: str, width: int) -> str:
-    return cell + " " * (width - columns(cell))
 
 
 def _cell(score: Score | None) -> str:

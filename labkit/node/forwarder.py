@@ -23,7 +23,8 @@ _RETRY_SECONDS = 0.1
 _NOT_YET = {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH}
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Write what is read until its end, and then that end; a connection that breaks ends it, too."""
     with suppress(OSError):
         while chunk := await reader.read(_CHUNK):
             writer.write(chunk)
@@ -70,7 +71,7 @@ async def _serve(listener: socket.socket, address: str, port: int, namespace: st
             writer.close()
             return
         try:
-            await asyncio.gather(_copy(reader, inside_writer), _copy(inside_reader, writer))
+            await asyncio.gather(copy(reader, inside_writer), copy(inside_reader, writer))
         finally:
             inside_writer.close()
             writer.close()

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from labkit.language import columns, gettext
+from labkit.language import columns, filled, gettext
 
 _SHORT = 16  # characters
 _LEFT = 'style="text-align:left"'
@@ -32,7 +32,7 @@ class Table:
         """Return the table as text."""
         lines = [list(map(gettext, self.TITLES)), *map(list, self.rows())]
         widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
-        padded = ("  ".join(map(_filled, line, widths)).rstrip() for line in lines)
+        padded = ("  ".join(map(filled, line, widths)).rstrip() for line in lines)
         return "\n".join((self.caption(), *padded))
 
     def _repr_html_(self) -> str:
@@ -40,10 +40,6 @@ class Table:
         body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in self.rows())
         caption = f"<caption {_LEFT}>{html.escape(self.caption())}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _filled(text: str, width: int) -> str:
-    return text + " " * (width - columns(text))
 
 
 def _cell(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 
-from labkit.language import columns, gettext, gettext_noop
+from labkit.language import columns, filled, gettext, gettext_noop
 from labkit.proxy.model import Mode
 from labkit.proxy.side_by_side import ASPECTS, ModeComparison, ServiceInMode
 from labkit.views import lookup
@@ -101,11 +101,7 @@ def _facts(seen: Sequence[ServiceInMode]) -> Iterator[tuple[str, list[str]]]:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(_filled, row, widths)).rstrip() for row in rows]
-
-
-def _filled(cell: str, width: int) -> str:
-    return cell + " " * (width - columns(cell))
+    return ["  ".join(map(filled, row, widths)).rstrip() for row in rows]
 
 
 def _row(title: str, cells: Iterator[str]) -> str:

@@ -18,7 +18,7 @@ from labkit.flow.watched import understood
 from labkit.lab.happenings import Explanation, full_name
 from labkit.widgets.flow import LiveFlow
 
-_READ_SECONDS = 0.1  # of a long past, at a time: whoever stops the following waits that long
+_READ_SECONDS = 0.1  # of a long past, at a time
 _PAUSE_SECONDS = 0.005
 _ASK_SECONDS = 2.0  # between two questions whether the lab runs: of a lab of containers, Docker has to be asked
 
@@ -100,6 +100,10 @@ class Follower:
         """Return the evidence of a hop of the flow that was polled last."""
         return self._explained.detail(hop) if self._explained else ()
 
+    def behind(self) -> bool:
+        """Whether there is more than was read: of a long past, or what came since."""
+        return not self._live.at_end
+
     def close(self) -> None:
         """Follow no longer."""
         self._live.close()
@@ -114,4 +118,11 @@ def follow(cluster: Cluster, subject: str, namespace: str = "default") -> LiveFl
     """Return a panel that shows what is done to an object, as it happens."""
     follower = Follower(cluster, subject, namespace)
     nothing = Flow(follower.name, (), nodes=cluster.spec.node_names, control_plane=cluster.spec.node_names[0])
-    return LiveFlow(follower.poll, nothing, follower.detail, trouble=follower.trouble, close=follower.close)
+    return LiveFlow(
+        follower.poll,
+        nothing,
+        follower.detail,
+        trouble=follower.trouble,
+        behind=follower.behind,
+        close=follower.close,
+    )

@@ -51,6 +51,11 @@ class Painter:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def ending(self) -> bool:
+        """Whether it was told to stop: what is painted now is the last."""
+        return self._ended.is_set()
+
     def start(self) -> None:
         """Start the thread, if it was never started."""
         if self._thread.ident is None:

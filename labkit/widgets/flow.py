@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
@@ -22,6 +23,7 @@ from labkit.language import gettext
 from labkit.views import player
 from labkit.widgets._painter import Painter
 
+_PATIENCE = 10.0  # seconds for what is not read yet when the following ends
 Sections = Sequence[dict[str, Any]]
 Poll = Callable[[], "tuple[Flow, Story | None] | None"]
 Details = Mapping[int, Sections] | Callable[[Hop], Sections]
@@ -149,6 +151,8 @@ class LiveFlow:
         As for `FlowPanel`.
     trouble : callable, optional
         Returns why there can be no news; empty where there can be. Called after each poll, by the same thread.
+    behind : callable, optional
+        Returns whether there is more to poll already: whoever stops the following waits for it, 10 s at most.
     hertz : float
         How many times a second to look for news.
     close : callable, optional
@@ -167,10 +171,11 @@ class LiveFlow:
         details: Details | None = None,
         *,
         trouble: Callable[[], str] = str,
+        behind: Callable[[], bool] = bool,
         hertz: float = 8.0,
         close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._poll, self._trouble = poll, trouble
+        self._poll, self._trouble, self._behind = poll, trouble, behind
         self.panel = FlowPanel(flow, details=details)
         self._painter = Painter(self._paint, self.panel.settle, hertz=hertz, fail=self._failed, end=close)
         self.panel.observe(self._closed, names="comm")
@@ -200,7 +205,10 @@ class LiveFlow:
         self.start()
 
     def _paint(self) -> bool:
+        until = time.monotonic() + _PATIENCE
         news = self._poll()
+        while self._painter.ending and self._behind() and time.monotonic() < until:
+            news = self._poll() or news
         if news is not None:
             self.panel.show(*news)
         self.panel.tell(self._trouble())

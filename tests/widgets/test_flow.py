@@ -129,6 +129,26 @@ def test_what_came_at_the_end_is_still_shown() -> None:
     assert len(live.panel.flow["hops"]) == 12
 
 
+def test_who_stops_waits_for_what_is_there_already() -> None:
+    """As of a lab with a long past, of which one look reads a part."""
+    parts = list(range(20))
+
+    def poll() -> tuple[Flow, None] | None:
+        parts.pop()
+        return None if parts else (played.tomcat(), None)
+
+    live = LiveFlow(poll, Flow(played.tomcat().subject, ()), behind=lambda: bool(parts), hertz=0.01).start()
+    live.stop()
+    assert len(live.panel.flow["hops"]) == 12
+
+
+def test_who_stops_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.widgets.flow._PATIENCE", 0.2)
+    live = LiveFlow(lambda: None, played.tomcat(), behind=lambda: True, hertz=50).start()
+    live.stop()
+    assert not live.running
+
+
 def test_the_rate_is_kept_and_a_slow_poll_gets_half_of_the_time() -> None:
     calls: list[float] = []
 

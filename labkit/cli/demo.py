@@ -72,7 +72,7 @@ def _replay(error: LabkitError, svg: Path) -> None:
     show(error)
     _title("A recording instead")
     recording = flows.open_recording(DEFAULT)
-    found = flows.explain(recording, None, "default", -1)
+    found = flows.explain(recording, None, None, -1)
     flows.output(found, as_json=False, as_text=True, svg=svg, html=svg.with_suffix(".html"))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labkit.lab.happenings import Explanation, Happenings
 
 
-def explain(happenings: Happenings, subject: str | None, namespace: str, action: int | str) -> Explanation:
+def explain(happenings: Happenings, subject: str | None, namespace: str | None, action: int | str) -> Explanation:
     """Explain an action; without a subject the first one that was recorded."""
     kinds = ("create", "scale", "update", "delete", "change")
     if isinstance(action, str) and action not in kinds:

@@ -43,7 +43,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Flow and story as JSON, for
 _Text = Annotated[bool, typer.Option("--text", help="Story and table, also beside --json.")]
 _Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Draw the architecture's picture into it.")]
 _Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A page that plays the flow, into it.")]
-_Namespace = Annotated[str, typer.Option(metavar="NAMESPACE", help="The object's.")]
+_Namespace = Annotated[
+    str | None,
+    typer.Option(metavar="NAMESPACE", help="The object's; by default that of the lab's context, or default."),
+]
 
 
 @app.command(epilog=example("labkit flow tomcat", "labkit flow tomcat --svg flow.svg --html flow.html"))
@@ -55,7 +58,7 @@ def flow(  # noqa: PLR0917 - typer calls it by name
     as_text: _Text = False,
     svg: _Svg = None,
     html: _Html = None,
-    namespace: _Namespace = "default",
+    namespace: _Namespace = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Show what an action caused, step by step.
@@ -82,7 +85,7 @@ def replay(  # noqa: PLR0917 - as above
     as_text: _Text = False,
     svg: _Svg = None,
     html: _Html = None,
-    namespace: _Namespace = "default",
+    namespace: _Namespace = None,
 ) -> None:
     """Show a recording, with no cluster.
 

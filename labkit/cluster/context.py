@@ -14,9 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
+
+import yaml
 
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import KUBERNETES_VERSION, ContextSpec, LabSpec
@@ -91,7 +94,7 @@ class ContextCluster:
             draft = Path(private, "kubeconfig")
             draft.touch(mode=0o600)
             draft.write_text(text)
-            found = _look(draft, replace(spec, context=chosen))
+            found = _look(draft, replace(spec, context=chosen, namespace=_namespace(text)))
         folder.create(found)
         folder.kubeconfig.touch(mode=0o600)
         folder.kubeconfig.write_text(text)
@@ -220,6 +223,12 @@ class ContextCluster:
             f"labkit kubectl -- port-forward svc/NAME {local_port or port}:{port}",
         )
 
+    @property
+    def _only(self) -> str:
+        """The one namespace that is watched; empty for all."""
+        spec = self.spec
+        return spec.namespace if isinstance(spec, ContextSpec) and spec.only_namespace else ""
+
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise not_here(self.spec, what, instead)
 
@@ -230,7 +239,7 @@ class ContextCluster:
         (folder / SERVES).unlink(missing_ok=True)
         with progress.phase("watches"), (self.folder.logs / "watcher.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "labkit.cluster.watcher", str(self.kubeconfig), str(folder)],
+                [sys.executable, "-I", "-m", "labkit.cluster.watcher", str(self.kubeconfig), str(folder), self._only],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -315,18 +324,24 @@ def _flattened(kubectl: Path, kubeconfig: Path | None, context: str) -> tuple[st
     return chosen, config("view", "--raw", "--flatten", "--minify", f"--context={chosen}")
 
 
+def _namespace(kubeconfig: str) -> str:
+    """Return the namespace that a kubeconfig's one context names, as kubectl does."""
+    (context,) = yaml.safe_load(kubeconfig)["contexts"]
+    return str(context["context"].get("namespace") or "default")
+
+
 def _look(kubeconfig: Path, spec: ContextSpec) -> ContextSpec:
-    """Ask the cluster for its version and its nodes, and make sure that pods may be watched."""
-    api = ApiServer.from_kubeconfig(kubeconfig)
-    try:
+    """Ask the cluster for its version and its nodes, and which pods may be watched: all, or those of one namespace."""
+    with closing(ApiServer.from_kubeconfig(kubeconfig)) as api:
         version = api.ask("/version")["gitVersion"]
-        nodes = api.ask("/api/v1/nodes")["items"]
-        api.ask("/api/v1/pods?limit=1")
-    finally:
-        api.close()
+        only = api.get("/api/v1/pods?limit=1") is None
+        if only:
+            api.ask(f"/api/v1/namespaces/{spec.namespace}/pods?limit=1")
+        nodes = (api.get("/api/v1/nodes") or {"items": []})["items"]
     nodes.sort(key=lambda node: (_CONTROL_PLANE not in node["metadata"].get("labels", {}), node["metadata"]["name"]))
     return replace(
         spec,
+        only_namespace=only,
         kubernetes_version=version,
         node_names=tuple(node["metadata"]["name"] for node in nodes) or ("control-plane",),
         addresses=tuple(map(_address, nodes)) or ("",),

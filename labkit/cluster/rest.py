@@ -145,7 +145,8 @@ class ApiServer:
             return ClusterError(
                 f"{what} knows who asks, and does not allow it to read {path}",
                 why=why,
-                fix="ask who runs the cluster for the right to list and watch it, for example by ClusterRole view",
+                fix="ask who runs the cluster for the right to list and watch it, for example by ClusterRole view; "
+                "or name the namespace that is yours: kubectl config set-context --current --namespace NAME",
             )
         return ClusterError(f"{what} does not answer as one", why=f"to {path}: {why}", fix="see the server's URL")
 

@@ -163,6 +163,10 @@ class ContextSpec(LabSpec):
     ----------
     context : str
         The context's name.
+    namespace : str
+        The context's own, in which objects are that are named without one.
+    only_namespace : bool
+        Whether its user may look into no other, as a student in a class's cluster.
     addresses : tuple of str
         The nodes' own, in the order of `node_names`; empty where Kubernetes tells none.
     audit : str or None
@@ -171,6 +175,8 @@ class ContextSpec(LabSpec):
 
     provider: str = "context"
     context: str = ""
+    namespace: str = "default"
+    only_namespace: bool = False
     addresses: tuple[str, ...] = ()
     audit: str | None = None
 

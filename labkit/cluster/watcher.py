@@ -1,8 +1,9 @@
 """The program that follows a cluster's objects for a lab of provider ``context``, and keeps what it was told.
 
-Arguments are a kubeconfig and a folder. There it writes ``changes.jsonl``: one JSON object a line, with ``time`` (UTC,
-by this machine's clock), ``kind``, ``resource`` and ``object``, as `labkit.cluster.watching` tells them. A file that
-has become too large is renamed; of those one is kept. It reads no Secrets, and ends when its folder is removed.
+Arguments are a kubeconfig, a folder, and the one namespace that may be looked into, empty for all. In the folder it
+writes ``changes.jsonl``: one JSON object a line, with ``time`` (UTC, by this machine's clock), ``kind``, ``resource``
+and ``object``, as `labkit.cluster.watching` tells them. A file that has become too large is renamed; of those one is
+kept. It reads no Secrets, and ends when its folder is removed.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class ChangeLog:
         return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def follow(kubeconfig: Path, folder: Path) -> None:
-    """Follow every resource until the folder is gone."""
+def follow(kubeconfig: Path, folder: Path, namespace: str = "") -> None:
+    """Follow every resource until the folder is gone, in one namespace or, where that is empty, in all."""
     log = ChangeLog(folder)
     left = set(RESOURCES)
     lock = threading.Lock()
@@ -84,10 +85,12 @@ def follow(kubeconfig: Path, folder: Path) -> None:
                 listed()  # what may not be read keeps nobody waiting for the rest
 
     for resource, url in RESOURCES.items():
-        threading.Thread(target=run, args=(resource, url), name=resource, daemon=True).start()
+        group, _, plural = url.rpartition("/")
+        place = f"{group}/namespaces/{namespace}/{plural}" if namespace else url
+        threading.Thread(target=run, args=(resource, place), name=resource, daemon=True).start()
     while folder.exists():
         time.sleep(_LOOK_SECONDS)
 
 
 if __name__ == "__main__":
-    follow(Path(sys.argv[1]), Path(sys.argv[2]))
+    follow(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -43,9 +43,10 @@ class LiveDeployments:
         """Return how a deployment is; what cannot be seen is said, and no error."""
         try:
             with self._lab.api_server() as api:
-                found = api.get(f"/apis/apps/v1/namespaces/default/deployments/{quote(name, safe='')}")
-                service = api.get(f"/api/v1/namespaces/default/services/{quote(name, safe='')}")
-                pods = api.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{quote(name, safe='')}")
+                namespace = f"namespaces/{self._lab.namespace}"
+                found = api.get(f"/apis/apps/v1/{namespace}/deployments/{quote(name, safe='')}")
+                service = api.get(f"/api/v1/{namespace}/services/{quote(name, safe='')}")
+                pods = api.get(f"/api/v1/{namespace}/pods?labelSelector=app%3D{quote(name, safe='')}")
         except LabkitError as error:
             return Deployment(exists=False, trouble=str(error))
         if pods is None:

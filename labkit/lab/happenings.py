@@ -114,6 +114,11 @@ class Happenings(ABC):
 
     recorded: datetime | None = None
 
+    @property
+    def namespace(self) -> str:
+        """In which objects are that are named without one."""
+        return "default"
+
     @abstractmethod
     def evidence(self) -> Evidence:
         """Return what the components left."""
@@ -126,15 +131,15 @@ class Happenings(ABC):
         """Return what people did, in order of time."""
         return actions(understood(self.evidence()).audit)
 
-    def explain(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Explanation:
+    def explain(self, subject: str, namespace: str | None = None, *, action: int | ActionKind = -1) -> Explanation:
         """Explain what one action about an object caused.
 
         Parameters
         ----------
         subject : str
             ``"deployment/tomcat"``; a name alone is a deployment's.
-        namespace : str
-            The object's.
+        namespace : str, optional
+            The object's; by default `namespace`.
         action : int or {"create", "scale", "update", "delete", "change"}
             Which of the actions about it: by index, or the last of a kind; by default the last that was not refused.
 
@@ -143,24 +148,24 @@ class Happenings(ABC):
         EvidenceError
             Nobody did anything to it while it was recorded.
         """
-        name = selector(full_name(subject), namespace)
+        name = selector(full_name(subject), namespace or self.namespace)
         evidence = understood(self.evidence_about(name))
         flow = trace(evidence, name, action=action)
         return Explanation(flow, tell(flow, evidence), evidence, self.recorded)
 
-    def flow(self, subject: str, namespace: str = "default", *, action: int | ActionKind = -1) -> Flow:
+    def flow(self, subject: str, namespace: str | None = None, *, action: int | ActionKind = -1) -> Flow:
         """Return what one action about an object caused; the parameters are those of `explain`."""
         return self.explain(subject, namespace, action=action).flow
 
-    def rollout(self, deployment: str, namespace: str = "default", *, action: int | ActionKind = -1) -> PodsOverTime:
+    def rollout(self, deployment: str, namespace: str | None = None, *, action: int | ActionKind = -1) -> PodsOverTime:
         """Return what became of a deployment's pods while an action about it was carried out.
 
         Parameters
         ----------
         deployment : str
             Its name.
-        namespace : str
-            Its own.
+        namespace : str, optional
+            Its own; by default `namespace`.
         action : int or {"create", "scale", "update", "delete", "change"}
             As `explain` takes it.
 
@@ -178,11 +183,11 @@ class Happenings(ABC):
         Parameters
         ----------
         pod : str
-            ``"default/tomcat-5c8-x7k2p"``; without a namespace it is in ``default``.
+            ``"default/tomcat-5c8-x7k2p"``; without a namespace it is in `namespace`.
 
         Raises
         ------
         EvidenceError
             The scheduler has left no word of it.
         """
-        return why(self.evidence(), pod if "/" in pod else f"default/{pod}")
+        return why(self.evidence(), pod if "/" in pod else f"{self.namespace}/{pod}")

@@ -14,7 +14,7 @@ from labkit.cluster import readiness
 from labkit.cluster.context import not_here
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
-from labkit.cluster.spec import LabSpec
+from labkit.cluster.spec import ContextSpec, LabSpec
 from labkit.evidence.audit import AuditLog
 from labkit.evidence.collect import collect
 from labkit.evidence.model import Evidence
@@ -82,6 +82,11 @@ class Lab(Happenings, Panels, Still, Installation):
         return self.cluster.spec
 
     @property
+    def namespace(self) -> str:
+        """In which objects are that are named without one: ``default``, or a context's own."""
+        return self.spec.namespace if isinstance(self.spec, ContextSpec) else super().namespace
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig, for programs on this machine."""
         return self.cluster.kubeconfig
@@ -142,8 +147,13 @@ class Lab(Happenings, Panels, Still, Installation):
         with self.api_server() as api:
             return anatomy.read(api, self.nodes, self.kubectl, pod, namespace)
 
-    def owners(self, namespace: str = "default") -> Owners:
+    def owners(self, namespace: str | None = None) -> Owners:
         """Return who owns whom in a namespace: deployments and others, their replica sets, their pods.
+
+        Parameters
+        ----------
+        namespace : str, optional
+            By default the lab's own.
 
         Raises
         ------
@@ -151,7 +161,7 @@ class Lab(Happenings, Panels, Still, Installation):
             The API server does not answer.
         """
         with self.api_server() as api:
-            return owners.read(api, namespace)
+            return owners.read(api, namespace or self.namespace)
 
     def status(self) -> status.LabStatus:
         """Return how the lab is: nodes, and the components on each."""
@@ -224,16 +234,17 @@ class Lab(Happenings, Panels, Still, Installation):
         """
         image = image or name
         port = port or self.cluster.image_port(image)
+        namespace = self.namespace
         create = ["create", "deployment", name, f"--image={image}", f"--replicas={replicas}"]
         with watch(progress) as reporter, reporter.phase(f"deployment {name}") as phase, self.api_server() as api:
             printed = []
-            if not deploy.exists(api, "default", name, image):
+            if not deploy.exists(api, namespace, name, image):
                 printed.append(self.kubectl([*create, f"--port={port}"] if port else create))
-                deploy.note(api, self.cluster.folder.deployed, "deployments", "default", name)
-            if port and api.get(f"/api/v1/namespaces/default/services/{name}") is None:
+                deploy.note(api, self.cluster.folder.deployed, "deployments", namespace, name)
+            if port and api.get(f"/api/v1/namespaces/{namespace}/services/{name}") is None:
                 printed.append(self.kubectl(["expose", "deployment", name, f"--port={port}"]))
-                deploy.note(api, self.cluster.folder.deployed, "services", "default", name)
-            deploy.wait_until_running(api, "default", name, phase=phase, timeout=timeout)
+                deploy.note(api, self.cluster.folder.deployed, "services", namespace, name)
+            deploy.wait_until_running(api, namespace, name, phase=phase, timeout=timeout)
         return Output("\n".join(printed))
 
     def open(self, target: str, *, port: int | None = None, local_port: int = 0) -> str:

@@ -74,7 +74,7 @@ class Panels(ABC):
 
         return WhyPanel(LiveDecisions(cast("Lab", self)))
 
-    def watch(self, subject: str, namespace: str = "default") -> LiveFlow:
+    def watch(self, subject: str, namespace: str | None = None) -> LiveFlow:
         """Return a panel that shows what is done to an object while it happens.
 
         As a context manager it follows until the end of the block, else from `start` to `stop`.
@@ -83,10 +83,10 @@ class Panels(ABC):
         ----------
         subject : str
             ``"deployment/tomcat"``, which need not exist yet; a name alone is a deployment's.
-        namespace : str
-            The object's.
+        namespace : str, optional
+            The object's; by default the lab's own.
         """
         from labkit.lab.live import follow  # noqa: PLC0415
 
         self._require_running()
-        return follow(self.cluster, subject, namespace)
+        return follow(self.cluster, subject, namespace or cast("Lab", self).namespace)

@@ -29,6 +29,8 @@ from tests.cli.command import labkit as command
 pytestmark = pytest.mark.cluster
 
 NAME = "elsewhere"
+IMAGE = "labkit/standin"
+STUDENT = Path(__file__).parents[2] / "docs/classroom/student.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +155,7 @@ def test_a_user_who_is_unknown_or_may_not(lab: Lab, copy: tuple[Path, dict[str, 
     lab.kubectl("create serviceaccount few-rights")
     try:
         config["users"][0]["user"] = {"token": str(lab.kubectl("create token few-rights"))}
-        refused(path, config, ClusterError, "does not allow it to read /api/v1/nodes")
+        refused(path, config, ClusterError, "does not allow it to read /api/v1/namespaces/default/pods")
     finally:
         lab.kubectl("delete serviceaccount few-rights")
 
@@ -216,3 +218,43 @@ def signed(pki: Path | None, valid: timedelta) -> tuple[bytes, bytes]:
 def encoded(data: bytes) -> str:
     """Return bytes as a kubeconfig has them."""
     return base64.b64encode(data).decode()
+
+
+@pytest.fixture
+def student(lab: Lab, copy: tuple[Path, dict[str, Any]]) -> Iterator[Lab]:
+    """The shared cluster as the student's who has a namespace in it, and nothing else."""
+    path, config = copy
+    lab.kubectl("apply --filename -", stdin=STUDENT.read_text())
+    try:
+        config["users"][0]["user"] = {"token": str(lab.kubectl("create token ann --namespace ann"))}
+        config["contexts"][0]["context"]["namespace"] = "ann"
+        path.write_text(yaml.safe_dump(config))
+        with labkit.up("ann", provider="context", kubeconfig=path) as own:
+            yield own
+    finally:
+        lab.kubectl("delete --filename - --wait=false", stdin=STUDENT.read_text())
+
+
+def test_a_student_who_has_a_namespace_of_the_class_sees_that_and_no_other(lab: Lab, student: Lab) -> None:
+    lab.kubectl(["create", "deployment", "others", f"--image={IMAGE}"])
+    try:
+        student.deploy("mine", image=IMAGE)
+        assert "others" not in student.kubectl("get deployments")
+        for refused_command in (
+            "get pods --all-namespaces",
+            "get secrets --namespace kube-system",
+            "create namespace x",
+        ):
+            with pytest.raises(ClusterError, match="forbidden"):
+                student.kubectl(refused_command)
+        status = student.status()
+        assert status.state == "running"
+        assert all(node.ready for node in status.nodes)
+        hops = student.explain("mine").flow.hops
+        assert {"client", "controller", "scheduler", "kubelet"} <= {hop.source.kind for hop in hops}
+        assert {hop.object.namespace for hop in hops} == {"ann"}
+        assert {each.object.namespace for each in student.actions()} == {"ann"}
+        assert student.deploy_panel("mine").state["pods"]
+        assert "mine" in str(student.owners())
+    finally:
+        lab.kubectl("delete deployment others")

@@ -1,38 +1,24 @@
-"""What repo2docker makes of binder/, followed step by step by an ordinary user who can gain no privileges.
-
-The steps are those of repo2docker/buildpacks/base.py: the repository lies in the user's own home; apt.txt's packages
-are installed by root (here they are there already), postBuild runs once, and start before the server, each time.
-conda's environment is the one step that cannot be followed where conda-forge is out of reach: the project's own Python
-packages stand for it.
-"""
+"""In what repo2docker makes of binder/: nothing is left to fetch, and a lab runs, or a recording says why not."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import site
 import socket
 import subprocess
-import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from labkit import components, paths
 from tests import traces
-from tests.users import as_user, link, needs_root, ordinary_user
+from tests.binder_image import FIRST, Image, built, run
+from tests.users import needs_root
 
 pytestmark = [pytest.mark.cluster, pytest.mark.user, needs_root]
 
-ROOT = Path(__file__).parents[1]
-FIRST = "notebooks/00_start_here.ipynb"
-USER = "labkit-binder"
 MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 
 #: Run the notebook's code up to a cell, and print what each shows as text.
@@ -50,88 +36,10 @@ for cell in notebook.cells:
 """
 
 
-@dataclass(frozen=True)
-class Image:
-    """What repo2docker would have built.
-
-    Attributes
-    ----------
-    home : Path
-        The user's home, which is the repository.
-    venv : Path
-        The Python environment that labkit is installed into.
-    """
-
-    home: Path
-    venv: Path
-
-    def command(self, *words: str | Path) -> list[str | Path]:
-        """Return the command line that runs a program in a container of the image."""
-        variables = {
-            "HOME": self.home,
-            "REPO_DIR": self.home,
-            "USER": USER,
-            "LANG": "C.UTF-8",
-            "PATH": f"{self.venv}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "JPY_SESSION_NAME": self.home / FIRST,  # as Jupyter Server tells a notebook's kernel
-        }
-        environment = [f"{name}={value}" for name, value in variables.items()]
-        user = as_user(USER, no_new_privileges=True)
-        return [*user, "env", "--ignore-environment", f"--chdir={self.home}", *environment, *words]
-
-    def run(self, *words: str | Path) -> str:
-        """Run a program in a container of the image, and return what it printed; fail if it fails."""
-        return _run(self.command(*words))
-
-
-def _run(command: Sequence[str | Path]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    """The image, built; its user and its files are gone in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="labkit-binder-"))
-    folder.chmod(0o755)
-    made = Image(folder / "home", folder / "venv")
-    try:
-        with ordinary_user(USER, made.home):
-            _copy_repository(made.home)
-            _copy_environment(made.venv)
-            made.run("binder/postBuild")
-            yield made
-            traces.eventually(lambda: not traces.processes(made.home))
-    finally:
-        shutil.rmtree(folder)
-
-
-def _copy_repository(home: Path) -> None:
-    """Lay the repository where repo2docker does, and the programs into the user's cache, so that none is fetched."""
-    home.mkdir()
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")[:-1]
-    subprocess.run(["cp", "--archive", "--parents", *names, home], cwd=ROOT, check=True)
-    for pin in components.pins().values():
-        link(paths.cache_dir() / "components" / pin.folder_name, home / ".cache/labkit/components" / pin.folder_name)
-    _give(home)
-
-
-def _copy_environment(venv: Path) -> None:
-    """Make an environment with pip and with the Python packages of this one, without labkit."""
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
-    packages = venv / Path(site.getsitepackages()[0]).relative_to(sys.prefix)
-    for path in Path(site.getsitepackages()[0]).iterdir():
-        if not path.name.startswith(("labkit", "_labkit", "__editable__")) and not (packages / path.name).exists():
-            link(path, packages / path.name)
-    link(Path(sys.prefix) / "share", venv / "share")  # JupyterLab's pages, kernels
-    _give(venv)
-
-
-def _give(folder: Path) -> None:
-    """Make the folders the user's; the files in them may be shared with others, so they stay as they are."""
-    subprocess.run(["find", folder, "-type", "d", "-exec", "chown", f"{USER}:", "{}", "+"], check=True)
+    with built() as made:
+        yield made
 
 
 @contextmanager
@@ -207,8 +115,8 @@ def test_jupyterlab_on_notebook_00_and_its_lab_fit_into_what_binder_gives(
             assert answer.url.partition("?")[0].endswith(f"/lab/tree/{FIRST}")
         try:
             if small:  # notebooks find the lab that there is
-                _run(inside(group, image.command("labkit", "up", "--small")))
-            shown = _run(inside(group, image.command("python", "-c", RUN_UNTIL, FIRST, "import re")))
+                run(inside(group, image.command("labkit", "up", "--small")))
+            shown = run(inside(group, image.command("python", "-c", RUN_UNTIL, FIRST, "import re")))
             assert "MiB left below the control group's limit" in shown
             assert "Recorded" not in shown
             assert "Served by pod tomcat-" in shown

@@ -134,7 +134,7 @@ class LabSpec:
             if one.overlaps(other):
                 raise UsageError(
                     gettext("The {name} {one} and the {other_name} {other} overlap").format(
-                        name=name, one=one, other_name=other_name, other=other
+                        name=gettext(name), one=one, other_name=gettext(other_name), other=other
                     ),
                     why=gettext("an address in both would mean two things, and a packet to it would go astray"),
                     fix=gettext("choose ranges that share none: 10.96.0.0/16 and 192.168.0.0/16"),
@@ -240,7 +240,7 @@ def _network(what: str, cidr: str) -> ipaddress.IPv4Network:
         return ipaddress.IPv4Network(cidr)
     except ValueError as error:
         raise UsageError(
-            gettext("{cidr!r} is no {what}").format(cidr=cidr, what=what),
+            gettext("{cidr!r} is no {what}").format(cidr=cidr, what=gettext(what)),
             why=str(error),
             fix=gettext("for example 10.96.0.0/16"),
         ) from error

@@ -111,7 +111,7 @@ def _iptables(host: Host) -> Finding:
 def _nftables(host: Host) -> Finding:
     outcome = _tried(host, "nftables", "nft")
     if outcome == "ok":
-        return Finding("met", "nft made a table")
+        return Finding("met", gettext("nft made a table"))
     return Finding("unmet", outcome, host.as_root("modprobe -a nf_tables nft_chain_nat nft_ct nft_masq"))
 
 

@@ -6,18 +6,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import labkit
 from labkit.checks import kube_proxy, start, steps
 from labkit.checks.verdict import Verdict
+from labkit.cluster import preflight
+from labkit.cluster.preflight import Level, Report
+from labkit.errors import PreflightError, UsageError
 from labkit.lab import replay
 from labkit.lab.happenings import Explanation
 from labkit.lab.recorded import Replay
 from labkit.language import columns
+from labkit.proxy import mode as kube_proxy_mode
 from labkit.views import architecture, player, score, story, table, why
 from labkit.widgets.exercise import ExercisePanel
 from labkit.widgets.flow import FlowPanel
@@ -109,3 +114,40 @@ def test_all_texts_that_pages_mark_are_found() -> None:
     for page in pages:
         assert page.count("gettext(") == len(re.findall(r'gettext\("|function gettext\(', page))
         assert set(re.findall(r'gettext\("((?:[^"\\]|\\.)*)"', page)) == set(player.translations(page))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what", "why", "fix"),
+    [
+        (lambda: labkit.up(workers=99), "一个实验环境不能有 99 个工作节点", "它可以有 0 到 50 个", "例如 --workers 2"),
+        (
+            lambda: kube_proxy_mode.check("userspace"),
+            "kube-proxy 没有模式 'userspace'",
+            "它的模式有 iptables, nftables, ipvs",
+            "请选择一个",
+        ),
+        (lambda: labkit.up(provider="cloud"), "没有名为 'cloud' 的 provider", "", "请从 auto, rootless, kind, "),
+    ],
+)
+def test_a_wrong_command_is_answered(wrong: Callable[[], object], what: str, why: str, fix: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        wrong()
+    error = refused.value
+    assert error.what == what
+    assert error.why == why
+    assert error.fix.startswith(fix)
+    assert str(error).endswith(f"怎么办：{error.fix}")
+
+
+def test_what_this_machine_has_and_lacks(tmp_path: Path) -> None:
+    found = Report(tuple(preflight.checks(path=str(tmp_path))))
+    for check in found.checks:
+        assert CHINESE.search(check.why), check
+        assert not ENGLISH.search(f"{check.why} {check.found} {check.fix}"), check
+    shown = found._repr_html_()
+    assert "回环接口上的端口" in shown
+    assert ">必需<" in shown
+    assert {check.level for check in found.checks} <= set(get_args(Level))
+    with pytest.raises(PreflightError, match="这台机器还不能运行实验环境：") as refused:
+        preflight.require(found.checks)
+    assert "在 PATH 和 sbin 文件夹中都没有找到（需要它是因为：" in refused.value.why

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import json
 import os
 import re
 import subprocess
@@ -23,6 +24,7 @@ SCRIPTS = ROOT / "scripts"
 PAGE = ROOT / "docs" / "grading.md"
 BIN = Path(sys.executable).parent
 needs_nbgrader = pytest.mark.skipif(find_spec("nbgrader") is None, reason='pip install -e ".[grading]"')
+needs_otter = pytest.mark.skipif(find_spec("otter") is None, reason='pip install -e ".[grading]"')
 
 _START = {
     "the deployment": "kubectl",
@@ -66,6 +68,10 @@ ANSWERS: dict[str, dict[int, tuple[Any, Any]]] = {
     "08_drills": {1: (set(), {"etcd"})},
 }
 GRADED = "01_architecture"
+LESSON = ROOT / "notebooks" / f"{GRADED}.ipynb"
+#: What ann answers, and bob, who is right in one of four.
+ANN = {number: right for number, (right, _) in ANSWERS[GRADED].items()}
+BOB = {number: both[number != 2] for number, both in ANSWERS[GRADED].items()}
 #: As in an environment that is activated: nbgrader calls a program of it, alembic.
 ENVIRONMENT = {
     **os.environ,
@@ -90,6 +96,10 @@ def make_assignment(notebook: str, course: Path, *options: str) -> Path:
     return Path(done.stdout.strip())
 
 
+def _read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+
 def answered(source: str, answer: object) -> str:
     """Return a cell with an answer below what it has, as a learner may write it."""
     (variable,) = re.findall(r"^(\w+) = (?:None|\{)", source, re.MULTILINE)
@@ -98,7 +108,7 @@ def answered(source: str, answer: object) -> str:
 
 def test_an_assignment_has_two_cells_for_an_exercise_and_the_rest_of_the_notebook(tmp_path: Path) -> None:
     path = make_assignment("02_pods", tmp_path, "--exercise", "1", "--exercise", "2", "--points", "3")
-    made = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    made = _read(path)
     marks = [cell.metadata.nbgrader for cell in made.cells if "nbgrader" in cell.metadata]
     assert [mark.grade_id for mark in marks if mark.grade] == ["exercise-1-check", "exercise-2-check"]
     assert {mark.points for mark in marks if mark.grade} == {3}
@@ -155,11 +165,11 @@ def test_a_recording_tells_a_right_answer_from_a_wrong_one(
 def test_nbgrader_gives_points_for_right_answers_and_says_why_others_are_wrong(tmp_path: Path) -> None:
     course = tmp_path / "course"
     make_assignment(GRADED, course)
-    _nbgrader(course, "generate_assignment", GRADED)
-    _submit(course, "ann", {number: right for number, (right, _) in ANSWERS[GRADED].items()})
-    _submit(course, "bob", {number: both[number != 2] for number, both in ANSWERS[GRADED].items()})
+    _run(course, "nbgrader", "generate_assignment", GRADED)
+    _submit(course, "ann", ANN)
+    _submit(course, "bob", BOB)
     for command in (("autograde", GRADED), ("generate_feedback", GRADED), ("export",)):
-        _nbgrader(course, *command)
+        _run(course, "nbgrader", *command)
     with (course / "grades.csv").open(encoding="utf-8") as file:
         scores = {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in csv.DictReader(file)}
     assert scores == {"ann": (4.0, 4.0), "bob": (1.0, 4.0)}
@@ -169,8 +179,9 @@ def test_nbgrader_gives_points_for_right_answers_and_says_why_others_are_wrong(t
     assert "kubelet" in feedback["bob"]
 
 
-def _nbgrader(course: Path, *words: str) -> None:
-    command = [str(BIN / "nbgrader"), *words]
+def _run(course: Path, program: str, *words: str) -> None:
+    """Run a grader's program in a course's folder."""
+    command = [str(BIN / program), *words]
     done = subprocess.run(
         command, cwd=course, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120
     )
@@ -179,7 +190,7 @@ def _nbgrader(course: Path, *words: str) -> None:
 
 def _submit(course: Path, learner: str, answers: dict[int, Any]) -> None:
     """Write what a learner hands in: the released notebook with answers."""
-    notebook = nbformat.read(course / "release" / GRADED / f"{GRADED}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    notebook = _read(course / "release" / GRADED / f"{GRADED}.ipynb")
     for cell in notebook.cells:
         number = re.fullmatch(r"exercise-(\d+)-answer", cell.metadata.get("nbgrader", {}).get("grade_id", ""))
         if number:
@@ -192,3 +203,36 @@ def _submit(course: Path, learner: str, answers: dict[int, Any]) -> None:
 def _feedback(course: Path, learner: str) -> str:
     page = course / "feedback" / learner / GRADED / f"{GRADED}.html"
     return html.unescape(re.sub(r"<[^>]+>", "", page.read_text("utf-8")))
+
+
+@needs_otter
+@pytest.mark.notebook
+def test_otter_gives_points_for_right_answers_and_says_why_others_are_wrong(tmp_path: Path) -> None:
+    made = make_assignment(GRADED, tmp_path, "--for", "otter", "--points", "2")
+    _run(tmp_path, "otter", "assign", str(made), "dist")
+    results = {learner: _otter(tmp_path, learner, answers) for learner, answers in {"ann": ANN, "bob": BOB}.items()}
+    points = {learner: [(test["score"], test["max_score"]) for test in tests] for learner, tests in results.items()}
+    assert points == {"ann": [(2, 2)] * 4, "bob": [(0, 2), (2, 2), (0, 2), (0, 2)]}
+    assert not any("Not yet" in test["output"] for test in results["ann"])
+    assert all(("AssertionError: ✘ Not yet. " in test["output"]) is not bool(test["score"]) for test in results["bob"])
+    assert "Those are, and 3 more. Look at the files that the kubelet reads." in results["bob"][0]["output"]
+
+    given = _read(tmp_path / "dist" / "student" / f"{GRADED}.ipynb")
+    assert [cell.source for cell in given.cells[1:]] == [cell.source for cell in _read(LESSON).cells]
+    assert not any(repr(right) in given.metadata.otter.tests[f"exercise-{number}"] for number, right in ANN.items())
+
+
+def _otter(course: Path, learner: str, answers: dict[int, Any]) -> list[dict[str, Any]]:
+    """Hand in a learner's answers, each above the check in its cell; return what otter says of each exercise."""
+    notebook = _read(course / "dist" / "student" / f"{GRADED}.ipynb")
+    for cell in notebook.cells:
+        for name in cell.metadata.get("otter", {}).get("tests", []):
+            above, _, check = cell.source.rpartition("\n")
+            cell.source = f"{answered(above, answers[int(name.removeprefix('exercise-'))])}\n{check}"
+    path = course / learner / f"{GRADED}.ipynb"
+    path.parent.mkdir()
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+    (tests,) = (course / "dist" / "autograder").glob("*.zip")
+    _run(course, "otter", "run", str(path), "--autograder", str(tests), "--output-dir", learner)
+    told = json.loads((path.parent / "results.json").read_text("utf-8"))["tests"]
+    return [test for test in told if "score" in test]

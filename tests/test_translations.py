@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -10,7 +12,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from markdown_it import MarkdownIt
 
-from labkit import language
+from labkit import errors, language
 from scripts import build_notebooks, catalogues
 from scripts.notebook_texts import same_code, texts, translated
 
@@ -150,3 +152,60 @@ def test_in_text_each_paragraph_is_one_and_a_block_of_code_is_none() -> None:
     source = "# A title\n\nTwo\nlines.\n\n```python\nprint(1)\n```\n\n- one\n- two"
     assert [text.message for text in texts("markdown", source)] == ["# A title", "Two\nlines.", "- one\n- two"]
     assert translated("markdown", source, {"Two\nlines.": "一行。"}) == source.replace("Two\nlines.", "一行。")
+
+
+ERRORS = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.LabkitError)
+}
+#: What is said in English only, and why.
+EXCUSED = {
+    "cli": "the command line and its help are English",
+    "classroom": "those who run a Hub read it",
+    "cri": "a node's process says it to the kubelet, which speaks English",
+}
+#: Those of labkit.cri that read what a learner wrote.
+READ_BY_LEARNERS = {"cri/images.py"}
+#: A line to type, with nothing said beside it; and what has no words but those of who is quoted.
+COMMAND = re.compile(
+    r"(?:(?:apt-get|docker|kubeadm|kubectl|labkit|rm) |(?:with )?lab\.)[^,;]*(?:; labkit [^,;]*)?|--\S+|\W*"
+)
+
+
+def spoken(source: str) -> Iterator[str]:
+    """Return the English texts that errors are made of which are looked up in no catalogue."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS:
+            for part in (*node.args, *(keyword.value for keyword in node.keywords)):
+                yield from literals(part)
+        elif isinstance(node, ast.Assign) and {"what", "why", "fix"} & set(map(ast.unparse, node.targets)):
+            yield from literals(node.value)
+
+
+def literals(part: ast.expr) -> Iterator[str]:
+    if isinstance(part, ast.Constant | ast.JoinedStr):
+        values = part.values if isinstance(part, ast.JoinedStr) else [part]
+        text = "".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in values)
+        if not COMMAND.fullmatch(text):
+            yield text
+    elif isinstance(part, ast.IfExp):
+        yield from (*literals(part.body), *literals(part.orelse))
+    elif isinstance(part, ast.BoolOp):
+        for value in part.values:
+            yield from literals(value)
+    elif isinstance(part, ast.BinOp):
+        yield from (*literals(part.left), *literals(part.right))
+
+
+def test_every_error_that_a_learner_reads_is_looked_up_in_the_catalogue() -> None:
+    read = {path: path.relative_to(catalogues.SOURCES) for path in catalogues.SOURCES.rglob("*.py")}
+    learners = [path for path, name in read.items() if name.parts[0] not in EXCUSED or str(name) in READ_BY_LEARNERS]
+    assert {str(read[path]): found for path in learners if (found := list(spoken(path.read_text("utf-8"))))} == {}
+
+
+def test_an_error_that_no_catalogue_has_is_found() -> None:
+    source = """
+why = f"{node} is off" if off else ""
+raise UsageError(gettext("Lab {name} is off").format(name=name), why=str(error) or "too old", fix="labkit up")
+raise ClusterError(f"{node} does not answer", why=f"{error.what}: {error.why}", fix=f"labkit up {name}, then " + fix)
+"""
+    assert sorted(spoken(source)) == ["labkit up {}, then ", "too old", "{} does not answer", "{} is off"]

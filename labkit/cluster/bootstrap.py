@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from labkit.cluster import installer
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.progress import Phase
 
 _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
@@ -96,8 +97,10 @@ def wait_for_signed_cluster_info(port: int, token: str, *, unless: Callable[[], 
                 break
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    "The cluster does not sign its cluster-info",
-                    why=f"ConfigMap kube-public/cluster-info has no {key} after {_SIGNED_TIMEOUT:.0f} s",
-                    fix="look at the controller-manager's log: its bootstrapsigner controller signs",
+                    gettext("The cluster does not sign its cluster-info"),
+                    why=gettext("ConfigMap kube-public/cluster-info has no {key} after {seconds:.0f} s").format(
+                        key=key, seconds=_SIGNED_TIMEOUT
+                    ),
+                    fix=gettext("look at the controller-manager's log: its bootstrapsigner controller signs"),
                 )
             time.sleep(_POLL_SECONDS)

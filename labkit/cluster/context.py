@@ -29,6 +29,7 @@ from labkit.components import Components
 from labkit.cri.images import Catalogue
 from labkit.cri.references import Reference
 from labkit.errors import ClusterError, LabkitError, UsageError
+from labkit.language import gettext
 from labkit.node.process import ProcessIdentity, detach
 from labkit.progress import Progress
 
@@ -90,7 +91,7 @@ class ContextCluster:
         """
         with progress.phase("kubeconfig"):
             chosen, text = _flattened(programs.program("kubectl"), kubeconfig, spec.context)
-        with progress.phase("API server"), tempfile.TemporaryDirectory() as private:
+        with progress.phase(gettext("API server")), tempfile.TemporaryDirectory() as private:
             draft = Path(private, "kubeconfig")
             draft.touch(mode=0o600)
             draft.write_text(text)
@@ -153,7 +154,7 @@ class ContextCluster:
         """Look at the cluster's nodes anew, and watch again."""
         spec = self.spec
         assert isinstance(spec, ContextSpec)  # noqa: S101 - `up` wrote it
-        with progress.phase("API server"):
+        with progress.phase(gettext("API server")):
             self.spec = _look(self.kubeconfig, spec)
             self.spec.save(self.folder.spec_file)
         self._watch(progress)
@@ -185,7 +186,9 @@ class ContextCluster:
 
     def node_command(self, node: str, argv: Sequence[str]) -> list[str]:  # noqa: ARG002 - the protocol's
         """Refuse: the nodes are somebody else's."""
-        self._refuse("Commands cannot be run on its nodes", f"labkit kubectl -- debug node/{node} -it --image=busybox")
+        self._refuse(
+            gettext("Commands cannot be run on its nodes"), f"labkit kubectl -- debug node/{node} -it --image=busybox"
+        )
 
     def runtime_log(self, node: str) -> Path | None:  # noqa: ARG002 - as above
         """Return None: it lies on a node."""
@@ -193,7 +196,7 @@ class ContextCluster:
 
     def pod_logs(self, node: str) -> Path:  # noqa: ARG002 - as above
         """Refuse: they lie on a node."""
-        self._refuse("Files of its nodes cannot be read", "labkit kubectl -- logs POD")
+        self._refuse(gettext("Files of its nodes cannot be read"), "labkit kubectl -- logs POD")
 
     def node_joined(self, node: str) -> bool:  # noqa: ARG002 - it is one of those that the API server named
         """Return True: a node is known because it has joined."""
@@ -202,24 +205,36 @@ class ContextCluster:
     def node_log(self, node: str, component: str) -> Path:
         """Refuse: it lies on a node."""
         path = f"/api/v1/nodes/{node}/proxy/logs/?query={component}"
-        self._refuse(f"The log of {component} cannot be read", f"labkit kubectl -- get --raw '{path}', where allowed")
+        self._refuse(
+            gettext("The log of {component} cannot be read").format(component=component),
+            gettext("labkit kubectl -- get --raw '{path}', where allowed").format(path=path),
+        )
 
     def start_node(self, node: str) -> None:
         """Refuse: switching it on is for who runs it."""
-        self._refuse("Its nodes cannot be started", f"labkit kubectl -- uncordon {node}, if it only takes no pods")
+        self._refuse(
+            gettext("Its nodes cannot be started"),
+            gettext("labkit kubectl -- uncordon {node}, if it only takes no pods").format(node=node),
+        )
 
     def stop_node(self, node: str) -> None:
         """Refuse: others may work on it."""
-        self._refuse("Its nodes cannot be stopped", f"labkit kubectl -- drain {node}, if you may empty it")
+        self._refuse(
+            gettext("Its nodes cannot be stopped"),
+            gettext("labkit kubectl -- drain {node}, if you may empty it").format(node=node),
+        )
 
     def add_node(self, name: str, progress: Progress) -> None:  # noqa: ARG002 - as above
         """Refuse: it has its own way."""
-        self._refuse("Nodes cannot be added to it", "kubeadm token create --print-join-command, on its control plane")
+        self._refuse(
+            gettext("Nodes cannot be added to it"),
+            gettext("kubeadm token create --print-join-command, on its control plane"),
+        )
 
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Refuse: kubectl does that."""
         self._refuse(
-            f"{address} cannot be made reachable",
+            gettext("{address} cannot be made reachable").format(address=address),
             f"labkit kubectl -- port-forward svc/NAME {local_port or port}:{port}",
         )
 
@@ -237,7 +252,7 @@ class ContextCluster:
         folder = self.folder.watch
         folder.mkdir(exist_ok=True, mode=0o700)
         (folder / SERVES).unlink(missing_ok=True)
-        with progress.phase("watches"), (self.folder.logs / "watcher.log").open("ab") as log:
+        with progress.phase(gettext("watches")), (self.folder.logs / "watcher.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "labkit.cluster.watcher", str(self.kubeconfig), str(folder), self._only],
                 stdin=subprocess.DEVNULL,
@@ -252,9 +267,10 @@ class ContextCluster:
                 if not watcher.alive or time.monotonic() > deadline:
                     watcher.kill()
                     raise ClusterError(
-                        f"The cluster of context {self.spec.name!r} cannot be watched",
-                        why=Path(log.name).read_text(errors="replace").strip()[-500:] or "it took too long to list it",
-                        fix="see whether it answers: labkit kubectl -- get pods --all-namespaces",
+                        gettext("The cluster of context {name!r} cannot be watched").format(name=self.spec.name),
+                        why=Path(log.name).read_text(errors="replace").strip()[-500:]
+                        or gettext("it took too long to list it"),
+                        fix=gettext("see whether it answers: labkit kubectl -- get pods --all-namespaces"),
                     )
                 time.sleep(0.02)
 
@@ -263,9 +279,10 @@ def not_here(spec: LabSpec, what: str, instead: str) -> ClusterError:
     """Return the error of what cannot be done to a cluster of somebody else's."""
     return ClusterError(
         what,
-        why=f"the cluster behind context {getattr(spec, 'context', spec.name)!r} is not labkit's own: it is asked "
-        "through its API server alone",
-        fix=f"{instead}; or in a lab of your own: labkit up --name own",
+        why=gettext(
+            "the cluster behind context {context!r} is not labkit's own: it is asked through its API server alone"
+        ).format(context=getattr(spec, "context", spec.name)),
+        fix=gettext("{instead}; or in a lab of your own: labkit up --name own").format(instead=instead),
     )
 
 
@@ -292,7 +309,10 @@ def _watcher(folder: LabFolder) -> ProcessIdentity | None:
 def _flattened(kubectl: Path, kubeconfig: Path | None, context: str) -> tuple[str, str]:
     """Return the context's name, and a kubeconfig of it alone with its certificates inside."""
     if kubeconfig is not None and not kubeconfig.is_file():
-        raise UsageError(f"There is no kubeconfig {kubeconfig}", fix="name a file that exists: --kubeconfig FILE")
+        raise UsageError(
+            gettext("There is no kubeconfig {kubeconfig}").format(kubeconfig=kubeconfig),
+            fix=gettext("name a file that exists: --kubeconfig FILE"),
+        )
     environment = {**os.environ, **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})}
 
     def config(*arguments: str) -> str:
@@ -306,19 +326,24 @@ def _flattened(kubectl: Path, kubeconfig: Path | None, context: str) -> tuple[st
         )
         if done.returncode != 0:
             raise UsageError(
-                "The kubeconfig cannot be used", why=done.stderr.strip(), fix="kubectl config get-contexts shows it"
+                gettext("The kubeconfig cannot be used"),
+                why=done.stderr.strip(),
+                fix=gettext("kubectl config get-contexts shows it"),
             )
         return done.stdout
 
     names = config("get-contexts", "--output=name").split()
     where = str(kubeconfig or environment.get("KUBECONFIG") or "~/.kube/config")
     if not names:
-        raise UsageError(f"There is no context in {where}", fix="name the kubeconfig: --kubeconfig FILE")
+        raise UsageError(
+            gettext("There is no context in {where}").format(where=where),
+            fix=gettext("name the kubeconfig: --kubeconfig FILE"),
+        )
     if context and context not in names:
         raise UsageError(
-            f"There is no context {context!r} in {where}",
-            why=f"there is {', '.join(names)}",
-            fix=f"choose one of them, for example --context {names[0]}",
+            gettext("There is no context {context!r} in {where}").format(context=context, where=where),
+            why=gettext("there is {names}").format(names=", ".join(names)),
+            fix=gettext("choose one of them, for example --context {name}").format(name=names[0]),
         )
     chosen = context or config("current-context").strip()
     return chosen, config("view", "--raw", "--flatten", "--minify", f"--context={chosen}")

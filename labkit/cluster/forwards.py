@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext
 from labkit.node import forward
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import ProcessIdentity
@@ -97,7 +98,10 @@ class Forwards:
         """
         known = self._read(name)
         if known is None:
-            raise ClusterError(f"The lab has no open port {name!r}", why=f"{self._folder} has no record of it")
+            raise ClusterError(
+                gettext("The lab has no open port {name!r}").format(name=name),
+                why=gettext("{folder} has no record of it").format(folder=self._folder),
+            )
         return known[1]
 
     def _read(self, name: str) -> tuple[Target, int, ProcessIdentity] | None:

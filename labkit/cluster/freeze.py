@@ -17,6 +17,7 @@ from typing import Self
 from labkit.cluster.kubeadm import STATIC_PODS
 from labkit.cluster.protocol import Cluster
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext
 
 #: On every node.
 EVERYWHERE = ("kubelet", "kube-proxy")
@@ -120,8 +121,8 @@ class Freeze:
             self._holder.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             raise ClusterError(
-                f"{self.component} was not let go in time",
-                why="the process that holds it does not end",
+                gettext("{component} was not let go in time").format(component=self.component),
+                why=gettext("the process that holds it does not end"),
                 fix="lab.thaw()",
             ) from None
 
@@ -148,9 +149,17 @@ def find(cluster: Cluster, name: str) -> Component:
     if program in EVERYWHERE and node in nodes:
         return Component(program, node)
     if program in EVERYWHERE:
-        raise UsageError(f"Which {program}?", why="every node has one", fix=f"say {program}/{nodes[-1]}, for example")
+        raise UsageError(
+            gettext("Which {program}?").format(program=program),
+            why=gettext("every node has one"),
+            fix=gettext("say {program}/{node}, for example").format(program=program, node=nodes[-1]),
+        )
     known = (*STATIC_PODS, *(f"{each}/NODE" for each in EVERYWHERE))
-    raise UsageError(f"There is no component {name!r}", why=f"there are {', '.join(known)}", fix="choose one of them")
+    raise UsageError(
+        gettext("There is no component {name!r}").format(name=name),
+        why=gettext("there are {known}").format(known=", ".join(known)),
+        fix=gettext("choose one of them"),
+    )
 
 
 def freeze(cluster: Cluster, name: str, *, limit: float = LONGEST) -> Freeze:
@@ -175,14 +184,18 @@ def freeze(cluster: Cluster, name: str, *, limit: float = LONGEST) -> Freeze:
     component = find(cluster, name)
     if not 0 < limit <= LONGEST:
         raise UsageError(
-            f"A component cannot be frozen for {limit:g} s",
-            why=f"from {LONGEST:.0f} s on the kubelet would take it for dead and start it anew",
-            fix=f"say between 1 and {LONGEST:.0f}",
+            gettext("A component cannot be frozen for {seconds:g} s").format(seconds=limit),
+            why=gettext("from {longest:.0f} s on the kubelet would take it for dead and start it anew").format(
+                longest=LONGEST
+            ),
+            fix=gettext("say between 1 and {longest:.0f}").format(longest=LONGEST),
         )
     pids = [process.pid for process in _processes(cluster, component.node) if process.runs(component.name)]
     if not pids:
         raise ClusterError(
-            f"{component} does not run", why=f"{component.node} has no such process", fix="labkit status"
+            gettext("{component} does not run").format(component=component),
+            why=gettext("{node} has no such process").format(node=component.node),
+            fix="labkit status",
         )
     command = ["sh", "-c", _HOLD, _MARK, f"{limit:g}", *pids]
     holder = subprocess.Popen(
@@ -195,7 +208,11 @@ def freeze(cluster: Cluster, name: str, *, limit: float = LONGEST) -> Freeze:
     held = Freeze(component, holder, limit)
     if holder.stdout is None or holder.stdout.readline() != "held\n":
         held.thaw()
-        raise ClusterError(f"{component} could not be frozen", why="its process has just ended", fix="try again")
+        raise ClusterError(
+            gettext("{component} could not be frozen").format(component=component),
+            why=gettext("its process has just ended"),
+            fix=gettext("try again"),
+        )
     return held
 
 

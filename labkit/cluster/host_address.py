@@ -15,6 +15,7 @@ import psutil
 
 from labkit.cluster import kubeadm
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node import docker, forward
 
 #: What Docker Desktop's containers call the machine that it runs on.
@@ -76,7 +77,14 @@ def unreachable(endpoint: str, network: str, image: str) -> str:
     host, _, port = endpoint.rpartition(":")
     program = ["--entrypoint", "timeout", image, str(_PATIENCE_SECONDS), "bash", "-c", _CONNECT, "bash", host, port]
     try:
-        docker.docker("run", "--rm", "--network", network, *program, what=f"reach {endpoint} from a container")
+        docker.docker(
+            "run",
+            "--rm",
+            "--network",
+            network,
+            *program,
+            what=gettext("reach {endpoint} from a container").format(endpoint=endpoint),
+        )
     except ClusterError as error:
         return error.why
     return ""

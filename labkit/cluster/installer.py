@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.progress import Phase
 
 _SHOWN_LINES = 15
@@ -66,4 +67,8 @@ def run(
             raise
     if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
-        raise ClusterError(f"{what} failed", why=tail, fix=f"the whole output is in {log}")
+        raise ClusterError(
+            gettext("{what} failed").format(what=what),
+            why=tail,
+            fix=gettext("the whole output is in {log}").format(log=log),
+        )

@@ -32,6 +32,7 @@ from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.components import Components, ensure_optional
 from labkit.errors import UsageError
+from labkit.language import gettext
 from labkit.node import receive
 from labkit.node.process import run
 from labkit.progress import Phase, Progress
@@ -137,11 +138,11 @@ class KindCluster(OwnNodes):
         """Start the containers again, and wait until the control plane and the nodes have come back by themselves."""
         since = time.time()
         try:
-            with progress.phase("nodes"):
+            with progress.phase(gettext("nodes")):
                 self._receive()
                 self._start_containers(self.spec.node_names)
                 self._processes.reopen()
-            with progress.phase("cluster") as phase:
+            with progress.phase(gettext("cluster")) as phase:
                 readiness.wait_until_ready(self.kubeconfig, self.spec, self._joined, since=since, phase=phase)
         except BaseException:
             self.stop()
@@ -248,8 +249,8 @@ class KindCluster(OwnNodes):
             return self._containers[node]
         except KeyError:
             raise UsageError(
-                f"There is no node {node!r}",
-                why=f"the nodes are {', '.join(self.spec.node_names)}",
+                gettext("There is no node {node!r}").format(node=node),
+                why=gettext("the nodes are {nodes}").format(nodes=", ".join(self.spec.node_names)),
                 fix="labkit node list",
             ) from None
 
@@ -265,13 +266,13 @@ class KindCluster(OwnNodes):
             raise
 
     def _run_worker(self, name: str, progress: Progress) -> None:
-        with progress.phase(f"node {name}"):
+        with progress.phase(gettext("node {name}").format(name=name)):
             self._shared.make(name)
             mounts, image = self._shared.mounts(self.spec, name), kind_host.node_image(self.spec)
             kind_nodes.run_worker(self.spec.name, self.spec.node_names.index(name), image, mounts)
             self._save_addresses()
             serves = ["sh", "-c", "until ctr version >/dev/null 2>&1; do sleep 0.1; done"]
-            run(self.node_command(name, serves), what=f"start containerd on {name}")
+            run(self.node_command(name, serves), what=gettext("start containerd on {name}").format(name=name))
 
     def _join(self, name: str, progress: Progress) -> None:
         first = self.spec.node_names[0]
@@ -293,7 +294,7 @@ class KindCluster(OwnNodes):
 
     def _create(self, progress: Progress, api_port: int, mirrors: Sequence[Mirror]) -> None:
         program = ensure_optional("kind", progress) / "kind"
-        with progress.phase("network") as phase:
+        with progress.phase(gettext("network")) as phase:
             subnet = kind_nodes.create_network(self.spec)
             host = host_address.find(subnet[1])
             self._shared.write(self.spec, str(subnet), host.endpoint, mirrors)
@@ -308,28 +309,32 @@ class KindCluster(OwnNodes):
             kind_host.create(program, config, self.kubeconfig, self.spec, log=log, phase=phase)
         self._save_addresses()
         self._apply_add_ons(progress)
-        with progress.phase("system pods") as phase:
+        with progress.phase(gettext("system pods")) as phase:
             readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
 
     def _apply_add_ons(self, progress: Progress) -> None:
-        with progress.phase("add-ons"):
+        with progress.phase(gettext("add-ons")):
             first = self.spec.node_names[0]
             copy = ["cp", kind_config.KUBEADM_CONFIG, kubeadm.CONFIG]  # where `labkit repair` looks for it, too
-            run(self.node_command(first, copy), what="copy kubeadm's configuration")
-            printed = run(self.node_command(first, coredns.PRINT_COMMAND), what="print kubeadm's manifest of CoreDNS")
+            run(self.node_command(first, copy), what=gettext("copy kubeadm's configuration"))
+            printed = run(
+                self.node_command(first, coredns.PRINT_COMMAND), what=gettext("print kubeadm's manifest of CoreDNS")
+            )
             manifests = [coredns.manifest(printed)]
             if self.spec.network:
                 manifests.append(network_addon.manifest_for(self))
             # Validation would have the API server describe all its types first.
             apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
-            run(self.node_command(first, apply), what="apply the add-ons", stdin="---\n".join(manifests))
+            run(self.node_command(first, apply), what=gettext("apply the add-ons"), stdin="---\n".join(manifests))
 
     def _try_name(self, endpoint: str, phase: Phase) -> None:
         """Tell of it where nodes do not reach the receiver: a lab is worth having without trace spans, too."""
-        phase.advance(f"trying {endpoint} from a container")
+        phase.advance(gettext("trying {endpoint} from a container").format(endpoint=endpoint))
         network = kind_nodes.network_name(self.spec.name)
         if why := host_address.unreachable(endpoint, network, kind_host.node_image(self.spec)):
-            told = f"containers do not reach {endpoint}: no trace spans will come, and fewer hops be observed"
+            told = gettext(
+                "containers do not reach {endpoint}: no trace spans will come, and fewer hops be observed"
+            ).format(endpoint=endpoint)
             _log.warning("Lab %s: %s (%s)", self.spec.name, told, " ".join(why.split()))
             phase.advance(told)
 

@@ -13,14 +13,17 @@ from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.components import find_optional
 from labkit.errors import ClusterError, LabkitError, PreflightError, UsageError
+from labkit.language import gettext, gettext_noop
 from labkit.node import docker
 from labkit.progress import Phase
 
 # What kind says of a node whose systemd is not there within 30 s (pkg/cluster/internal/providers/common/cgroups.go).
 _NOT_BOOTED = "could not find a log line"
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
-_BUILD = "labkit image build-node makes it of Debian's packages, with no registry; it takes a minute or two"
-_FETCH = (
+_BUILD = gettext_noop(
+    "labkit image build-node makes it of Debian's packages, with no registry; it takes a minute or two"
+)
+_FETCH = gettext_noop(
     "on a Linux machine of the same processor, a virtual one too: labkit image build-node, then "
     "docker save --output node.tar IMAGE; here: docker load --input node.tar"
 )
@@ -42,11 +45,11 @@ def require(spec: LabSpec) -> None:
         There is a cluster of that name that labkit did not make, or what is asked is the rootless provider's alone.
     """
     if spec.catalogue or spec.privileged:
-        what = "An image catalogue of one's own" if spec.catalogue else "--privileged"
+        what = gettext("An image catalogue of one's own") if spec.catalogue else "--privileged"
         raise UsageError(
-            f"{what} is for rootless labs",
-            why="a kind lab's nodes are containers of the machine's root, with real images",
-            fix="leave it out, or choose --provider rootless",
+            gettext("{what} is for rootless labs").format(what=what),
+            why=gettext("a kind lab's nodes are containers of the machine's root, with real images"),
+            fix=gettext("leave it out, or choose --provider rootless"),
         )
     refuse_windows()
     docker.require()
@@ -54,17 +57,21 @@ def require(spec: LabSpec) -> None:
     image = node_image(spec)
     found = docker.inspect("image", [image])
     if not found:
-        ours = _BUILD if sys.platform == "linux" else _FETCH
+        ours = gettext(_BUILD) if sys.platform == "linux" else gettext(_FETCH)
         raise PreflightError(
-            f"Docker has no node image {image}",
-            why="every node of a kind lab is a container of it",
-            fix=f"docker pull {image}, or docker load --input FILE" if spec.node_image else ours,
+            gettext("Docker has no node image {image}").format(image=image),
+            why=gettext("every node of a kind lab is a container of it"),
+            fix=gettext("docker pull {image}, or docker load --input FILE").format(image=image)
+            if spec.node_image
+            else ours,
         )
     if nodeimage.RECIPE not in (found[0]["Config"].get("Labels") or {}):
         raise PreflightError(
-            f"{image} is no node image of labkit's",
-            why="a lab needs of its nodes what labkit image build-node puts into them, as logs that the host can read",
-            fix="leave --node-image out, or name an image that labkit image build-node made",
+            gettext("{image} is no node image of labkit's").format(image=image),
+            why=gettext(
+                "a lab needs of its nodes what labkit image build-node puts into them, as logs that the host can read"
+            ),
+            fix=gettext("leave --node-image out, or name an image that labkit image build-node made"),
         )
 
 
@@ -78,11 +85,15 @@ def refuse_windows() -> None:
     """
     if sys.platform == "win32":
         raise PreflightError(
-            "Labs are not made on Windows itself",
-            why="a lab's ports are sockets that one process opens and another inherits, and commands go through sh: "
-            "Python has no pass_fds there (docs.python.org/3/library/subprocess), and Windows no sh",
-            fix="install WSL 2 (wsl --install) and labkit in it: rootless labs need no Docker there. "
-            "Recordings work here: labkit replay, and notebooks with LABKIT_PROVIDER=replay",
+            gettext("Labs are not made on Windows itself"),
+            why=gettext(
+                "a lab's ports are sockets that one process opens and another inherits, and commands go through sh: "
+                "Python has no pass_fds there (docs.python.org/3/library/subprocess), and Windows no sh"
+            ),
+            fix=gettext(
+                "install WSL 2 (wsl --install) and labkit in it: rootless labs need no Docker there. "
+                "Recordings work here: labkit replay, and notebooks with LABKIT_PROVIDER=replay"
+            ),
         )
 
 
@@ -96,9 +107,9 @@ def require_builder() -> None:
     """
     if sys.platform != "linux":
         raise PreflightError(
-            "A node image is built on Linux",
-            why="mmdebstrap runs there alone, and so do the Kubernetes programs that go into the image",
-            fix=_FETCH,
+            gettext("A node image is built on Linux"),
+            why=gettext("mmdebstrap runs there alone, and so do the Kubernetes programs that go into the image"),
+            fix=gettext(_FETCH),
         )
 
 
@@ -116,9 +127,11 @@ def refuse_others_cluster(name: str) -> None:
         return
     if others:
         raise UsageError(
-            f"There is a kind cluster {name!r} that is none of this user's labs",
-            why="it was made by kind itself, or with another LABKIT_STATE",
-            fix=f"choose another --name; whoever made it removes it: kind delete cluster --name {name}",
+            gettext("There is a kind cluster {name!r} that is none of this user's labs").format(name=name),
+            why=gettext("it was made by kind itself, or with another LABKIT_STATE"),
+            fix=gettext("choose another --name; whoever made it removes it: kind delete cluster --name {name}").format(
+                name=name
+            ),
         )
 
 
@@ -172,11 +185,16 @@ def create(program: Path, config: Path, kubeconfig: Path, spec: LabSpec, *, log:
         if _NOT_BOOTED not in error.why:
             raise
         # Docker Desktop's nodes have the limits of its virtual machine, which are not to be read here.
-        allowed = f", of which this user may have {_INOTIFY.read_text().strip()}" if _INOTIFY.exists() else ""
+        allowed = ""
+        if _INOTIFY.exists():
+            most = _INOTIFY.read_text().strip()
+            allowed = gettext(", of which this user may have {most}").format(most=most)
         raise ClusterError(
-            "A node's systemd does not come up",
-            why=f"{error.why}\nIt needs inotify instances{allowed}; or the machine is too busy",
-            fix="as root, where Docker runs: sysctl -w fs.inotify.max_user_instances=512; then again",
+            gettext("A node's systemd does not come up"),
+            why=gettext("{why}\nIt needs inotify instances{allowed}; or the machine is too busy").format(
+                why=error.why, allowed=allowed
+            ),
+            fix=gettext("as root, where Docker runs: sysctl -w fs.inotify.max_user_instances=512; then again"),
         ) from error
 
 
@@ -217,5 +235,5 @@ def remove_tree(path: Path, image: str) -> None:
         return
     except PermissionError:
         inside = ["--volume", f"{path}:/lab", "--entrypoint", "find", image, "/lab", "-mindepth", "1"]
-        docker.docker("run", "--rm", "--network", "none", *inside, "-delete", what="remove the nodes' logs")
+        docker.docker("run", "--rm", "--network", "none", *inside, "-delete", what=gettext("remove the nodes' logs"))
         shutil.rmtree(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from labkit.cluster.kind import KindCluster
 from labkit.cluster.protocol import Cluster
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext, gettext_noop
 from labkit.node import docker
 from labkit.progress import Progress
 
@@ -18,10 +19,13 @@ _IMPORTED = re.compile(r"^unpacking (\S+) \(", re.MULTILINE)
 _SAVE_SECONDS = 600.0
 _INSTEAD = {
     "rootless": (
-        "its image names stand for programs of this machine (labkit images)",
-        "--images FILE of labkit up names programs of your own; or choose --provider kind",
+        gettext_noop("its image names stand for programs of this machine (labkit images)"),
+        gettext_noop("--images FILE of labkit up names programs of your own; or choose --provider kind"),
     ),
-    "context": ("its nodes are somebody else's", "push the image to a registry that they reach"),
+    "context": (
+        gettext_noop("its nodes are somebody else's"),
+        gettext_noop("push the image to a registry that they reach"),
+    ),
 }
 
 
@@ -51,15 +55,20 @@ def load(cluster: Cluster, source: str, progress: Progress) -> tuple[str, ...]:
     """
     if not isinstance(cluster, KindCluster):
         why, fix = _INSTEAD[cluster.provider]
-        raise UsageError(f"Lab {cluster.spec.name!r} takes no images", why=why, fix=fix)
+        raise UsageError(
+            gettext("Lab {name!r} takes no images").format(name=cluster.spec.name), why=gettext(why), fix=gettext(fix)
+        )
     nodes = [node for node in cluster.spec.node_names if cluster.node_running(node)]
     if not nodes:
-        raise ClusterError(f"Lab {cluster.spec.name!r} does not run", fix=f"labkit start --name {cluster.spec.name}")
+        raise ClusterError(
+            gettext("Lab {name!r} does not run").format(name=cluster.spec.name),
+            fix=f"labkit start --name {cluster.spec.name}",
+        )
     names: dict[str, None] = {}
     with tempfile.TemporaryDirectory(prefix="image-", dir=cluster.folder.path) as scratch:
         archive = _archive(source, Path(scratch), progress)
         for node in nodes:
-            with progress.phase(f"image on {node}"):
+            with progress.phase(gettext("image on {node}").format(node=node)):
                 names |= dict.fromkeys(_import(cluster, node, archive))
     return tuple(names)
 
@@ -70,13 +79,20 @@ def _archive(source: str, scratch: Path, progress: Progress) -> Path:
         return Path(source)
     if not docker.inspect("image", [source]):
         raise UsageError(
-            f"There is no image {source!r}",
-            why="it is neither a file nor an image that this machine's Docker has",
-            fix="docker images lists those; docker save --output FILE NAME makes a file elsewhere",
+            gettext("There is no image {source!r}").format(source=source),
+            why=gettext("it is neither a file nor an image that this machine's Docker has"),
+            fix=gettext("docker images lists those; docker save --output FILE NAME makes a file elsewhere"),
         )
     archive = scratch / "image.tar"
     with progress.phase("docker save"):
-        docker.docker("save", "--output", str(archive), source, what=f"save {source}", timeout=_SAVE_SECONDS)
+        docker.docker(
+            "save",
+            "--output",
+            str(archive),
+            source,
+            what=gettext("save {source}").format(source=source),
+            timeout=_SAVE_SECONDS,
+        )
     return archive
 
 
@@ -87,8 +103,8 @@ def _import(cluster: KindCluster, node: str, archive: Path) -> list[str]:
         done = subprocess.run(command, stdin=content, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ClusterError(
-            f"The containerd of {node} cannot take {archive}",
+            gettext("The containerd of {node} cannot take {archive}").format(node=node, archive=archive),
             why=(done.stderr or done.stdout).strip()[-1000:],
-            fix="give a file that `docker save` wrote",
+            fix=gettext("give a file that `docker save` wrote"),
         )
     return _IMPORTED.findall(done.stdout)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node import docker
 
 #: How kind marks its containers (pkg/cluster/internal/providers/docker/constants.go at v0.33.0).
@@ -54,23 +55,30 @@ def create_network(spec: LabSpec) -> ipaddress.IPv4Network:
         if any(subnet.overlaps(other) for other in taken):
             continue
         try:
-            docker.docker("network", "create", "--subnet", str(subnet), name, what=f"make network {name}")
+            docker.docker(
+                "network",
+                "create",
+                "--subnet",
+                str(subnet),
+                name,
+                what=gettext("make network {name}").format(name=name),
+            )
         except ClusterError as error:
             if _OVERLAPS not in error.why:
                 raise
         else:
             return subnet
     raise ClusterError(
-        f"There is no free range for network {name}",
-        why=f"every /24 of {_POOL} is some network's",
-        fix="docker network prune removes those that nobody uses",
+        gettext("There is no free range for network {name}").format(name=name),
+        why=gettext("every /24 of {pool} is some network's").format(pool=_POOL),
+        fix=gettext("docker network prune removes those that nobody uses"),
     )
 
 
 def remove_network(cluster: str) -> None:
     """Remove a lab's network, if there is one."""
     if docker.inspect("network", [network_name(cluster)]):
-        docker.docker("network", "rm", network_name(cluster), what="remove the lab's network")
+        docker.docker("network", "rm", network_name(cluster), what=gettext("remove the lab's network"))
 
 
 def addresses(containers: Mapping[str, str], network: str) -> dict[str, str]:
@@ -100,7 +108,7 @@ def kill(containers: Iterable[str]) -> None:
     """End all processes of containers at once; nothing happens to those that do not run."""
     living = running(containers)
     if living:
-        docker.docker("kill", *living, what=f"stop {', '.join(sorted(living))}")
+        docker.docker("kill", *living, what=gettext("stop {names}").format(names=", ".join(sorted(living))))
 
 
 def start(containers: Mapping[str, str], network: str) -> None:
@@ -122,17 +130,25 @@ def start(containers: Mapping[str, str], network: str) -> None:
         if ((settings or {}).get("IPAMConfig") or {}).get("IPv4Address") == containers[name]:
             continue
         if settings is not None:
-            docker.docker("network", "disconnect", network, name, what=f"disconnect {name}")
-        docker.docker("network", "connect", "--ip", containers[name], network, name, what=f"connect {name}")
+            docker.docker("network", "disconnect", network, name, what=gettext("disconnect {name}").format(name=name))
+        docker.docker(
+            "network",
+            "connect",
+            "--ip",
+            containers[name],
+            network,
+            name,
+            what=gettext("connect {name}").format(name=name),
+        )
     if stopped:
-        docker.docker("start", *sorted(stopped), what="start the nodes")
+        docker.docker("start", *sorted(stopped), what=gettext("start the nodes"))
 
 
 def remove(containers: Iterable[str]) -> None:
     """Remove containers with their volumes, whether they run or not."""
     names = list(containers)
     if names:
-        docker.docker("rm", "--force", "--volumes", *names, what="remove the nodes", timeout=120)
+        docker.docker("rm", "--force", "--volumes", *names, what=gettext("remove the nodes"), timeout=120)
 
 
 def run_worker(cluster: str, index: int, image: str, mounts: Mapping[Path, str]) -> None:
@@ -156,7 +172,7 @@ def run_worker(cluster: str, index: int, image: str, mounts: Mapping[Path, str])
     options += ["--label", f"{CLUSTER_LABEL}={cluster}", "--label", f"{_ROLE_LABEL}=worker"]
     options += ["--tmpfs", "/tmp", "--tmpfs", "/run", "--volume", "/var", "--volume", "/lib/modules:/lib/modules:ro"]  # noqa: S108 - on the node
     options += [f"--volume={path}:{place}" for path, place in mounts.items()]
-    docker.docker("run", *options, image, what=f"start {name}", timeout=120)
+    docker.docker("run", *options, image, what=gettext("start {name}").format(name=name), timeout=120)
 
 
 def save_addresses(path: Path, found: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext
 
 _PLUGIN_SECONDS = 60.0
 #: The protocol of programs that give credentials (kubernetes.io/docs/reference/config-api/client-authentication.v1).
@@ -86,9 +87,9 @@ def read(path: Path) -> Access:
             _present(context, certificate, _content(user, "client-key"))
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, yaml.YAMLError) as error:
         raise UsageError(
-            f"The kubeconfig {path} cannot be used",
+            gettext("The kubeconfig {path} cannot be used").format(path=path),
             why=f"{type(error).__name__}: {error}",
-            fix="see whether kubectl can use it: kubectl --kubeconfig FILE version",
+            fix=gettext("see whether kubectl can use it: kubectl --kubeconfig FILE version"),
         ) from error
     port = url.port or (80 if url.scheme == "http" else 443)
     return Access(url.hostname or "", port, url.path.rstrip("/"), context, _headers(user), certificate)
@@ -150,7 +151,9 @@ def _from_plugin(plugin: Mapping[str, Any]) -> dict[str, Any]:
         raise _no_credentials(argv[0], str(error), str(plugin.get("installHint") or "")) from error
     if done.returncode != 0:
         raise _no_credentials(
-            argv[0], done.stderr.strip() or f"it ended with {done.returncode}", "log in with it again"
+            argv[0],
+            done.stderr.strip() or gettext("it ended with {status}").format(status=done.returncode),
+            gettext("log in with it again"),
         )
     status = json.loads(done.stdout)["status"]
     found: dict[str, Any] = {"token": status.get("token", "")}
@@ -161,4 +164,8 @@ def _from_plugin(plugin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _no_credentials(program: str, why: str, fix: str) -> ClusterError:
-    return ClusterError(f"{program} gives no credentials for the cluster", why=why, fix=fix or f"install {program}")
+    return ClusterError(
+        gettext("{program} gives no credentials for the cluster").format(program=program),
+        why=why,
+        fix=fix or gettext("install {program}").format(program=program),
+    )

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from labkit.errors import PreflightError, UsageError
+from labkit.language import gettext
 
 #: Where a node's containerd looks, ``config_path`` of its registry's configuration.
 FOLDER = "/etc/containerd/certs.d"
@@ -53,9 +54,9 @@ class Mirror:
         parts = urlsplit(url)
         if not _REGISTRY.fullmatch(registry) or parts.scheme not in {"http", "https"} or not parts.hostname:
             raise UsageError(
-                f"{text!r} names no mirror",
-                why="it is a registry's host name, an equals sign, and the URL of its mirror",
-                fix="for example --registry-mirror docker.io=https://mirror.example",
+                gettext("{text!r} names no mirror").format(text=text),
+                why=gettext("it is a registry's host name, an equals sign, and the URL of its mirror"),
+                fix=gettext("for example --registry-mirror docker.io=https://mirror.example"),
             )
         return cls(registry, url.rstrip("/"))
 
@@ -91,7 +92,7 @@ class Mirror:
         PreflightError
             It cannot be reached, or answers as something else does.
         """
-        what = f"The mirror {self.url} of {self.registry} cannot be used"
+        what = gettext("The mirror {url} of {registry} cannot be used").format(url=self.url, registry=self.registry)
         try:
             with urllib.request.urlopen(f"{self.url}/v2/", timeout=_SECONDS) as answer:  # noqa: S310 - see `parse`
                 status = int(answer.status)
@@ -99,19 +100,23 @@ class Mirror:
             status = error.code
             error.close()
         except (OSError, ValueError) as error:
-            raise PreflightError(what, why=f"it cannot be reached: {error}", fix="see the URL, and a proxy") from error
+            raise PreflightError(
+                what,
+                why=gettext("it cannot be reached: {error}").format(error=error),
+                fix=gettext("see the URL, and a proxy"),
+            ) from error
         if status not in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}:  # 401: it wants to know who asks, as registries may
             raise PreflightError(
                 what,
-                why=f"it answers {status} to /v2/, where a registry answers 200 or 401",
-                fix="name the URL of the registry itself, without the path of an image",
+                why=gettext("it answers {status} to /v2/, where a registry answers 200 or 401").format(status=status),
+                fix=gettext("name the URL of the registry itself, without the path of an image"),
             )
 
 
 def refuse(provider: str) -> UsageError:
     """Return the error of a mirror where no image is ever pulled."""
     return UsageError(
-        f"Provider {provider!r} has no use for a registry mirror",
-        why="it pulls no images: each image name stands for a program of this machine (labkit images)",
-        fix="leave it out; for images from elsewhere, --images FILE names programs of your own",
+        gettext("Provider {provider!r} has no use for a registry mirror").format(provider=provider),
+        why=gettext("it pulls no images: each image name stands for a program of this machine (labkit images)"),
+        fix=gettext("leave it out; for images from elsewhere, --images FILE names programs of your own"),
     )

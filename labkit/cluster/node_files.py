@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labkit.language import gettext
 from labkit.node.process import run
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def read(cluster: Cluster, node: str, path: str) -> str:
     UsageError
         There is no such node.
     """
-    return run(cluster.node_command(node, ["cat", path]), what=f"read {path} on {node}")
+    return run(
+        cluster.node_command(node, ["cat", path]), what=gettext("read {path} on {node}").format(path=path, node=node)
+    )
 
 
 def write(cluster: Cluster, node: str, path: str, text: str) -> None:
@@ -53,4 +56,4 @@ def write(cluster: Cluster, node: str, path: str, text: str) -> None:
         There is no such node.
     """
     command = cluster.node_command(node, ["sh", "-c", _WRITE, "sh", path])
-    run(command, what=f"write {path} on {node}", stdin=text)
+    run(command, what=gettext("write {path} on {node}").format(path=path, node=node), stdin=text)

@@ -15,6 +15,7 @@ from labkit.components import Components
 from labkit.cri.images import Catalogue
 from labkit.cri.references import Reference
 from labkit.errors import LabkitError, UsageError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.progress import Progress
 
@@ -92,21 +93,27 @@ class OwnNodes(ABC):
         """Refuse a name that no further node can have."""
         check_name(name)
         if name in self.spec.node_names:
-            raise UsageError(f"There is a node {name!r} already", fix="labkit node list")
+            raise UsageError(gettext("There is a node {name!r} already").format(name=name), fix="labkit node list")
         if len(self.spec.node_names) > MAX_WORKERS:
-            raise UsageError(f"A lab has at most {MAX_WORKERS} workers", fix="choose another lab")
+            raise UsageError(
+                gettext("A lab has at most {most} workers").format(most=MAX_WORKERS), fix=gettext("choose another lab")
+            )
 
     def _make_token(self) -> str:
         """Return a bootstrap token that the cluster knows from now on, for ten minutes."""
         token = bootstrap.new_token()
         create = ["kubeadm", "token", "create", token, "--ttl", "10m"]
-        run(self.node_command(self.spec.node_names[0], create), what="make a bootstrap token", timeout=_TOKEN_SECONDS)
+        run(
+            self.node_command(self.spec.node_names[0], create),
+            what=gettext("make a bootstrap token"),
+            timeout=_TOKEN_SECONDS,
+        )
         return token
 
     def _wait_for_joined(self, name: str, progress: Progress, *, since: float) -> None:
         """Wait until a node that has joined after a time, in seconds of the epoch, and its system pods, are Ready."""
         if self.spec.network:
-            with progress.phase(f"{name} Ready") as phase:
+            with progress.phase(gettext("{name} Ready").format(name=name)) as phase:
                 readiness.wait_for_node(self.kubeconfig, name, since=since, phase=phase)
-        with progress.phase(f"system pods of {name}") as phase:
+        with progress.phase(gettext("system pods of {name}").format(name=name)) as phase:
             readiness.wait_until_ready(self.kubeconfig, self.spec, self._joined, since=0, phase=phase)

@@ -14,6 +14,7 @@ from labkit.cluster.kubeadm import STATIC_PODS
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
+from labkit.language import gettext, gettext_noop
 
 KUBE_PROXY = "kube-proxy"
 COREDNS = "coredns"
@@ -33,13 +34,17 @@ _LISTS = {
     "ServiceAccount": "/api/v1/namespaces/kube-system/serviceaccounts",
 }
 _STOPS = {
-    "etcd": "the API server can neither read nor write: nothing in the cluster can change",
-    "kube-apiserver": "nobody can ask or change anything; the containers that run go on",
-    "kube-controller-manager": "deployments make no pods, lost pods are not replaced, Services get no new endpoints",
-    "kube-scheduler": "new pods get no node: they stay Pending",
-    KUBE_PROXY: "the nodes' rules do not follow the Services: new ones lead nowhere, old ones to pods that are gone",
-    COREDNS: "names of Services are not found; their addresses still answer",
-    NETWORK: "no node learns of another's pods any more, and a new node does not become Ready",
+    "etcd": gettext_noop("the API server can neither read nor write: nothing in the cluster can change"),
+    "kube-apiserver": gettext_noop("nobody can ask or change anything; the containers that run go on"),
+    "kube-controller-manager": gettext_noop(
+        "deployments make no pods, lost pods are not replaced, Services get no new endpoints"
+    ),
+    "kube-scheduler": gettext_noop("new pods get no node: they stay Pending"),
+    KUBE_PROXY: gettext_noop(
+        "the nodes' rules do not follow the Services: new ones lead nowhere, old ones to pods that are gone"
+    ),
+    COREDNS: gettext_noop("names of Services are not found; their addresses still answer"),
+    NETWORK: gettext_noop("no node learns of another's pods any more, and a new node does not become Ready"),
 }
 
 
@@ -63,7 +68,8 @@ class Missing:
 
     def __str__(self) -> str:
         """Return it in a line, for people."""
-        return f"Missing: {' and '.join(self.what)}. So {self.stops}."
+        what = gettext(" and ").join(self.what)
+        return gettext("Missing: {what}. So {stops}.").format(what=what, stops=gettext(self.stops))
 
 
 def missing(cluster: Cluster, api: ApiServer | None) -> tuple[Missing, ...]:
@@ -93,9 +99,13 @@ def _static_pods(cluster: Cluster) -> tuple[Missing, ...]:
     if folder is None:
         return ()
     paths = {name: folder / f"{name}.yaml" for name in STATIC_PODS}
-    where = f"on {cluster.spec.node_names[0]}"
+    node = cluster.spec.node_names[0]
     return tuple(
-        Missing(name, (f"/etc/kubernetes/manifests/{path.name} {where}",), _STOPS[name])
+        Missing(
+            name,
+            (gettext("{file} on {node}").format(file=f"/etc/kubernetes/manifests/{path.name}", node=node),),
+            _STOPS[name],
+        )
         for name, path in paths.items()
         if not path.exists()
     )

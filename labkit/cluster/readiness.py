@@ -15,6 +15,7 @@ from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.progress import Phase
 
 _TIMEOUT = 240.0
@@ -32,13 +33,16 @@ def require_running(cluster: Cluster) -> None:
     """
     spec = cluster.spec
     if not cluster.running:
-        raise ClusterError(f"Lab {spec.name!r} does not run", fix=f"labkit up --name {spec.name}")
+        raise ClusterError(
+            gettext("Lab {name!r} does not run").format(name=spec.name), fix=f"labkit up --name {spec.name}"
+        )
     if not cluster.initialised:
         raise ClusterError(
-            f"Lab {spec.name!r} is not initialised yet",
-            why="its nodes are prepared, and no API server runs on them",
-            fix=f"lab.init(), or: labkit node exec --name {spec.name} {spec.node_names[0]} kubeadm init "
-            f"--config {CONFIG}",
+            gettext("Lab {name!r} is not initialised yet").format(name=spec.name),
+            why=gettext("its nodes are prepared, and no API server runs on them"),
+            fix=gettext("lab.init(), or: labkit node exec --name {name} {node} kubeadm init --config {file}").format(
+                name=spec.name, node=spec.node_names[0], file=CONFIG
+            ),
         )
 
 
@@ -95,7 +99,7 @@ def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, since: float = 0
 
     def lacking(api: ApiServer) -> list[str]:
         node = api.get(f"/api/v1/nodes/{name}")
-        return [] if node is not None and node_ready(node, since) else [f"node {name}"]
+        return [] if node is not None and node_ready(node, since) else [gettext("node {name}").format(name=name)]
 
     _wait(kubeconfig, lacking, phase, timeout)
 
@@ -107,12 +111,14 @@ def _wait(kubeconfig: Path, lacking: Callable[[ApiServer], list[str]], phase: Ph
         while missing := lacking(api):
             if missing != told:
                 told = missing
-                phase.advance("waiting for " + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))
+                phase.advance(gettext("waiting for ") + ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""))
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    "The cluster is not ready in time",
-                    why=f"after {timeout:.0f} s it still lacks {', '.join(missing)}",
-                    fix="labkit kubectl -- get pods --all-namespaces, and labkit node logs NODE kubelet",
+                    gettext("The cluster is not ready in time"),
+                    why=gettext("after {seconds:.0f} s it still lacks {missing}").format(
+                        seconds=timeout, missing=", ".join(missing)
+                    ),
+                    fix=gettext("labkit kubectl -- get pods --all-namespaces, and labkit node logs NODE kubelet"),
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -122,11 +128,12 @@ def pending(api: ApiServer, spec: LabSpec, nodes: list[str], *, since: float) ->
     node_list = api.get("/api/v1/nodes")
     pod_list = api.get("/api/v1/namespaces/kube-system/pods")
     if node_list is None or pod_list is None:
-        return ["the API server"]
+        return [gettext("the API server")]
     present = {node["metadata"]["name"]: node for node in node_list["items"]}
-    missing = [f"node {name}" for name in nodes if name not in present]
+    absent = [name for name in nodes if name not in present]
     if spec.network:
-        missing += [f"node {name}" for name in nodes if name in present and not node_ready(present[name], since)]
+        absent += [name for name in nodes if name in present and not node_ready(present[name], since)]
+    missing = [gettext("node {name}").format(name=name) for name in absent]
     for name, count in _expected_pods(spec, nodes).items():
         pods = [pod for pod in pod_list["items"] if pod["metadata"]["name"].startswith(f"{name}-")]
         # kubeadm gives the control plane's pods a startup probe that first looks after ten seconds: they serve long

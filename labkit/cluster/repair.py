@@ -19,6 +19,7 @@ from labkit.cluster.parts import Missing
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.progress import Progress
 
@@ -70,17 +71,17 @@ def repair(cluster: Cluster, progress: Progress) -> tuple[Repair, ...]:
     control_plane = cluster.spec.node_names[0]
     if not cluster.node_running(control_plane):
         raise ClusterError(
-            f"Lab {cluster.spec.name!r} cannot be repaired now",
-            why=f"{control_plane} is switched off, and kubeadm works there",
+            gettext("Lab {name!r} cannot be repaired now").format(name=cluster.spec.name),
+            why=gettext("{control_plane} is switched off, and kubeadm works there").format(control_plane=control_plane),
             fix=f"labkit node start {control_plane}",
         )
     done = [_static_pod(cluster, each, progress) for each in parts.missing(cluster, None)]
     with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
-        with progress.phase("API server"):
+        with progress.phase(gettext("API server")):
             _wait_for(api)
         done += [_add_on(cluster, each, api, progress) for each in parts.missing(cluster, api)]
     if done:
-        with progress.phase("system pods") as phase:
+        with progress.phase(gettext("system pods")) as phase:
             running = [node for node in cluster.spec.node_names if cluster.node_running(node)]
             readiness.wait_until_ready(
                 cluster.kubeconfig, cluster.spec, running, since=0, phase=phase, timeout=_TIMEOUT
@@ -93,9 +94,9 @@ def _wait_for(api: ApiServer) -> None:
     while api.get("/api/v1/nodes") is None:
         if time.monotonic() > deadline:
             raise ClusterError(
-                "The lab could not be repaired",
-                why=f"the API server does not answer for {_TIMEOUT:.0f} s",
-                fix="labkit status; labkit node logs master kubelet",
+                gettext("The lab could not be repaired"),
+                why=gettext("the API server does not answer for {seconds:.0f} s").format(seconds=_TIMEOUT),
+                fix=gettext("labkit status; labkit node logs master kubelet"),
             )
         time.sleep(_POLL_SECONDS)
 
@@ -104,7 +105,7 @@ def _static_pod(cluster: Cluster, lacking: Missing, progress: Progress) -> Repai
     """Have kubeadm write a manifest anew; the kubelet starts what it finds there."""
     command = ["kubeadm", "init", "phase", *_PHASES[lacking.part], "--config", CONFIG]
     with progress.phase(lacking.part) as phase:
-        _on_control_plane(cluster, command, f"make the manifest of {lacking.part}")
+        _on_control_plane(cluster, command, gettext("make the manifest of {part}").format(part=lacking.part))
         said = " ".join(command)
         phase.advance(said)
     return Repair(lacking.part, lacking.what, said)
@@ -118,8 +119,8 @@ def _add_on(cluster: Cluster, lacking: Missing, api: ApiServer, progress: Progre
             document for document in yaml.safe_load_all(printed) if document and not _set_by_learner(document, api)
         ]
         apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
-        _on_control_plane(cluster, apply, f"apply {lacking.part}", stdin=dump_all(wanted))
-        said = f"{source}, kubectl apply"
+        _on_control_plane(cluster, apply, gettext("apply {part}").format(part=lacking.part), stdin=dump_all(wanted))
+        said = gettext("{source}, kubectl apply").format(source=source)
         phase.advance(said)
     return Repair(lacking.part, lacking.what, said)
 
@@ -127,9 +128,9 @@ def _add_on(cluster: Cluster, lacking: Missing, api: ApiServer, progress: Progre
 def _manifest(cluster: Cluster, part: str) -> tuple[str, str]:
     """Return an add-on's manifest as YAML, and where it is from."""
     if part == parts.NETWORK:
-        return network_addon.manifest_for(cluster), "labkit's own manifest"
+        return network_addon.manifest_for(cluster), gettext("labkit's own manifest")
     command = ["kubeadm", "init", "phase", "addon", part, "--config", CONFIG, "--print-manifest"]
-    printed = _on_control_plane(cluster, command, f"print kubeadm's manifest of {part}")
+    printed = _on_control_plane(cluster, command, gettext("print kubeadm's manifest of {part}").format(part=part))
     said = " ".join(command[:5])
     return coredns.manifest(printed), said
 

@@ -18,6 +18,7 @@ import yaml
 from labkit.cluster import kubeconfig
 from labkit.cluster.kubeconfig import Access
 from labkit.errors import ClusterError
+from labkit.language import gettext
 
 _TIMEOUT = 5.0
 _JSON = "application/json"
@@ -92,21 +93,23 @@ class ApiServer:
         ClusterError
             The server cannot be reached, does not know who asks, or refuses; the message says which.
         """
-        what = f"The API server at {self._access.host}:{self._access.port}"
+        what = gettext("The API server at {host}:{port}").format(host=self._access.host, port=self._access.port)
         try:
             status, body = self._send("GET", path, {"Accept": _JSON})
             answer: Any = json.loads(body) if status == http.HTTPStatus.OK else body
         except ssl.SSLError as error:
             raise ClusterError(
-                f"{what} cannot be trusted, or does not trust who asks",
+                gettext("{what} cannot be trusted, or does not trust who asks").format(what=what),
                 why=str(error),
-                fix="see the kubeconfig's certificate-authority and client-certificate",
+                fix=gettext("see the kubeconfig's certificate-authority and client-certificate"),
             ) from error
         except (*_UNREACHABLE, ValueError) as error:
             raise ClusterError(
-                f"{what} cannot be reached",
+                gettext("{what} cannot be reached").format(what=what),
                 why=str(error) or type(error).__name__,
-                fix="see whether the cluster runs, and whether this machine needs a VPN to it: kubectl version",
+                fix=gettext(
+                    "see whether the cluster runs, and whether this machine needs a VPN to it: kubectl version"
+                ),
             ) from error
         if status == http.HTTPStatus.OK:
             return dict(answer)
@@ -133,22 +136,32 @@ class ApiServer:
         ended = self._access.expired
         if status == http.HTTPStatus.UNAUTHORIZED and ended is not None:
             return ClusterError(
-                f"{what} does not know who asks: the client certificate has expired",
-                why=f"it was valid until {ended:%Y-%m-%d %H:%M:%S} UTC ({why})",
-                fix="get a new kubeconfig from whoever runs the cluster; with kubeadm: kubeadm certs renew admin.conf",
+                gettext("{what} does not know who asks: the client certificate has expired").format(what=what),
+                why=gettext("it was valid until {ended:%Y-%m-%d %H:%M:%S} UTC ({why})").format(ended=ended, why=why),
+                fix=gettext(
+                    "get a new kubeconfig from whoever runs the cluster; with kubeadm: kubeadm certs renew admin.conf"
+                ),
             )
         if status == http.HTTPStatus.UNAUTHORIZED:
             return ClusterError(
-                f"{what} does not know who asks", why=why, fix="get a new token or kubeconfig from who runs the cluster"
+                gettext("{what} does not know who asks").format(what=what),
+                why=why,
+                fix=gettext("get a new token or kubeconfig from who runs the cluster"),
             )
         if status == http.HTTPStatus.FORBIDDEN:
             return ClusterError(
-                f"{what} knows who asks, and does not allow it to read {path}",
+                gettext("{what} knows who asks, and does not allow it to read {path}").format(what=what, path=path),
                 why=why,
-                fix="ask who runs the cluster for the right to list and watch it, for example by ClusterRole view; "
-                "or name the namespace that is yours: kubectl config set-context --current --namespace NAME",
+                fix=gettext(
+                    "ask who runs the cluster for the right to list and watch it, for example by ClusterRole view; or "
+                    "name the namespace that is yours: kubectl config set-context --current --namespace NAME"
+                ),
             )
-        return ClusterError(f"{what} does not answer as one", why=f"to {path}: {why}", fix="see the server's URL")
+        return ClusterError(
+            gettext("{what} does not answer as one").format(what=what),
+            why=gettext("to {path}: {why}").format(path=path, why=why),
+            fix=gettext("see the server's URL"),
+        )
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create an object and return it as it was stored.
@@ -165,12 +178,16 @@ class ApiServer:
         ClusterError
             The server refuses it or does not answer.
         """
-        what = f"{body.get('kind', 'An object')} {body['metadata']['name']} could not be made"
+        what = gettext("{kind} {name} could not be made").format(
+            kind=body.get("kind", "An object"), name=body["metadata"]["name"]
+        )
         try:
             status, sent = self._send("POST", path, {"Content-Type": _JSON}, json.dumps(body))
             answer: dict[str, Any] = json.loads(sent)
         except (*_UNREACHABLE, ValueError) as error:
-            raise ClusterError(what, why=f"the API server does not answer: {error}", fix="labkit status") from error
+            raise ClusterError(
+                what, why=gettext("the API server does not answer: {error}").format(error=error), fix="labkit status"
+            ) from error
         if status != http.HTTPStatus.CREATED:
             raise ClusterError(what, why=str(answer.get("message", status)))
         return answer

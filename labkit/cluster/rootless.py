@@ -20,6 +20,7 @@ from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.components import Components
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext
 from labkit.node import network, outer, receive
 from labkit.node.node import Node
 from labkit.node.outer import OuterSandbox
@@ -90,7 +91,7 @@ class RootlessCluster(OwnNodes):
             folder.catalogue.write_bytes(images)
         cluster = cls(folder, programs)
         with cluster._undone_on_failure():
-            with progress.phase("nodes"):
+            with progress.phase(gettext("nodes")):
                 cluster._boot(spec.node_names, api_port=api_port)
             if init:
                 cluster._bootstrap(progress)
@@ -155,11 +156,11 @@ class RootlessCluster(OwnNodes):
         """Boot all nodes again, and wait until the control plane and the nodes have come back by themselves."""
         since = time.time()
         with self._undone_on_failure():
-            with progress.phase("nodes"):
+            with progress.phase(gettext("nodes")):
                 self._boot(self.spec.node_names)
             if not self.initialised:
                 return
-            with progress.phase("cluster") as phase:
+            with progress.phase(gettext("cluster")) as phase:
                 readiness.wait_until_ready(self.kubeconfig, self.spec, self._joined, since=since, phase=phase)
 
     def stop(self) -> None:
@@ -174,7 +175,7 @@ class RootlessCluster(OwnNodes):
     def prepare_node(self, name: str, progress: Progress) -> None:
         """Boot a machine that can join: its container runtime serves, and no kubelet runs."""
         self._check_new(name)
-        with progress.phase(f"node {name}"):
+        with progress.phase(gettext("node {name}").format(name=name)):
             self.respecify(node_names=(*self.spec.node_names, name))
             self._start_nodes([name])
             self._node(name).wait_for_runtime(self._running_sandbox())
@@ -248,8 +249,8 @@ class RootlessCluster(OwnNodes):
     def _node(self, name: str) -> Node:
         if name not in self.spec.node_names:
             raise UsageError(
-                f"There is no node {name!r}",
-                why=f"the nodes are {', '.join(self.spec.node_names)}",
+                gettext("There is no node {name!r}").format(name=name),
+                why=gettext("the nodes are {nodes}").format(nodes=", ".join(self.spec.node_names)),
                 fix="labkit node list",
             )
         index = self.spec.node_names.index(name)
@@ -258,8 +259,8 @@ class RootlessCluster(OwnNodes):
     def _running_sandbox(self) -> OuterSandbox:
         if not self.running or self._sandbox is None:
             raise ClusterError(
-                f"Lab {self.spec.name!r} does not run",
-                why="its sandbox has ended: it was stopped, or the machine was restarted",
+                gettext("Lab {name!r} does not run").format(name=self.spec.name),
+                why=gettext("its sandbox has ended: it was stopped, or the machine was restarted"),
                 fix=f"labkit start --name {self.spec.name}",
             )
         return self._sandbox
@@ -306,7 +307,7 @@ class RootlessCluster(OwnNodes):
             except BaseException:
                 self.stop()  # what the other threads wait for runs in the sandbox, and ends with it
                 raise
-        with progress.phase("system pods") as phase:
+        with progress.phase(gettext("system pods")) as phase:
             readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
 
     def _init(self, token: str, progress: Progress) -> None:
@@ -330,15 +331,17 @@ class RootlessCluster(OwnNodes):
             bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
 
     def _apply_add_ons(self, progress: Progress) -> None:
-        with progress.phase("add-ons"):
+        with progress.phase(gettext("add-ons")):
             name = self._control_plane.name
-            printed = run(self.node_command(name, coredns.PRINT_COMMAND), what="print kubeadm's manifest of CoreDNS")
+            printed = run(
+                self.node_command(name, coredns.PRINT_COMMAND), what=gettext("print kubeadm's manifest of CoreDNS")
+            )
             manifests = [coredns.manifest(printed)]
             if self.spec.network:
                 manifests.append(network_addon.manifest_for(self))
             # Validation would have the API server describe all its types first.
             apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
-            run(self.node_command(name, apply), what="apply the add-ons", stdin="---\n".join(manifests))
+            run(self.node_command(name, apply), what=gettext("apply the add-ons"), stdin="---\n".join(manifests))
 
     def _write_kubeconfig(self) -> None:
         """Copy the administrator's kubeconfig to the host, with the address that reaches the API server from there."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from labkit.components import pins
 from labkit.errors import UsageError
+from labkit.language import gettext, gettext_noop
 from labkit.node.network import SUBNET, node_address
 
 MAX_WORKERS = 50
@@ -85,60 +86,74 @@ class LabSpec:
             check_name(name)
         if len(set(self.node_names)) != len(self.node_names):
             raise UsageError(
-                "Two nodes have the same name", why=", ".join(self.node_names), fix="name each differently"
+                gettext("Two nodes have the same name"),
+                why=", ".join(self.node_names),
+                fix=gettext("name each differently"),
             )
         if self.kubernetes_version != KUBERNETES_VERSION:
             raise UsageError(
-                f"Kubernetes {self.kubernetes_version!r} is not to be had here",
-                why=f"labkit's programs are pinned to {KUBERNETES_VERSION}",
-                fix=f"leave the version out, or say {KUBERNETES_VERSION}",
+                gettext("Kubernetes {kubernetes_version!r} is not to be had here").format(
+                    kubernetes_version=self.kubernetes_version
+                ),
+                why=gettext("labkit's programs are pinned to {kubernetes_version}").format(
+                    kubernetes_version=KUBERNETES_VERSION
+                ),
+                fix=gettext("leave the version out, or say {kubernetes_version}").format(
+                    kubernetes_version=KUBERNETES_VERSION
+                ),
             )
         if self.advertise_address != str(node_address(0)):
             raise UsageError(
-                f"The API server cannot advertise {self.advertise_address!r}",
-                why=f"the control plane's node has the address {node_address(0)}",
-                fix=f"leave the address out, or say {node_address(0)}",
+                gettext("The API server cannot advertise {advertise_address!r}").format(
+                    advertise_address=self.advertise_address
+                ),
+                why=gettext("the control plane's node has the address {address}").format(address=node_address(0)),
+                fix=gettext("leave the address out, or say {address}").format(address=node_address(0)),
             )
         if not _REPOSITORY.fullmatch(self.image_repository):
             raise UsageError(
-                f"{self.image_repository!r} is no image repository",
-                why="it is a registry's host name and perhaps a path, in lower case",
-                fix="for example registry.k8s.io",
+                gettext("{image_repository!r} is no image repository").format(image_repository=self.image_repository),
+                why=gettext("it is a registry's host name and perhaps a path, in lower case"),
+                fix=gettext("for example registry.k8s.io"),
             )
         if not _TTL.fullmatch(self.token_ttl):
             raise UsageError(
-                f"{self.token_ttl!r} is no life time of a token",
-                why="kubeadm wants a duration, and 0 for one that never expires",
-                fix='for example "24h0m0s"',
+                gettext("{token_ttl!r} is no life time of a token").format(token_ttl=self.token_ttl),
+                why=gettext("kubeadm wants a duration, and 0 for one that never expires"),
+                fix=gettext('for example "24h0m0s"'),
             )
         self._check_ranges()
 
     def _check_ranges(self) -> None:
         ranges = {
-            "service range": _network("service range", self.service_cidr),
-            "pod range": _network("pod range", self.pod_cidr),
-            "nodes' own range": SUBNET,
+            gettext_noop("service range"): _network("service range", self.service_cidr),
+            gettext_noop("pod range"): _network("pod range", self.pod_cidr),
+            gettext_noop("nodes' own range"): SUBNET,
         }
         for (name, one), (other_name, other) in itertools.combinations(ranges.items(), 2):
             if one.overlaps(other):
                 raise UsageError(
-                    f"The {name} {one} and the {other_name} {other} overlap",
-                    why="an address in both would mean two things, and a packet to it would go astray",
-                    fix="choose ranges that share none: 10.96.0.0/16 and 192.168.0.0/16",
+                    gettext("The {name} {one} and the {other_name} {other} overlap").format(
+                        name=gettext(name), one=one, other_name=gettext(other_name), other=other
+                    ),
+                    why=gettext("an address in both would mean two things, and a packet to it would go astray"),
+                    fix=gettext("choose ranges that share none: 10.96.0.0/16 and 192.168.0.0/16"),
                 )
         # kube-controller-manager gives each node a /24 (its --node-cidr-mask-size).
         pods, nodes = ranges["pod range"], len(self.node_names)
         if pods.prefixlen > 24 or 2 ** (24 - pods.prefixlen) < nodes:
             raise UsageError(
-                f"The pod range {pods} is too small for {nodes} nodes",
-                why="each node gets a /24 of it",
-                fix="choose a wider one, for example 192.168.0.0/16",
+                gettext("The pod range {pods} is too small for {nodes} nodes").format(pods=pods, nodes=nodes),
+                why=gettext("each node gets a /24 of it"),
+                fix=gettext("choose a wider one, for example 192.168.0.0/16"),
             )
         if not 12 <= ranges["service range"].prefixlen <= 28:
             raise UsageError(
-                f"The service range {ranges['service range']} has a size that cannot be used",
-                why="the API server takes at most 2^20 addresses, and a few are needed",
-                fix="choose a /12 to a /28, for example 10.96.0.0/16",
+                gettext("The service range {range} has a size that cannot be used").format(
+                    range=ranges["service range"]
+                ),
+                why=gettext("the API server takes at most 2^20 addresses, and a few are needed"),
+                fix=gettext("choose a /12 to a /28, for example 10.96.0.0/16"),
             )
 
     def save(self, path: Path) -> None:
@@ -195,7 +210,9 @@ def default_node_names(workers: int) -> tuple[str, ...]:
     """
     if not 0 <= workers <= MAX_WORKERS:
         raise UsageError(
-            f"A lab cannot have {workers} workers", why=f"it has 0 to {MAX_WORKERS}", fix="for example --workers 2"
+            gettext("A lab cannot have {workers} workers").format(workers=workers),
+            why=gettext("it has 0 to {most}").format(most=MAX_WORKERS),
+            fix=gettext("for example --workers 2"),
         )
     return ("master", *(f"node-{number:02d}" for number in range(1, workers + 1)))
 
@@ -216,9 +233,11 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no name for a lab or a node",
-            why="Kubernetes wants lower-case letters, digits and hyphens, at most 63, a letter or digit at both ends",
-            fix="for example node-01",
+            gettext("{name!r} is no name for a lab or a node").format(name=name),
+            why=gettext(
+                "Kubernetes wants lower-case letters, digits and hyphens, at most 63, a letter or digit at both ends"
+            ),
+            fix=gettext("for example node-01"),
         )
 
 
@@ -226,4 +245,8 @@ def _network(what: str, cidr: str) -> ipaddress.IPv4Network:
     try:
         return ipaddress.IPv4Network(cidr)
     except ValueError as error:
-        raise UsageError(f"{cidr!r} is no {what}", why=str(error), fix="for example 10.96.0.0/16") from error
+        raise UsageError(
+            gettext("{cidr!r} is no {what}").format(cidr=cidr, what=gettext(what)),
+            why=str(error),
+            fix=gettext("for example 10.96.0.0/16"),
+        ) from error

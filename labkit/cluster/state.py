@@ -14,6 +14,7 @@ import filelock
 from labkit import paths
 from labkit.cluster.spec import LabSpec, check_name
 from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.language import gettext
 
 _LOCK_SECONDS = 1.0
 
@@ -124,13 +125,15 @@ class LabFolder:
             return LabSpec.load(self.spec_file)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(
-                f"There is no lab {self.path.name!r}", why=f"{self.path} does not exist", fix="labkit up"
+                gettext("There is no lab {name!r}").format(name=self.path.name),
+                why=gettext("{path} does not exist").format(path=self.path),
+                fix="labkit up",
             ) from error
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ClusterError(
-                f"Lab {self.path.name!r} cannot be read",
+                gettext("Lab {name!r} cannot be read").format(name=self.path.name),
                 why=f"{self.spec_file}: {error}",
-                fix=f"labkit down --name {self.path.name}, then labkit up",
+                fix=gettext("labkit down --name {name}, then labkit up").format(name=self.path.name),
             ) from error
 
     @contextmanager
@@ -153,9 +156,9 @@ class LabFolder:
             lock.acquire(timeout=_LOCK_SECONDS)
         except filelock.Timeout as error:
             raise UsageError(
-                f"Another command is changing lab {self.path.name!r} now",
-                why=f"{lock_path} is held",
-                fix="wait until it has ended, or choose another --name",
+                gettext("Another command is changing lab {name!r} now").format(name=self.path.name),
+                why=gettext("{lock_path} is held").format(lock_path=lock_path),
+                fix=gettext("wait until it has ended, or choose another --name"),
             ) from error
         except OSError as error:
             raise _unwritable(lock_path, error) from error
@@ -174,8 +177,12 @@ def lab_names() -> list[str]:
 def _unwritable(path: Path, error: OSError) -> PreflightError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:  # the disk is full, or what of it is this account's
         return PreflightError(
-            "The disk is full", why=str(error), fix="free some space, or set LABKIT_STATE to a folder on another disk"
+            gettext("The disk is full"),
+            why=str(error),
+            fix=gettext("free some space, or set LABKIT_STATE to a folder on another disk"),
         )
     return PreflightError(
-        f"{path} cannot be written", why=str(error), fix="make it writable, or set LABKIT_STATE to another folder"
+        gettext("{path} cannot be written").format(path=path),
+        why=str(error),
+        fix=gettext("make it writable, or set LABKIT_STATE to another folder"),
     )

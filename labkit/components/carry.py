@@ -24,6 +24,7 @@ from labkit.components.locate import ensure
 from labkit.components.pins import Pin, pins
 from labkit.components.store import Store
 from labkit.errors import ComponentError, UsageError
+from labkit.language import gettext
 from labkit.progress import Progress
 
 FORMAT = "labkit components"
@@ -71,7 +72,9 @@ def save(file: Path, progress: Progress) -> Path:
             draft.replace(file)
     except OSError as error:
         raise ComponentError(
-            f"{file} cannot be written", why=str(error), fix="choose a folder that exists and has some 200 MB of room"
+            gettext("{file} cannot be written").format(file=file),
+            why=str(error),
+            fix=gettext("choose a folder that exists and has some 200 MB of room"),
         ) from error
     return file
 
@@ -99,19 +102,20 @@ def load(file: Path, progress: Progress) -> tuple[str, ...]:
             index = _index(archive, file)
             new = [pin for pin in pins().values() if store.get(pin, verify=True) is None]
             with tempfile.TemporaryDirectory(prefix=".load.", dir=_made(store.folder)) as private:
-                with progress.phase("unpack"):
+                with progress.phase(gettext("unpack")):
                     _unpack(archive, index, Path(private))
                 for pin in new:
                     _install(pin, Path(private, pin.name), index["components"][pin.name]["files"], store, progress)
     except FileNotFoundError as error:
         raise UsageError(
-            f"There is no file {file}", fix="write one where there is a network: labkit images save"
+            gettext("There is no file {file}").format(file=file),
+            fix=gettext("write one where there is a network: labkit images save"),
         ) from error
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, KeyError, TypeError) as error:
         raise ComponentError(
-            f"{file} is no file of labkit's components, or is cut off or damaged",
+            gettext("{file} is no file of labkit's components, or is cut off or damaged").format(file=file),
             why=str(error) or type(error).__name__,
-            fix="copy it again, or write it again: labkit images save FILE",
+            fix=gettext("copy it again, or write it again: labkit images save FILE"),
         ) from error
     return tuple(pin.folder_name for pin in new)
 
@@ -121,9 +125,9 @@ def _install(pin: Pin, source: Path, files: dict[str, str], store: Store, progre
         for name, checksum in files.items():
             if _sha256(source / name) != checksum:
                 raise ComponentError(
-                    f"{pin.name}/{name} is not what was written",
-                    why="its SHA-256 differs from the one in the file's index",
-                    fix="copy the file again",
+                    gettext("{name}/{name2} is not what was written").format(name=pin.name, name2=name),
+                    why=gettext("its SHA-256 differs from the one in the file's index"),
+                    fix=gettext("copy the file again"),
                 )
         store.discard(pin, verify=True)
         with store.installing(pin) as folder:
@@ -151,9 +155,11 @@ def _index(archive: tarfile.TarFile, file: Path) -> dict[str, Any]:
         raise ValueError(f"its {_INDEX} does not say {FORMAT!r}")
     if index["machine"] != platform.machine():
         raise ComponentError(
-            f"{file} is for machines of another kind",
-            why=f"its programs are for {index['machine']}, and this is {platform.machine()}",
-            fix="write it on a machine of this kind",
+            gettext("{file} is for machines of another kind").format(file=file),
+            why=gettext("its programs are for {machine}, and this is {platform_machine}").format(
+                machine=index["machine"], platform_machine=platform.machine()
+            ),
+            fix=gettext("write it on a machine of this kind"),
         )
     differing = [
         f"{pin.name} {pin.version}"
@@ -162,9 +168,9 @@ def _index(archive: tarfile.TarFile, file: Path) -> dict[str, Any]:
     ]
     if differing:
         raise ComponentError(
-            f"{file} was written by another labkit",
-            why=f"it lacks {', '.join(differing)}",
-            fix="write it with this version of labkit",
+            gettext("{file} was written by another labkit").format(file=file),
+            why=gettext("it lacks {components}").format(components=", ".join(differing)),
+            fix=gettext("write it with this version of labkit"),
         )
     return index
 

@@ -16,6 +16,7 @@ import pooch
 
 from labkit.components.pins import Pin
 from labkit.errors import ComponentError
+from labkit.language import gettext
 from labkit.progress import Phase
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,9 @@ def official(pin: Pin, folder: Path, phase: Phase) -> None:
         except ValueError as error:  # pooch's word for a wrong checksum
             log.warning("%s has not the pinned checksum; it was thrown away.", pin.download.url)
             raise ComponentError(
-                f"{pin.download.url} has not the pinned checksum; it was thrown away.",
-                why="The download was cut short, or something between here and there answers in its place.",
-                fix="Try again, over another network if need be.",
+                gettext("{url} has not the pinned checksum; it was thrown away.").format(url=pin.download.url),
+                why=gettext("The download was cut short, or something between here and there answers in its place."),
+                fix=gettext("Try again, over another network if need be."),
             ) from error
         unpack(pin, Path(archive), pin.download.folder, folder, phase)
 
@@ -70,7 +71,12 @@ def _download(url: str, target: Path, phase: Phase) -> None:
             file.write(chunk)
             done += len(chunk)
             of_total = f" of {total // _MB}" if total else ""
-            phase.advance(f"downloading {name}: {done // _MB}{of_total} MB", min(done / total, 1) if total else None)
+            phase.advance(
+                gettext("downloading {name}: {done}{of_total} MB").format(
+                    name=name, done=done // _MB, of_total=of_total
+                ),
+                min(done / total, 1) if total else None,
+            )
 
 
 def _read(response: IO[bytes], url: str) -> bytes:
@@ -82,7 +88,9 @@ def _read(response: IO[bytes], url: str) -> bytes:
 
 def _unreachable(url: str, error: Exception) -> ComponentError:
     return ComponentError(
-        f"{url} could not be downloaded.", why=str(error), fix="Connect to the internet and try again."
+        gettext("{url} could not be downloaded.").format(url=url),
+        why=str(error),
+        fix=gettext("Connect to the internet and try again."),
     )
 
 
@@ -96,7 +104,7 @@ def unpack(pin: Pin, archive: Path, inside: str, folder: Path, phase: Phase) -> 
     ComponentError
         If the archive cannot be read or lacks something.
     """
-    phase.advance(f"unpacking {archive.name}")
+    phase.advance(gettext("unpacking {file}").format(file=archive.name))
     missing = set(pin.programs)
     try:
         with tarfile.open(archive) as tar:
@@ -110,9 +118,15 @@ def unpack(pin: Pin, archive: Path, inside: str, folder: Path, phase: Phase) -> 
                 _extract(tar, member, folder / relative)
                 missing.discard(str(relative))
     except (tarfile.TarError, EOFError) as error:
-        raise ComponentError(f"{archive.name} cannot be unpacked.", why=str(error), fix="Try again.") from error
+        raise ComponentError(
+            gettext("{file} cannot be unpacked.").format(file=archive.name), why=str(error), fix=gettext("Try again.")
+        ) from error
     if missing:
-        raise ComponentError(f"{archive.name} has no {', '.join(sorted(missing))} in {inside}.")
+        raise ComponentError(
+            gettext("{file} has no {missing} in {inside}.").format(
+                file=archive.name, missing=", ".join(sorted(missing)), inside=inside
+            )
+        )
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from labkit.components import download, gobuild, maven
 from labkit.components.pins import Pin
 from labkit.errors import ComponentError
+from labkit.language import gettext, gettext_noop
 from labkit.progress import Phase
 
 log = logging.getLogger(__name__)
@@ -21,9 +22,9 @@ def into(pin: Pin, folder: Path, phase: Phase) -> None:
     ComponentError
         If every way failed; why each did, is told.
     """
-    ways = [("Official release", download.official)] if pin.download else []
-    ways += [("Maven's client", maven.fetch)] if pin.maven else []
-    ways += [("Go toolchain", gobuild.build)] if pin.recipe else []
+    ways = [(gettext_noop("Official release"), download.official)] if pin.download else []
+    ways += [(gettext_noop("Maven's client"), maven.fetch)] if pin.maven else []
+    ways += [(gettext_noop("Go toolchain"), gobuild.build)] if pin.recipe else []
     failures = []
     for name, way in ways:
         try:
@@ -31,6 +32,10 @@ def into(pin: Pin, folder: Path, phase: Phase) -> None:
         except ComponentError as error:
             log.info("%s of %s: %s", name, pin.folder_name, error)
             failures.append((name, error))
-    whys = "\n".join(f"- {name}: {error.what} {error.why}".rstrip() for name, error in failures)
+    whys = "\n".join(f"- {gettext(name)}: {error.what} {error.why}".rstrip() for name, error in failures)
     fixes = list(dict.fromkeys(error.fix for _, error in failures if error.fix))
-    raise ComponentError(f"{pin.name} {pin.version} could not be obtained.", why=whys, fix=" Or: ".join(fixes))
+    raise ComponentError(
+        gettext("{name} {version} could not be obtained.").format(name=pin.name, version=pin.version),
+        why=whys,
+        fix=gettext(" Or: ").join(fixes),
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labkit.components.pins import Pin
 from labkit.errors import ComponentError
+from labkit.language import gettext
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +52,16 @@ def prove(pin: Pin, folder: Path) -> None:
     for program, arguments in pin.programs.items():
         path = folder / program
         if not os.access(path, os.X_OK) or not path.is_file():
-            raise ComponentError(f"{folder} has no program {program}.", fix="labkit components fetch")
+            raise ComponentError(
+                gettext("{folder} has no program {program}.").format(folder=folder, program=program),
+                fix="labkit components fetch",
+            )
         said = _version_of(path, arguments)
         # "Kubernetes v1.34.3", "CoreDNS-1.12.1": the version with nothing that would make it another one beside it.
         if not re.search(rf"(?<![\w.]){re.escape(pin.version)}(?![\w.+-])", said):
             raise ComponentError(
-                f"{path} is not {pin.name} {pin.version}.",
-                why=f"It calls itself {said.strip().partition(chr(10))[0] or '(nothing)'!r}.",
+                gettext("{path} is not {name} {version}.").format(path=path, name=pin.name, version=pin.version),
+                why=gettext("It calls itself {said!r}.").format(said=said.strip().partition(chr(10))[0] or "(nothing)"),
                 fix="labkit components fetch",
             )
 
@@ -92,7 +96,9 @@ def _version_of(program: Path, arguments: tuple[str, ...]) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ComponentError(f"{program} cannot be run.", why=str(error), fix="labkit components fetch") from error
+        raise ComponentError(
+            gettext("{program} cannot be run.").format(program=program), why=str(error), fix="labkit components fetch"
+        ) from error
     return done.stdout.decode(errors="replace")
 
 
@@ -103,6 +109,13 @@ def _prove_tomcat(pin: Pin, folder: Path) -> None:
         with zipfile.ZipFile(jar) as archive:
             said = archive.read("org/apache/catalina/util/ServerInfo.properties").decode()
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ComponentError(f"{folder} is no Apache Tomcat.", why=str(error), fix="labkit components fetch") from error
+        raise ComponentError(
+            gettext("{folder} is no Apache Tomcat.").format(folder=folder),
+            why=str(error),
+            fix="labkit components fetch",
+        ) from error
     if f"Apache Tomcat/{pin.version}\n" not in said.replace("\r", ""):
-        raise ComponentError(f"{folder} is not Apache Tomcat {pin.version}.", fix="labkit components fetch")
+        raise ComponentError(
+            gettext("{folder} is not Apache Tomcat {version}.").format(folder=folder, version=pin.version),
+            fix="labkit components fetch",
+        )

@@ -20,6 +20,7 @@ from typing import IO
 
 from labkit.components.pins import Pin
 from labkit.errors import ComponentError
+from labkit.language import gettext, gettext_noop
 from labkit.progress import Phase
 
 RECIPES: Traversable = resources.files(__package__) / "recipes"
@@ -28,7 +29,9 @@ _FIRST_GO_THAT_FETCHES_ITS_SUCCESSOR = (1, 21)  # go.dev/doc/toolchain
 _USUAL_PLACE = "/usr/local/go/bin"  # go.dev/doc/install; a login shell's PATH need not have it
 _TICK = 0.25  # seconds between two looks at how far Go is
 _TAIL = 15  # lines of Go's output to show when it fails
-_FIX = "Install Go {need} or newer (go.dev/dl), or name a folder that has the programs with LABKIT_COMPONENTS."
+_FIX = gettext_noop(
+    "Install Go {need} or newer (go.dev/dl), or name a folder that has the programs with LABKIT_COMPONENTS."
+)
 
 
 def build(pin: Pin, folder: Path, phase: Phase) -> None:
@@ -52,7 +55,9 @@ def build(pin: Pin, folder: Path, phase: Phase) -> None:
         def tick(lines: list[str]) -> None:
             packages, programs = _packages(lines), len(list(folder.iterdir()))
             phase.advance(
-                f"building with Go: {packages} of {total} packages, {programs} of {to_build} programs",
+                gettext("building with Go: {packages} of {total} packages, {programs} of {to_build} programs").format(
+                    packages=packages, total=total, programs=programs, to_build=to_build
+                ),
                 min(packages / total + programs / to_build, 2) / 2,
             )
 
@@ -84,9 +89,9 @@ def _toolchain(recipe: Traversable) -> str:
     """Return the path of a Go that can build a recipe."""
     need = re.search(r"^go (\d+)\.(\d+)", (recipe / "go.mod").read_text("utf-8"), re.MULTILINE)
     assert need is not None, "every go.mod of ours says which Go it needs"  # noqa: S101
-    fix = _FIX.format(need=f"{need[1]}.{need[2]}")
+    fix = gettext(_FIX).format(need=f"{need[1]}.{need[2]}")
     if (go := shutil.which("go") or shutil.which("go", path=_USUAL_PLACE)) is None:
-        raise ComponentError(f"There is no go on PATH or in {_USUAL_PLACE}.", fix=fix)
+        raise ComponentError(gettext("There is no go on PATH or in {place}.").format(place=_USUAL_PLACE), fix=fix)
     # In the root folder: in one with a go.mod, a Go that is too old would refuse to answer.
     done = subprocess.run(
         [go, "env", "GOVERSION", "GOTOOLCHAIN"],
@@ -98,12 +103,18 @@ def _toolchain(recipe: Traversable) -> str:
     )
     have = re.match(r"go(\d+)\.(\d+)", done.stdout)
     if have is None:
-        raise ComponentError(f"{go} does not say its version.", why=done.stderr.strip()[-500:], fix=fix)
+        raise ComponentError(
+            gettext("{go} does not say its version.").format(go=go), why=done.stderr.strip()[-500:], fix=fix
+        )
     version = (int(have[1]), int(have[2]))
     fetches = version >= _FIRST_GO_THAT_FETCHES_ITS_SUCCESSOR and done.stdout.splitlines()[1:] != ["local"]
     if version < (int(need[1]), int(need[2])) and not fetches:
         raise ComponentError(
-            f"{go} is too old.", why=f"It is {done.stdout.split()[0]}; the recipe needs go{need[1]}.{need[2]}.", fix=fix
+            gettext("{go} is too old.").format(go=go),
+            why=gettext("It is {version}; the recipe needs go{major}.{minor}.").format(
+                version=done.stdout.split()[0], major=need[1], minor=need[2]
+            ),
+            fix=fix,
         )
     return go
 
@@ -113,7 +124,11 @@ def _fetch_modules(go: str, cwd: str, targets: list[str], phase: Phase) -> int:
 
     def tick(lines: list[str]) -> None:
         fetched = [line.split()[2] for line in lines if line.startswith("go: downloading")]
-        phase.advance(f"fetching Go modules: {len(fetched)}, {fetched[-1]}" if fetched else "reading Go modules")
+        phase.advance(
+            gettext("fetching Go modules: {count}, {last}").format(count=len(fetched), last=fetched[-1])
+            if fetched
+            else gettext("reading Go modules")
+        )
 
     tick([])
     return _packages(_run([go, "list", "-mod=readonly", "-deps", *targets], cwd, tick))
@@ -147,7 +162,11 @@ def _run(command: list[str], cwd: str, tick: Callable[[list[str]], None]) -> lis
             raise
         lines = _lines(output)
     if status != 0:
-        raise ComponentError(f"go {command[1]} failed.", why="\n".join(lines[-_TAIL:]), fix=_FIX.format(need="1.24"))
+        raise ComponentError(
+            gettext("go {command} failed.").format(command=command[1]),
+            why="\n".join(lines[-_TAIL:]),
+            fix=gettext(_FIX).format(need="1.24"),
+        )
     return lines
 
 

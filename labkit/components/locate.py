@@ -14,6 +14,7 @@ from labkit.components import fetch, find
 from labkit.components.pins import Pin, optional_pins, pins
 from labkit.components.store import Store
 from labkit.errors import UsageError
+from labkit.language import gettext
 from labkit.progress import Phase, Progress
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,10 @@ class Components:
             return self.programs[name]
         except KeyError:
             known = ", ".join(sorted(self.programs))
-            raise UsageError(f"labkit has no program {name!r}.", fix=f"Choose one of: {known}.") from None
+            raise UsageError(
+                gettext("labkit has no program {name!r}.").format(name=name),
+                fix=gettext("Choose one of: {known}.").format(known=known),
+            ) from None
 
     @property
     def cni_dir(self) -> Path:
@@ -176,9 +180,9 @@ def _named_folder(folder: Path | None) -> Path | None:
     named = Path(folder or os.environ["LABKIT_COMPONENTS"]).expanduser().absolute()
     if not named.is_dir():
         raise UsageError(
-            f"The folder for components, {named}, does not exist.",
-            why="It was given as an argument or by the variable LABKIT_COMPONENTS.",
-            fix="Name a folder that exists, or unset LABKIT_COMPONENTS.",
+            gettext("The folder for components, {named}, does not exist.").format(named=named),
+            why=gettext("It was given as an argument or by the variable LABKIT_COMPONENTS."),
+            fix=gettext("Name a folder that exists, or unset LABKIT_COMPONENTS."),
         )
     return named
 
@@ -212,7 +216,7 @@ def _obtain(pin: Pin, store: Store, phase: Phase, *, verify: bool) -> Path:
             return path
         if reason := store.discard(pin, verify=verify):
             log.warning("%s in the cache is not usable (%s); it is fetched again.", pin.folder_name, reason)
-            phase.advance(f"the cached copy is not usable ({reason}); fetching it again")
+            phase.advance(gettext("the cached copy is not usable ({reason}); fetching it again").format(reason=reason))
         with store.installing(pin) as folder:
             fetch.into(pin, folder, phase)
             find.prove(pin, folder)

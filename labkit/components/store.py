@@ -17,6 +17,7 @@ import filelock
 
 from labkit.components.pins import Pin
 from labkit.errors import ComponentError
+from labkit.language import gettext
 from labkit.progress import Phase
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Store:
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
-                phase.advance("another labkit process is at it; waiting for it")
+                phase.advance(gettext("another labkit process is at it; waiting for it"))
                 lock.acquire()
         try:
             yield
@@ -128,20 +129,20 @@ class Store:
         try:
             manifest: dict[str, _File] = json.loads((home / _MANIFEST).read_text())
         except FileNotFoundError:
-            return "it is incomplete" if home.exists() else "it is not there"
+            return gettext("it is incomplete") if home.exists() else gettext("it is not there")
         except (OSError, ValueError) as error:
-            return f"its manifest cannot be read: {error}"
+            return gettext("its manifest cannot be read: {error}").format(error=error)
         if not manifest.keys() >= pin.programs.keys():
-            return "it lacks a program"
+            return gettext("it lacks a program")
         for name, expected in manifest.items():
             path = home / _FILES / name
             try:
                 now = path.stat()
                 same = (now.st_size, now.st_mtime_ns) == (expected["size"], expected["mtime_ns"])
                 if (verify or not same) and _sha256(path) != expected["sha256"]:
-                    return f"{name} has changed since it was put there"
+                    return gettext("{name} has changed since it was put there").format(name=name)
             except OSError as error:
-                return f"{name} cannot be read: {error.strerror}"
+                return gettext("{name} cannot be read: {error}").format(name=name, error=error.strerror)
             if not same:
                 # The content is right, only its time is not, as after a plain copy: mend that, where we may, so that
                 # the next check is fast again.
@@ -154,9 +155,11 @@ class Store:
             yield
         except OSError as error:
             raise ComponentError(
-                f"The cache {self.folder} cannot be written to.",
+                gettext("The cache {folder} cannot be written to.").format(folder=self.folder),
                 why=f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else ""),
-                fix="Free space or mend its permissions, or choose another folder with the variable LABKIT_CACHE.",
+                fix=gettext(
+                    "Free space or mend its permissions, or choose another folder with the variable LABKIT_CACHE."
+                ),
             ) from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import UsageError
+from labkit.language import gettext
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Config:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"The runtime's settings in {path} cannot be used",
+                gettext("The runtime's settings in {path} cannot be used").format(path=path),
                 why=f"{type(error).__name__}: {error}",
-                fix="It must be one JSON object with at least node_name, socket and kubernetes_version.",
+                fix=gettext("It must be one JSON object with at least node_name, socket and kubernetes_version."),
             ) from error

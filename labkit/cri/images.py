@@ -17,6 +17,7 @@ from typing import Any, Literal
 from labkit.cri.errors import NotFoundError, StateError
 from labkit.cri.references import Reference
 from labkit.errors import UsageError
+from labkit.language import gettext, gettext_noop
 
 PACKAGE = Path(__file__).parent
 
@@ -112,32 +113,35 @@ class Image:
         UsageError
             If a key is unknown, missing or of the wrong type.
         """
-        label = f"image {values.get('name', '(no name)')!r} in {origin}"
+        label = gettext("image {name!r} in {file}").format(name=values.get("name", gettext("(no name)")), file=origin)
         hints = _types()
-        problems = [f"unknown key {key!r}" for key in values if key not in hints]
+        problems = [gettext("unknown key {key!r}").format(key=key) for key in values if key not in hints]
         problems += [
-            f"missing key {field.name!r}"
+            gettext("missing key {key!r}").format(key=field.name)
             for field in dataclasses.fields(cls)
             if field.default is dataclasses.MISSING
             and field.default_factory is dataclasses.MISSING
             and field.name not in values
         ]
         problems += [
-            f"{key!r} must be {expected}"
+            gettext("{key!r} must be {expected}").format(key=key, expected=expected)
             for key, value in values.items()
             if key in hints and (expected := _mismatch(value, hints[key]))
         ]
         if problems:
             raise UsageError(
-                f"The {label} cannot be used",
+                gettext("The {label} cannot be used").format(label=label),
                 why="; ".join(problems),
-                fix=f"The keys are {', '.join(hints)}; name, repositories and about are needed.",
+                fix=gettext("The keys are {keys}; name, repositories and about are needed.").format(
+                    keys=", ".join(hints)
+                ),
             )
         typed: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in values.items()}
         return cls(**typed)
 
 
-_PLURALS = {str: "strings", int: "numbers"}
+_LISTS = {str: gettext_noop("a list of strings"), int: gettext_noop("a list of numbers")}
+_SINGLE = {str: gettext_noop("a string"), bool: gettext_noop("true or false")}
 
 
 @cache
@@ -151,14 +155,14 @@ def _mismatch(value: object, hint: Any) -> str:
     if origin is tuple:
         item_type = typing.get_args(hint)[0]
         right = isinstance(value, list | tuple) and all(type(item) is item_type for item in value)
-        return "" if right else f"a list of {_PLURALS[item_type]}"
+        return "" if right else gettext(_LISTS[item_type])
     if origin is dict:
         right = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
-        return "" if right else "a table of strings"
+        return "" if right else gettext("a table of strings")
     if origin is Literal:
         choices = typing.get_args(hint)
-        return "" if value in choices else "one of " + ", ".join(choices)
-    return "" if isinstance(value, hint) else {str: "a string", bool: "true or false"}[hint]
+        return "" if value in choices else gettext("one of {choices}").format(choices=", ".join(choices))
+    return "" if isinstance(value, hint) else gettext(_SINGLE[hint])
 
 
 @cache
@@ -247,15 +251,15 @@ def _read(path: Path) -> list[Image]:
         document = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"The image catalogue {path} cannot be read",
+            gettext("The image catalogue {path} cannot be read").format(path=path),
             why=str(error),
-            fix="It must be a TOML file with a table [[image]] for each image.",
+            fix=gettext("It must be a TOML file with a table [[image]] for each image."),
         ) from error
     entries = document.get("image", [])
     if set(document) - {"image"} or not isinstance(entries, list):
         raise UsageError(
-            f"The image catalogue {path} cannot be used",
-            why=f"its top level has {', '.join(document)}",
-            fix="It must have nothing but tables [[image]].",
+            gettext("The image catalogue {path} cannot be used").format(path=path),
+            why=gettext("its top level has {keys}").format(keys=", ".join(document)),
+            fix=gettext("It must have nothing but tables [[image]]."),
         )
     return [Image.from_values(entry, path.name) for entry in entries]

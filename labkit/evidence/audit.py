@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 import orjson
 
 from labkit.errors import EvidenceError
+from labkit.language import gettext
 
 Json = Mapping[str, Any]
 
@@ -228,9 +229,9 @@ class AuditLog:
                 yield from self._events(lines)
         except (OSError, EOFError, zlib.error) as error:
             raise EvidenceError(
-                f"The audit log {self._source} cannot be read.",
+                gettext("The audit log {source} cannot be read.").format(source=self._source),
                 why=str(error),
-                fix="See whether the lab runs (labkit status): its API server writes the log.",
+                fix=gettext("See whether the lab runs (labkit status): its API server writes the log."),
             ) from error
 
     def _open(self, path: Path) -> IO[bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from labkit.evidence.audit import AuditEvent, parse
 from labkit.evidence.model import Loss
 from labkit.evidence.tail import Tail
+from labkit.language import gettext
 
 _STAGED = b'"stageTimestamp":"'
 _BEGINNING = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"'
@@ -61,7 +62,13 @@ class AuditTail:
             unreadable += len(found) != 1 or found[0] is None
             events += [event for event in found if event is not None]
         if unreadable:
-            self._losses.append(Loss("audit", f"{unreadable} lines are no audit events", f"in {self._path}"))
+            self._losses.append(
+                Loss(
+                    "audit",
+                    gettext("{count} lines are no audit events").format(count=unreadable),
+                    gettext("in {file}").format(file=self._path),
+                )
+            )
         if self.at_end and self._since:
             # From here on all is new, whatever the clock does.
             self._since = b""
@@ -75,7 +82,11 @@ class AuditTail:
         self._losses = []
         if not self._tail.found and not self._told_missing:
             self._told_missing = True
-            losses.append(Loss("audit", "there is no audit log", f"{self._path} does not exist"))
+            losses.append(
+                Loss(
+                    "audit", gettext("there is no audit log"), gettext("{path} does not exist").format(path=self._path)
+                )
+            )
         return losses
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from labkit.cluster.protocol import Cluster
 from labkit.evidence.audit import AuditEvent
 from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import TRANSACTION, ClusterFacts, Evidence, Loss, Span
+from labkit.language import gettext
 
 _POLL_SECONDS = 0.01
 _TIMEOUT = 30.0
@@ -114,8 +115,8 @@ def checked(evidence: Evidence, since: datetime | None = None, until: datetime |
         return evidence
     loss = Loss(
         "span",
-        f"{len(missing)} of the API server's writes have no span",
-        "it ended before it had exported them, had too many at once, or nobody received them",
+        gettext("{count} of the API server's writes have no span").format(count=len(missing)),
+        gettext("it ended before it had exported them, had too many at once, or nobody received them"),
     )
     return dataclasses.replace(evidence, losses=[*evidence.losses, loss])
 

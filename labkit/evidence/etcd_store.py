@@ -18,6 +18,7 @@ from labkit.errors import ClusterError, EvidenceError, UsageError
 from labkit.evidence.etcd import AS_HEALTH_CHECK, REGISTRY, EtcdWatch, json_value
 from labkit.evidence.model import Json, Revision
 from labkit.evidence.redaction import redacted_revision
+from labkit.language import gettext
 from labkit.node.process import run
 
 _SCRIPT = f'{AS_HEALTH_CHECK}\nexec etcdctl --dial-timeout=2s --command-timeout=3s --write-out=json "$@"'
@@ -143,10 +144,13 @@ class EtcdStore:
             while not watch.at_end:
                 found += watch.read()
                 if time.monotonic() > deadline:
-                    raise EvidenceError("etcd's revisions were not read", why=f"not within {_READING_SECONDS:.0f} s")
+                    raise EvidenceError(
+                        gettext("etcd's revisions were not read"),
+                        why=gettext("not within {seconds:.0f} s").format(seconds=_READING_SECONDS),
+                    )
                 time.sleep(_POLL_SECONDS)
             for loss in watch.take_losses():
-                raise EvidenceError(f"etcd: {loss.what}", why=loss.why, fix="labkit status")
+                raise EvidenceError(gettext("etcd: {what}").format(what=loss.what), why=loss.why, fix="labkit status")
         finally:
             watch.close()
         return list(map(redacted_revision, found))
@@ -159,7 +163,7 @@ class EtcdStore:
     def _ask(self, *arguments: str, revision: int | None = None) -> Any:
         command = self._command(["sh", "-c", _SCRIPT, "sh", *arguments])
         try:
-            printed = run(command, what="ask etcd", timeout=_SECONDS)
+            printed = run(command, what=gettext("ask etcd"), timeout=_SECONDS)
         except ClusterError as error:
             self._refused(error, revision)
         # `compact` prints a sentence in place of JSON.
@@ -168,21 +172,23 @@ class EtcdStore:
     def _refused(self, error: ClusterError, revision: int | None) -> NoReturn:
         if _COMPACTED in error.why:
             raise UsageError(
-                f"Revision {revision} is gone",
-                why=f"etcd was compacted: it remembers revisions from {self.status().compacted} on",
-                fix="ask for a later one, or for the present value",
+                gettext("Revision {revision} is gone").format(revision=revision),
+                why=gettext("etcd was compacted: it remembers revisions from {compacted} on").format(
+                    compacted=self.status().compacted
+                ),
+                fix=gettext("ask for a later one, or for the present value"),
             ) from None
         if _FUTURE in error.why:
             raise UsageError(
-                f"There is no revision {revision} yet",
-                why=f"the newest is {self.status().revision}",
-                fix="ask for an earlier one",
+                gettext("There is no revision {revision} yet").format(revision=revision),
+                why=gettext("the newest is {revision}").format(revision=self.status().revision),
+                fix=gettext("ask for an earlier one"),
             ) from None
         said = [line for line in error.why.splitlines() if line.startswith("Error:")] or error.why.splitlines()[-1:]
         raise ClusterError(
-            "etcd does not answer",
+            gettext("etcd does not answer"),
             why=" ".join(said).removeprefix("Error: "),
-            fix="labkit status tells whether it runs; labkit thaw lets it go on if it is frozen",
+            fix=gettext("labkit status tells whether it runs; labkit thaw lets it go on if it is frozen"),
         ) from None
 
 
@@ -194,7 +200,11 @@ def full(key: str) -> str:
 def _checked(revision: int) -> int:
     """Return a revision that can be asked for: to etcd 0 and less mean the newest."""
     if revision < 1:
-        raise UsageError(f"There is no revision {revision}", why="etcd counts them from 1", fix="ask for a later one")
+        raise UsageError(
+            gettext("There is no revision {revision}").format(revision=revision),
+            why=gettext("etcd counts them from 1"),
+            fix=gettext("ask for a later one"),
+        )
     return revision
 
 

@@ -19,6 +19,7 @@ import orjson
 
 from labkit.errors import EvidenceError
 from labkit.evidence.model import ProxyKind, ProxyRecord
+from labkit.language import gettext
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _record(path: Path) -> ProxyRecord:
         return ProxyRecord(raw["kind"], datetime.fromisoformat(raw["time"]), raw["body"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvidenceError(
-            "What was seen of kube-proxy cannot be read",
-            why=f"{path} is damaged: {error}",
-            fix="remove that file; the rules, and packets, can be looked at again",
+            gettext("What was seen of kube-proxy cannot be read"),
+            why=gettext("{path} is damaged: {error}").format(path=path, error=error),
+            fix=gettext("remove that file; the rules, and packets, can be looked at again"),
         ) from error

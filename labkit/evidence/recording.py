@@ -37,6 +37,7 @@ from labkit.evidence.model import (
     Span,
 )
 from labkit.evidence.redaction import redacted, redacted_text
+from labkit.language import gettext
 
 FORMAT = "labkit recording"
 FORMAT_VERSION = 1
@@ -157,9 +158,9 @@ def save(
         _write(path, manifest, clean)
     except OSError as error:
         raise EvidenceError(
-            f"The recording {path} cannot be written.",
+            gettext("The recording {path} cannot be written.").format(path=path),
             why=str(error),
-            fix="Choose a folder that exists, that you may write to and that has room.",
+            fix=gettext("Choose a folder that exists, that you may write to and that has room."),
         ) from error
     return path
 
@@ -208,17 +209,23 @@ def load(path: Path | str) -> Recording:
         raise
     except FileNotFoundError as error:
         raise EvidenceError(
-            f"There is no recording {path}.", why=str(error), fix="See the file's name and folder."
+            gettext("There is no recording {path}.").format(path=path),
+            why=str(error),
+            fix=gettext("See the file's name and folder."),
         ) from error
     except (PermissionError, IsADirectoryError) as error:
         raise EvidenceError(
-            f"The recording {path} cannot be read.", why=str(error), fix="Name a file that you may read."
+            gettext("The recording {path} cannot be read.").format(path=path),
+            why=str(error),
+            fix=gettext("Name a file that you may read."),
         ) from error
     except _TooLargeError as error:
         raise EvidenceError(
-            f"The recording {path} is unreasonably large.",
+            gettext("The recording {path} is unreasonably large.").format(path=path),
             why=str(error),
-            fix="Recordings of labkit stay far below this: trust it only if you know who made it, and not with labkit.",
+            fix=gettext(
+                "Recordings of labkit stay far below this: trust it only if you know who made it, and not with labkit."
+            ),
         ) from error
     except _DAMAGE as error:
         raise _damaged(path, error) from error
@@ -229,34 +236,40 @@ def _damaged(path: Path, error: Exception) -> EvidenceError:
     with contextlib.suppress(OSError), path.open("rb") as file:
         start = file.read(4)
     if start != b"PK\3\4":
-        return _foreign(path, "It is no ZIP archive.")
+        return _foreign(path, gettext("It is no ZIP archive."))
     return EvidenceError(
-        f"The recording {path} is cut off or damaged.",
+        gettext("The recording {path} is cut off or damaged.").format(path=path),
         why=f"{error}" or type(error).__name__,
-        fix="Copy or download it again, and compare the size.",
+        fix=gettext("Copy or download it again, and compare the size."),
     )
 
 
 def _foreign(path: Path, why: str) -> EvidenceError:
     return EvidenceError(
-        f"{path} is no recording of labkit.", why=why, fix=f"Name a {SUFFIX} file, as `labkit record` writes it."
+        gettext("{path} is no recording of labkit.").format(path=path),
+        why=why,
+        fix=gettext("Name a {suffix} file, as `labkit record` writes it.").format(suffix=SUFFIX),
     )
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     if _MANIFEST not in archive.namelist():
-        raise _foreign(path, f"It is a ZIP archive without {_MANIFEST}.")
+        raise _foreign(path, gettext("It is a ZIP archive without {file}.").format(file=_MANIFEST))
     manifest = next(_lines(archive, _MANIFEST), None)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _foreign(path, f"Its {_MANIFEST} does not say {FORMAT!r}.")
+        raise _foreign(path, gettext("Its {file} does not say {format!r}.").format(file=_MANIFEST, format=FORMAT))
     number = manifest["version"]
     if not isinstance(number, int):
         raise TypeError(f"format version {number!r} is no number")
     if number > FORMAT_VERSION:
         raise EvidenceError(
-            f"The recording {path} was made by a newer labkit ({manifest.get('labkit', 'unknown version')}).",
-            why=f"Its format is version {number}; this labkit reads up to version {FORMAT_VERSION}.",
-            fix="Update labkit: pip install --upgrade labkit",
+            gettext("The recording {path} was made by a newer labkit ({version}).").format(
+                path=path, version=manifest.get("labkit", "unknown version")
+            ),
+            why=gettext("Its format is version {number}; this labkit reads up to version {format_version}.").format(
+                number=number, format_version=FORMAT_VERSION
+            ),
+            fix=gettext("Update labkit: pip install --upgrade labkit"),
         )
     return manifest
 
@@ -266,7 +279,11 @@ def _recording(archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> Recordi
     members = [member for member in _MEMBERS if not member.optional or member.name in lines]
     room = _MAX_BYTES - sum(archive.getinfo(member.name).file_size for member in members)
     if room < 0:
-        raise _TooLargeError(f"It unpacks to {_MAX_BYTES - room:,} bytes; {_MAX_BYTES:,} are the limit.")
+        raise _TooLargeError(
+            gettext("It unpacks to {size:,} bytes; {limit:,} are the limit.").format(
+                size=_MAX_BYTES - room, limit=_MAX_BYTES
+            )
+        )
     read = {}
     for member in members:
         read[member.field] = tuple(map(member.decode, _lines(archive, member.name)))
@@ -288,7 +305,9 @@ def _lines(archive: zipfile.ZipFile, name: str) -> Iterator[Any]:
     with archive.open(name) as member:
         while line := member.readline(_MAX_LINE):
             if len(line) >= _MAX_LINE:
-                raise _TooLargeError(f"A line of {name} is longer than {_MAX_LINE:,} bytes.")
+                raise _TooLargeError(
+                    gettext("A line of {name} is longer than {limit:,} bytes.").format(name=name, limit=_MAX_LINE)
+                )
             yield orjson.loads(line)
 
 

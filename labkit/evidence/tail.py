@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from io import FileIO
 from pathlib import Path
 
+from labkit.language import gettext
+
 #: Bytes that one read takes at most, so that whoever paints a picture meanwhile is not held up.
 _BUDGET = 4 << 20
 
@@ -104,11 +106,12 @@ class Tail:
         except FileNotFoundError:
             return False
         except OSError as error:
-            self._lose(f"{path.name} cannot be read", str(error))
+            self._lose(gettext("{file} cannot be read").format(file=path.name), str(error))
             return False
         self.close()
         if self._rest.strip(b"\0"):
-            self._lose(f"the end of {self._path.name} is cut off", "its writer ended in the middle of it")
+            what = gettext("the end of {file} is cut off").format(file=self._path.name)
+            self._lose(what, gettext("its writer ended in the middle of it"))
         self._file, self._path, self._names = opened, path, {file.name for file in files}
         self._offset, self._rest, self._leaving, self.found = 0, b"", False, True
         return True
@@ -118,7 +121,7 @@ class Tail:
         try:
             data = self._file.read(size)
         except (OSError, EOFError, zlib.error) as error:
-            self._lose(f"the rest of {self._path.name} cannot be read", str(error))
+            self._lose(gettext("the rest of {file} cannot be read").format(file=self._path.name), str(error))
             return b""
         self._offset += len(data)
         return data
@@ -139,8 +142,10 @@ class Tail:
             return self._open(files[place + 1], files)
         if {path.name for path in files} != self._names:
             self._lose(
-                f"a part of the log between {self._path.name} and {files[-1].name} may be missing",
-                "it was rotated, and the rotated file removed, while nobody read it",
+                gettext("a part of the log between {first} and {last} may be missing").format(
+                    first=self._path.name, last=files[-1].name
+                ),
+                gettext("it was rotated, and the rotated file removed, while nobody read it"),
             )
         return self._open(files[-1], files)
 
@@ -149,7 +154,8 @@ class Tail:
         if self._path.suffix == ".gz" or size >= self._offset:
             return False
         assert self._file is not None  # noqa: S101 - read() opened it
-        self._lose(f"{self._path.name} became shorter", "somebody emptied it while it was written")
+        what = gettext("{file} became shorter").format(file=self._path.name)
+        self._lose(what, gettext("somebody emptied it while it was written"))
         self._file.seek(0)
         self._offset, self._rest = 0, b""
         return size > 0

@@ -12,6 +12,7 @@ import orjson
 
 from labkit.evidence.model import Change, Loss
 from labkit.evidence.tail import Tail
+from labkit.language import gettext
 
 
 def parse(line: bytes, number: int) -> Change | Loss:
@@ -25,7 +26,11 @@ def parse(line: bytes, number: int) -> Change | Loss:
     raw: Any = orjson.loads(line)
     try:
         if raw["kind"] == "LOST":
-            return Loss("watch", f"{raw['resource']} could not be followed for a while", raw["why"])
+            return Loss(
+                "watch",
+                gettext("{resource} could not be followed for a while").format(resource=raw["resource"]),
+                raw["why"],
+            )
         time = datetime.fromisoformat(raw["time"]).astimezone(UTC)
         raw["object"]["metadata"]["uid"]
         return Change(number, time, raw["kind"], raw["resource"], raw["object"])
@@ -84,7 +89,13 @@ class WatchTail:
         """Return what was lost since the last call."""
         losses, self._losses = self._losses, []
         if self._unreadable:
-            losses.append(Loss("watch", f"{self._unreadable} lines are no changes", f"in {self._path}"))
+            losses.append(
+                Loss(
+                    "watch",
+                    gettext("{count} lines are no changes").format(count=self._unreadable),
+                    gettext("in {file}").format(file=self._path),
+                )
+            )
             self._unreadable = 0
         return losses
 

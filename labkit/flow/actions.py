@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -14,9 +14,17 @@ from labkit.flow.bodies import Json, dig, mapping, mappings, text
 from labkit.flow.describe import SINGULAR
 from labkit.flow.model import ObjectName
 from labkit.flow.names import name_of
+from labkit.language import gettext, gettext_noop
 
 ActionKind = Literal["create", "scale", "update", "delete", "change"]
 
+_DONE: Mapping[ActionKind, str] = {
+    "create": gettext_noop("create {thing}"),
+    "scale": gettext_noop("scale {thing}"),
+    "update": gettext_noop("update {thing}"),
+    "delete": gettext_noop("delete {thing}"),
+    "change": gettext_noop("change {thing}"),
+}
 READS = frozenset({"get", "list", "watch"})
 
 
@@ -123,8 +131,8 @@ def _sent(event: AuditEvent) -> Json | None:
 
 def _words(kind: ActionKind, thing: str, request: Json | None) -> str:
     if kind == "scale":
-        return f"scale {thing} to {dig(request, 'spec', 'replicas')}"
+        return gettext("scale {thing} to {count}").format(thing=thing, count=dig(request, "spec", "replicas"))
     images = [item.get("image") for item in mappings(request, "spec", "template", "spec", "containers")]
     if kind == "update" and len(images) == 1 and images[0]:
-        return f"update {thing} to {images[0]}"
-    return f"{kind} {thing}"
+        return gettext("update {thing} to {image}").format(thing=thing, image=images[0])
+    return gettext(_DONE[kind]).format(thing=thing)

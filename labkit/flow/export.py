@@ -13,6 +13,7 @@ from labkit.evidence.model import SourceName
 from labkit.flow.actors import Actor
 from labkit.flow.model import EvidenceId, Flow, Hop, ObjectName
 from labkit.flow.story import Extra, Step, Stop, Story
+from labkit.language import gettext
 
 FORMAT = "labkit-flow"
 VERSION = 1
@@ -70,9 +71,9 @@ def from_json(text: str) -> tuple[Flow, Story | None]:
         return flow, _to_story(document["story"]) if document["story"] else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(
-            "This is not a flow that labkit wrote.",
-            why=f"Its JSON says otherwise: {error}",
-            fix="Write one with: labkit flow NAME --json, and read it with the same or a newer labkit.",
+            gettext("This is not a flow that labkit wrote."),
+            why=gettext("Its JSON says otherwise: {error}").format(error=error),
+            fix=gettext("Write one with: labkit flow NAME --json, and read it with the same or a newer labkit."),
         ) from error
 
 

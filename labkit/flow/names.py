@@ -6,7 +6,7 @@ from labkit.errors import UsageError
 from labkit.evidence.audit import AuditEvent
 from labkit.flow.bodies import Json, dig, mapping, mappings, metadata, text
 from labkit.flow.model import ObjectName
-from labkit.language import gettext_noop
+from labkit.language import gettext, gettext_noop
 
 Key = tuple[str, str, str]
 """Resource, namespace and name: what tells objects of one moment apart."""
@@ -52,9 +52,9 @@ def selector(words: str, namespace: str = "default") -> ObjectName:
     resource, _, name = words.strip().partition("/")
     if not resource or not name or "/" in name:
         raise UsageError(
-            f"{words!r} names no object.",
-            why="An object is named by its resource and its name.",
-            fix="Write it as for kubectl: deployment/tomcat, service/tomcat",
+            gettext("{words!r} names no object.").format(words=words),
+            why=gettext("An object is named by its resource and its name."),
+            fix=gettext("Write it as for kubectl: deployment/tomcat, service/tomcat"),
         )
     resource = _RESOURCES.get(resource.lower(), resource.lower())
     return ObjectName(resource, "" if resource in _CLUSTER_SCOPED else namespace, name)

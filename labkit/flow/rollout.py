@@ -18,7 +18,7 @@ from labkit.evidence.model import Evidence, Revision
 from labkit.flow.actions import READS
 from labkit.flow.bodies import mapping, mappings, metadata, text
 from labkit.flow.model import EvidenceId, Flow, ObjectName
-from labkit.language import gettext_noop
+from labkit.language import gettext, gettext_noop
 
 Phase = Literal["not ready", "ready", "terminating"]
 _NOT_READY: Phase = gettext_noop("not ready")
@@ -163,7 +163,10 @@ def rollout(flow: Flow, evidence: Evidence) -> Rollout:
         No write about a pod of the deployment was recorded.
     """
     if flow.subject.resource != "deployments":
-        raise UsageError(f"{flow.subject} is no deployment", fix="name one, for example deployment/tomcat")
+        raise UsageError(
+            gettext("{subject} is no deployment").format(subject=flow.subject),
+            fix=gettext("name one, for example deployment/tomcat"),
+        )
     writes = list(_writes(evidence.audit, flow.until))
     answers = [event.response for event in writes if text(event.response, "kind") == "ReplicaSet"]
     versions = _versions([*_stored(evidence.revisions), *answers], flow.subject)
@@ -182,9 +185,9 @@ def rollout(flow: Flow, evidence: Evidence) -> Rollout:
     shown = [life for life in lives if life.stretches]
     if not shown:
         raise EvidenceError(
-            f"Nothing is known of the pods of {flow.subject}",
-            why="nobody wrote about one of them while it was recorded",
-            fix="scale or update it, or look at an earlier action",
+            gettext("Nothing is known of the pods of {subject}").format(subject=flow.subject),
+            why=gettext("nobody wrote about one of them while it was recorded"),
+            fix=gettext("scale or update it, or look at an earlier action"),
         )
     ordered = [version for version in versions.values() if any(life.version == version for life in shown)]
     shown.sort(key=lambda life: (ordered.index(life.version), _times(life), life.name))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labkit.flow.bodies import Json, dig, mapping, mappings, metadata, text
+from labkit.language import gettext
 
 _ACCOUNT = "system:serviceaccount:kube-system:"
 _SCHEDULER = "system:kube-scheduler"
@@ -83,7 +84,12 @@ def reported(event: Json, *, again: bool) -> Written:
     host = text(event, "source", "host") or text(event, "reportingInstance")
     user = f"system:node:{host}" if component == "kubelet" else _COMPONENTS.get(component, _ACCOUNT + component)
     return Written(
-        "patch" if again else "create", "", user, "", "an Event names the component that reports it", _sent(event)
+        "patch" if again else "create",
+        "",
+        user,
+        "",
+        gettext("an Event names the component that reports it"),
+        _sent(event),
     )
 
 
@@ -93,7 +99,8 @@ def changed(resource: str, before: Json, item: Json) -> Written:
         name = text(item, "spec", "schedulerName")
         user = _SCHEDULER if name == "default-scheduler" else f"{_ACCOUNT}{name}"
         target = {"target": {"kind": "Node", "name": text(item, "spec", "nodeName")}}
-        return Written("create", "binding", user, "", f"the pod has a node now, which {name} gives", target)
+        rule = gettext("the pod has a node now, which {scheduler} gives").format(scheduler=name)
+        return Written("create", "binding", user, "", rule, target)
     entry = _latest(before, item)
     manager, subresource = text(entry, "manager"), text(entry, "subresource")
     owner = "" if subresource else _OF_OWNER.get(text(_owner(item), "kind"), "")
@@ -119,20 +126,23 @@ def removed(resource: str, item: Json, objects: Mapping[str, Json], *, gone: boo
     """
     node = text(item, "spec", "nodeName")
     if gone and resource == "pods" and node and text(item, "metadata", "deletionTimestamp"):
-        return Written("delete", "", f"system:node:{node}", "", "a pod that was marked to go is removed by its kubelet")
+        rule = gettext("a pod that was marked to go is removed by its kubelet")
+        return Written("delete", "", f"system:node:{node}", "", rule)
     owner = _owner(item)
     if owner:
         parent = objects.get(text(owner, "uid"))
         kind, name = text(owner, "kind"), text(owner, "name")
         if parent is None or text(parent, "metadata", "deletionTimestamp"):
-            rule = f"its owner {kind} {name} is gone, so that it is garbage"
+            rule = gettext("its owner {kind} {name} is gone, so that it is garbage").format(kind=kind, name=name)
             return Written("delete", "", f"{_ACCOUNT}generic-garbage-collector", "", rule)
         if resource != "pods" or _too_many(parent, text(owner, "uid"), objects):
             controller = _OF_OWNER.get(kind, kind.lower())
-            return Written("delete", "", f"{_ACCOUNT}{controller}", "", f"its owner {kind} {name} wants it no longer")
+            rule = gettext("its owner {kind} {name} wants it no longer").format(kind=kind, name=name)
+            return Written("delete", "", f"{_ACCOUNT}{controller}", "", rule)
     if resource == "endpoints":
-        return Written("delete", "", f"{_ACCOUNT}endpoint-controller", "", "only it deletes the endpoints of a Service")
-    return Written("delete", "", "", "somebody", "no component is known that would delete it: a person did")
+        rule = gettext("only it deletes the endpoints of a Service")
+        return Written("delete", "", f"{_ACCOUNT}endpoint-controller", "", rule)
+    return Written("delete", "", "", "somebody", gettext("no component is known that would delete it: a person did"))
 
 
 def _too_many(parent: Json, uid: str, objects: Mapping[str, Json]) -> bool:
@@ -190,7 +200,9 @@ def _user(manager: str, resource: str, item: Json, owner: str) -> tuple[str, str
 
 
 def _rule(manager: str) -> str:
-    return f"managedFields name {manager or 'nobody'} as who wrote what changed"
+    return gettext("managedFields name {manager} as who wrote what changed").format(
+        manager=manager or gettext("nobody")
+    )
 
 
 def _sent(item: Json) -> dict[str, object]:

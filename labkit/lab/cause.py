@@ -13,6 +13,7 @@ from labkit.errors import ClusterError, UsageError
 from labkit.evidence.audit import AuditEvent
 from labkit.evidence.audit_tail import AuditTail
 from labkit.lab.cause_links import ServiceWrites, links
+from labkit.language import gettext
 from labkit.proxy import mode as modes
 from labkit.proxy.cause import Chain, NodeFollowed, NodesTable
 from labkit.proxy.model import Mode
@@ -91,8 +92,8 @@ class Follow:
         """
         if self._chain is None:
             raise UsageError(
-                f"What follows for {self.service} is not known yet",
-                why="it is when the `with` block has ended",
+                gettext("What follows for {service} is not known yet").format(service=self.service),
+                why=gettext("it is when the `with` block has ended"),
                 fix="with lab.proxy.follow(...) as cause: lab.kubectl(...)",
             )
         return self._chain
@@ -181,7 +182,10 @@ def _full_name(service: str) -> str:
     plain = service.removeprefix("svc/").removeprefix("service/")
     namespace, _, name = plain.rpartition("/")
     if not name or "/" in namespace:
-        raise UsageError(f"{service!r} names no Service", fix="for example svc/web, or shop/web")
+        raise UsageError(
+            gettext("{service!r} names no Service").format(service=service),
+            fix=gettext("for example svc/web, or shop/web"),
+        )
     return f"{namespace or 'default'}/{name}"
 
 
@@ -190,8 +194,8 @@ def _mode(lab: Lab) -> Mode:
         mode = modes.read(api).mode
     if mode == "ipvs":
         raise ClusterError(
-            "Rules cannot be followed while kube-proxy is in ipvs mode",
-            why="ipvs has virtual servers in place of rules, and the kernel does not tell of their changes",
+            gettext("Rules cannot be followed while kube-proxy is in ipvs mode"),
+            why=gettext("ipvs has virtual servers in place of rules, and the kernel does not tell of their changes"),
             fix="labkit proxy mode nftables",
         )
     return mode
@@ -203,10 +207,14 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 
 
 def _nothing_changed(service: str, timeout: float, writes: ServiceWrites) -> ClusterError:
-    seen = f"; the API server took {len(writes.writes)} writes about it" if writes.writes else ""
+    seen = ""
+    if writes.writes:
+        seen = gettext("; the API server took {count} writes about it").format(count=len(writes.writes))
     return ClusterError(
-        f"No node's rules of Service {service} changed within {timeout:.0f} s",
-        why=f"nothing that was done changes where it leads, or kube-proxy does not run{seen}",
+        gettext("No node's rules of Service {service} changed within {seconds:.0f} s").format(
+            service=service, seconds=timeout
+        ),
+        why=gettext("nothing that was done changes where it leads, or kube-proxy does not run{seen}").format(seen=seen),
         fix=f"labkit proxy rules {service}",
     )
 

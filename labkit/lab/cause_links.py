@@ -13,6 +13,7 @@ from labkit.flow.bodies import Json, dig, mapping, mappings, metadata, text
 from labkit.flow.describe import describe
 from labkit.flow.model import ObjectName
 from labkit.flow.names import name_of
+from labkit.language import gettext
 from labkit.proxy.cause import Link
 from labkit.proxy.rule_changes import Difference
 
@@ -200,8 +201,13 @@ def _endpoints(body: Any) -> str:
     ready = sum(bool(each.get("ready")) for each in conditions)
     terminating = sum(bool(each.get("terminating")) for each in conditions)
     rest = len(conditions) - ready - terminating
-    counts = ((ready, "ready"), (terminating, "terminating"), (rest, "not ready"))
-    return f": {', '.join(f'{count} {word}' for count, word in counts if count) or 'no endpoints'}"
+    counts = (
+        (ready, gettext("{count} ready")),
+        (terminating, gettext("{count} terminating")),
+        (rest, gettext("{count} not ready")),
+    )
+    said = ", ".join(words.format(count=count) for count, words in counts if count)
+    return f": {said or gettext('no endpoints')}"
 
 
 def _notify(node: str, write: Link, number: int, at: datetime) -> Link:
@@ -210,26 +216,28 @@ def _notify(node: str, write: Link, number: int, at: datetime) -> Link:
         kind="notify",
         source="API server",
         target=f"kube-proxy on {node}",
-        what=f"tells what {write.source} wrote",
+        what=gettext("tells what {source} wrote").format(source=write.source),
         start=min(write.end, at),
         end=at,
         observed=False,
-        evidence=_RULE,
+        evidence=gettext(_RULE),
         node=node,
         after=number,
     )
 
 
 def _rules(node: str, difference: Difference, at: datetime, after: int | None) -> Link:
-    counts = [(difference.came, "came"), (difference.went, "went")]
-    said = ", ".join(f"{len(rules)} {word}" for rules, word in counts if rules)
-    again = f"; {difference.rewritten} written anew as they were" if difference.rewritten else ""
+    counts = [(difference.came, gettext("{count} came")), (difference.went, gettext("{count} went"))]
+    said = ", ".join(words.format(count=len(rules)) for rules, words in counts if rules)
+    again = ""
+    if difference.rewritten:
+        again = gettext("; {count} written anew as they were").format(count=difference.rewritten)
     return Link(
         number=0,
         kind="rules",
         source=f"kube-proxy on {node}",
         target=f"rules of {node}",
-        what=f"changes rules: {said}{again}",
+        what=gettext("changes rules: {said}").format(said=f"{said}{again}"),
         start=at,
         end=at,
         observed=True,

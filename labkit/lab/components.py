@@ -166,7 +166,11 @@ class Components(Table):
         named = tuple(each for each in self.found if each.name == name)
         if not named:
             known = ", ".join(sorted({each.name for each in self.found}))
-            raise UsageError(f"No component {name!r} runs", why=f"these do: {known}", fix="look at lab.components()")
+            raise UsageError(
+                gettext("No component {name!r} runs").format(name=name),
+                why=gettext("these do: {known}").format(known=known),
+                fix=gettext("look at lab.components()"),
+            )
         return named
 
 

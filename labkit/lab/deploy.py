@@ -9,6 +9,7 @@ from typing import Any
 
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext
 from labkit.progress import Phase
 
 _POLL_SECONDS = 0.1
@@ -40,9 +41,9 @@ def exists(api: ApiServer, namespace: str, name: str, image: str) -> bool:
     images = _images(deployment["spec"]["template"])
     if images != [image]:
         raise UsageError(
-            f"There is a deployment {name!r} of another image",
-            why=f"it runs {', '.join(images)}, not {image}",
-            fix=f"labkit kubectl -- delete deployment {name}, or choose another name",
+            gettext("There is a deployment {name!r} of another image").format(name=name),
+            why=gettext("it runs {images}, not {image}").format(images=", ".join(images), image=image),
+            fix=gettext("labkit kubectl -- delete deployment {name}, or choose another name").format(name=name),
         )
     return True
 
@@ -99,18 +100,26 @@ def wait_until_running(api: ApiServer, namespace: str, name: str, *, phase: Phas
             observed = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
             if observed and ready == status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted:
                 return
-            phase.advance(f"{ready} of {wanted} pods Ready", ready / wanted if wanted else None)
+            phase.advance(
+                gettext("{ready} of {wanted} pods Ready").format(ready=ready, wanted=wanted),
+                ready / wanted if wanted else None,
+            )
             pods = _pods(api, namespace, deployment["spec"]["selector"]["matchLabels"])
             # One of an image that the deployment had before is about to go: what it lacks does not matter any more.
             _refuse_hopeless([pod for pod in pods if _images(pod) == _images(deployment["spec"]["template"])])
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"Deployment {name!r} is not ready in time",
-                    why=f"after {timeout:.0f} s {ready} of {wanted} pods are Ready{_conditions(pods)}",
+                    gettext("Deployment {name!r} is not ready in time").format(name=name),
+                    why=gettext("after {seconds:.0f} s {ready} of {wanted} pods are Ready{more}").format(
+                        seconds=timeout, ready=ready, wanted=wanted, more=_conditions(pods)
+                    ),
                     fix=f"labkit kubectl -- describe pods --namespace {namespace}",
                 )
         elif time.monotonic() > deadline:
-            raise ClusterError(f"Deployment {name!r} cannot be seen", why="the API server does not answer with it")
+            raise ClusterError(
+                gettext("Deployment {name!r} cannot be seen").format(name=name),
+                why=gettext("the API server does not answer with it"),
+            )
         time.sleep(_POLL_SECONDS)
 
 
@@ -138,8 +147,10 @@ def _refuse_hopeless(pods: list[dict[str, Any]]) -> None:
             if waiting.get("reason") in _HOPELESS:
                 pod_name = pod["metadata"]["name"]
                 raise ClusterError(
-                    f"Pod {pod_name} cannot start its container {container['name']!r}: {waiting['reason']}",
-                    why=waiting.get("message", "") or "Kubernetes gives no message",
+                    gettext("Pod {pod_name} cannot start its container {container!r}: {reason}").format(
+                        pod_name=pod_name, container=container["name"], reason=waiting["reason"]
+                    ),
+                    why=waiting.get("message", "") or gettext("Kubernetes gives no message"),
                     fix=f"labkit kubectl -- describe pod {pod_name}",
                 )
 

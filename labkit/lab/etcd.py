@@ -10,6 +10,7 @@ from labkit.errors import UsageError
 from labkit.evidence.etcd_history import EtcdHistory, matches
 from labkit.evidence.etcd_store import EtcdStore, full
 from labkit.lab.etcd_shown import Difference, History, Keys, Value, Writes
+from labkit.language import gettext
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
@@ -172,7 +173,7 @@ class LabEtcd:
 
 def _no_key(key: str, when: str = "") -> UsageError:
     return UsageError(
-        f"etcd has no key {full(key)}{when}",
-        why="keys are /registry/RESOURCE/NAMESPACE/NAME, and some resources have another name there",
-        fix="lab.etcd.keys() lists them; lab.etcd.history(KEY) tells when one was there",
+        gettext("etcd has no key {key}{when}").format(key=full(key), when=when),
+        why=gettext("keys are /registry/RESOURCE/NAMESPACE/NAME, and some resources have another name there"),
+        fix=gettext("lab.etcd.keys() lists them; lab.etcd.history(KEY) tells when one was there"),
     )

@@ -196,9 +196,13 @@ class History(Table, Sequence[Revision]):
         found = [each for each in self.versions if each.revision <= revision]
         if not found:
             raise UsageError(
-                f"etcd has nothing of {short(self.key)} at revision {revision}",
-                why=f"its first version that is known was written at revision {self.versions[0].revision}",
-                fix="ask for a later one",
+                gettext("etcd has nothing of {key} at revision {revision}").format(
+                    key=short(self.key), revision=revision
+                ),
+                why=gettext("its first version that is known was written at revision {revision}").format(
+                    revision=self.versions[0].revision
+                ),
+                fix=gettext("ask for a later one"),
             )
         return found[-1]
 

@@ -10,6 +10,7 @@ from labkit.components import Components, Row
 from labkit.cri.images import Catalogue
 from labkit.cri.references import Reference
 from labkit.errors import LabkitError
+from labkit.language import gettext
 from labkit.node.process import run
 
 
@@ -62,7 +63,7 @@ def needed(programs: Components, rows: list[Row], spec: LabSpec) -> list[NeededI
     ]
     catalogue = Catalogue(spec.kubernetes_version, None)
     sources = {name: f"{row.name} {row.version}, {row.source}" for row in rows for name in _names(row.name, programs)}
-    return [_found(line, catalogue, sources) for line in run(command, what="list kubeadm's images").split()]
+    return [_found(line, catalogue, sources) for line in run(command, what=gettext("list kubeadm's images")).split()]
 
 
 def _names(component: str, programs: Components) -> list[str]:
@@ -74,6 +75,6 @@ def _found(line: str, catalogue: Catalogue, sources: dict[str, str]) -> NeededIm
     try:
         image = catalogue.find(Reference.parse(line))
     except LabkitError as error:
-        return NeededImage(line, "nothing stands for it here", (), error.what)
+        return NeededImage(line, gettext("nothing stands for it here"), (), error.what)
     own = [sources[name] for name in (path.rpartition("/")[2] for path in image.programs) if name in sources]
     return NeededImage(line, image.about, image.programs, own[0] if own else image.package)

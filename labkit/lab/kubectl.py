@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.errors import ClusterError, UsageError
+from labkit.language import gettext
 
 
 class Output(str):
@@ -56,7 +57,9 @@ def run(kubectl: Path, kubeconfig: Path, arguments: str | Sequence[str], *, stdi
         check=False,
     )
     if done.returncode != 0:
-        raise ClusterError(f"kubectl {shlex.join(words)} failed", why=(done.stderr or done.stdout).strip())
+        raise ClusterError(
+            gettext("kubectl {words} failed").format(words=shlex.join(words)), why=(done.stderr or done.stdout).strip()
+        )
     return Output(done.stdout.rstrip("\n"))
 
 
@@ -71,5 +74,7 @@ def split(arguments: str | Sequence[str]) -> list[str]:
     try:
         words = shlex.split(arguments) if isinstance(arguments, str) else list(arguments)
     except ValueError as error:
-        raise UsageError(f"{arguments!r} cannot be read as a command line", why=str(error)) from error
+        raise UsageError(
+            gettext("{arguments!r} cannot be read as a command line").format(arguments=arguments), why=str(error)
+        ) from error
     return words[1:] if words[:1] == ["kubectl"] else words

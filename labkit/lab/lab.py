@@ -32,6 +32,7 @@ from labkit.lab.panels import Panels
 from labkit.lab.proxy import LabProxy
 from labkit.lab.recorder import Recorder
 from labkit.lab.still import Still
+from labkit.language import gettext
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -106,13 +107,15 @@ class Lab(Happenings, Panels, Still, Installation):
     @property
     def proxy(self) -> LabProxy:
         """kube-proxy: its mode, the switch to another, and the rules that it gave to each node's kernel."""
-        self._require_nodes("The rules of its kube-proxies cannot be read", "labkit kubectl -- get endpointslices")
+        self._require_nodes(
+            gettext("The rules of its kube-proxies cannot be read"), "labkit kubectl -- get endpointslices"
+        )
         return LabProxy(self)
 
     @property
     def etcd(self) -> LabEtcd:
         """etcd: its keys, their values and histories, and what is written."""
-        self._require_nodes("Its etcd cannot be read", "labkit kubectl -- get pods --watch --output yaml")
+        self._require_nodes(gettext("Its etcd cannot be read"), "labkit kubectl -- get pods --watch --output yaml")
         return LabEtcd(self)
 
     def components(self) -> Components:
@@ -125,7 +128,7 @@ class Lab(Happenings, Panels, Still, Installation):
         ClusterError
             A node's tools fail.
         """
-        self._require_nodes("Its components' processes cannot be seen", "labkit status")
+        self._require_nodes(gettext("Its components' processes cannot be seen"), "labkit status")
         from labkit.lab import components  # noqa: PLC0415 - reading certificates takes a library that few need
 
         with self.api_server() as api:
@@ -143,7 +146,9 @@ class Lab(Happenings, Panels, Still, Installation):
         ClusterError
             No container of it runs, or one cannot be looked into.
         """
-        self._require_nodes(f"The processes of pod {pod} cannot be seen", f"labkit kubectl -- exec {pod} -- ps")
+        self._require_nodes(
+            gettext("The processes of pod {pod} cannot be seen").format(pod=pod), f"labkit kubectl -- exec {pod} -- ps"
+        )
         with self.api_server() as api:
             return anatomy.read(api, self.nodes, self.kubectl, pod, namespace)
 
@@ -236,7 +241,11 @@ class Lab(Happenings, Panels, Still, Installation):
         port = port or self.cluster.image_port(image)
         namespace = self.namespace
         create = ["create", "deployment", name, f"--image={image}", f"--replicas={replicas}"]
-        with watch(progress) as reporter, reporter.phase(f"deployment {name}") as phase, self.api_server() as api:
+        with (
+            watch(progress) as reporter,
+            reporter.phase(gettext("deployment {name}").format(name=name)) as phase,
+            self.api_server() as api,
+        ):
             printed = []
             if not deploy.exists(api, namespace, name, image):
                 printed.append(self.kubectl([*create, f"--port={port}"] if port else create))

@@ -23,6 +23,7 @@ from labkit.lab.installation.preparation import Preparation, this_machine
 from labkit.lab.lab import Lab
 from labkit.lab.lessons import sessions
 from labkit.lab.session.replayed import instead, running_notebook
+from labkit.language import gettext
 from labkit.node import forward, outer
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
@@ -128,7 +129,10 @@ def up(
     """
     provider = os.environ.get(PROVIDER_VARIABLE, provider) if provider == "auto" else provider
     if provider not in PROVIDERS:
-        raise UsageError(f"There is no provider {provider!r}", fix=f"choose one of {', '.join(PROVIDERS)}")
+        raise UsageError(
+            gettext("There is no provider {provider!r}").format(provider=provider),
+            fix=gettext("choose one of {providers}").format(providers=", ".join(PROVIDERS)),
+        )
     if provider == "replay":
         return instead(None if name == _DEFAULT_NAME else name)
     given: dict[str, Any] = {
@@ -164,8 +168,10 @@ def up(
             return Lab(_up(folder, spec, given, api_port, reporter, init=init))
     except PreflightError as error:
         if provider == "auto" and init and not spec.privileged and not spec.catalogue and not kind_host.unavailable():
-            with watch(progress) as reporter, reporter.phase("provider kind") as phase:
-                phase.advance(f"Docker answers, and here rootless labs are impossible: {error.what}")
+            with watch(progress) as reporter, reporter.phase(gettext("provider kind")) as phase:
+                phase.advance(
+                    gettext("Docker answers, and here rootless labs are impossible: {what}").format(what=error.what)
+                )
             return _up_kind(dataclasses.replace(spec, provider="kind"), given, api_port, asked, progress, init=init)
         if provider == "auto" and running_notebook() in sessions():
             return instead(None, why=error)
@@ -229,14 +235,16 @@ def _up(
         _refuse_difference(existing.spec, given)
         if init and not existing.initialised:
             raise UsageError(
-                f"Lab {spec.name!r} exists and is different",
-                why="its nodes are prepared, and not initialised yet",
-                fix=f"labkit up --name {spec.name} --no-init finds it; labkit down --name {spec.name} removes it",
+                gettext("Lab {name!r} exists and is different").format(name=spec.name),
+                why=gettext("its nodes are prepared, and not initialised yet"),
+                fix=gettext("labkit up --name {name} --no-init finds it; labkit down --name {name} removes it").format(
+                    name=spec.name
+                ),
             )
         if not existing.running:
             existing.start(progress)
         return existing
-    with progress.phase("preflight"):
+    with progress.phase(gettext("preflight")):
         if spec.privileged:
             outer.require_root()
         host_preflight.require(host_preflight.checks(small=spec.small), privileged=spec.privileged)
@@ -258,9 +266,9 @@ def _up_kind(
     """Make a lab of containers, or find the one of that name."""
     if not init:
         raise UsageError(
-            "The nodes of a kind lab are always initialised",
-            why="kind runs kubeadm init and kubeadm join itself",
-            fix="leave --no-init out, or choose --provider rootless",
+            gettext("The nodes of a kind lab are always initialised"),
+            why=gettext("kind runs kubeadm init and kubeadm join itself"),
+            fix=gettext("leave --no-init out, or choose --provider rootless"),
         )
     folder = LabFolder.of(spec.name)
     with watch(progress) as reporter, folder.locked():
@@ -270,7 +278,7 @@ def _up_kind(
             if not existing.running:
                 existing.start(reporter)
             return Lab(existing)
-        with reporter.phase("preflight"):
+        with reporter.phase(gettext("preflight")):
             providers.remove(folder)
             kind_host.require(spec)
             for mirror in asked:
@@ -291,7 +299,10 @@ def _up_context(
     """Remember a context as a lab, or find the one of that name."""
     kind_host.refuse_windows()
     if audit_log is not None and not audit_log.is_file():
-        raise UsageError(f"There is no audit log {audit_log}", fix="name the file that the API server writes")
+        raise UsageError(
+            gettext("There is no audit log {audit_log}").format(audit_log=audit_log),
+            fix=gettext("name the file that the API server writes"),
+        )
     audit = None if audit_log is None else str(audit_log.absolute())
     spec = ContextSpec(name=name, node_names=(), context=context or "", audit=audit)
     folder = LabFolder.of(name)
@@ -314,17 +325,17 @@ def _refuse_contradictions(
     """Refuse what means nothing together with the provider, or with a cluster that is not initialised."""
     if network_without_init:
         raise UsageError(
-            "The network add-on cannot be applied to a cluster that is not initialised yet",
-            why="kubectl apply needs an API server",
-            fix="leave the network out, and call lab.network.install() after lab.init()",
+            gettext("The network add-on cannot be applied to a cluster that is not initialised yet"),
+            why=gettext("kubectl apply needs an API server"),
+            fix=gettext("leave the network out, and call lab.network.install() after lab.init()"),
         )
     if asked and provider != "kind":
         raise mirrors.refuse("rootless" if provider == "auto" else provider)
     if node_image and provider != "kind":
         raise UsageError(
-            f"Provider {provider!r} has no use for a node image",
-            why="only a kind lab's nodes are containers",
-            fix="leave it out, or choose --provider kind",
+            gettext("Provider {provider!r} has no use for a node image").format(provider=provider),
+            why=gettext("only a kind lab's nodes are containers"),
+            fix=gettext("leave it out, or choose --provider kind"),
         )
 
 
@@ -332,9 +343,9 @@ def _refuse_useless(given: dict[str, Any], provider: str) -> None:
     if given:
         names = ", ".join(key.replace("_", " ") for key in given)
         raise UsageError(
-            f"Provider {provider!r} has no use for: {names}",
-            why="with provider 'context' the cluster is as it is; all else is for clusters that labkit makes",
-            fix="leave it out, or choose another --provider",
+            gettext("Provider {provider!r} has no use for: {names}").format(provider=provider, names=names),
+            why=gettext("with provider 'context' the cluster is as it is; all else is for clusters that labkit makes"),
+            fix=gettext("leave it out, or choose another --provider"),
         )
 
 
@@ -343,17 +354,23 @@ def _refuse_difference(existing: LabSpec, given: dict[str, Any]) -> None:
         present = getattr(existing, key)
         if present != value:
             raise UsageError(
-                f"Lab {existing.name!r} exists and is different",
-                why=f"its {key.replace('_', ' ')} is {present!r}, not {value!r}",
-                fix=f"labkit down --name {existing.name} first, or choose another --name",
+                gettext("Lab {name!r} exists and is different").format(name=existing.name),
+                why=gettext("its {key} is {present!r}, not {value!r}").format(
+                    key=key.replace("_", " "), present=present, value=value
+                ),
+                fix=gettext("labkit down --name {name} first, or choose another --name").format(name=existing.name),
             )
 
 
 def _node_names(workers: int | None, node_names: Sequence[str] | None) -> tuple[str, ...] | None:
     if workers is not None and node_names is not None:
-        raise UsageError("Both a number of workers and names of nodes were given", fix="give one of them")
+        raise UsageError(
+            gettext("Both a number of workers and names of nodes were given"), fix=gettext("give one of them")
+        )
     if node_names is not None:
         if not node_names:
-            raise UsageError("A lab needs at least one node", fix='for example node_names=["master", "node-01"]')
+            raise UsageError(
+                gettext("A lab needs at least one node"), fix=gettext('for example node_names=["master", "node-01"]')
+            )
         return tuple(node_names)
     return None if workers is None else default_node_names(workers)

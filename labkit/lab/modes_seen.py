@@ -8,6 +8,7 @@ from labkit.errors import UsageError
 from labkit.evidence.recording import load
 from labkit.lab.lessons import shipped
 from labkit.lab.shown import ComparedModes
+from labkit.language import gettext
 from labkit.proxy.mode import MODES
 from labkit.proxy.model import Mode
 from labkit.proxy.seen import Seen, SeenRules
@@ -45,9 +46,9 @@ def compare_modes(seen: Seen, service: str, node: str, source: str) -> ComparedM
             found[mode] = own
     if not found:
         raise UsageError(
-            f"{node} has no rules of Service {name!r}",
-            why="there is no such Service, or it has no address of its own (headless, ExternalName)",
-            fix="labkit proxy rules shows all",
+            gettext("{node} has no rules of Service {name!r}").format(node=node, name=name),
+            why=gettext("there is no such Service, or it has no address of its own (headless, ExternalName)"),
+            fix=gettext("labkit proxy rules shows all"),
         )
     for mode in cast("tuple[Mode, ...]", MODES):
         other = None if mode in found else _recorded(mode, name)

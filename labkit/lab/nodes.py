@@ -12,6 +12,7 @@ from typing import overload
 from labkit.cluster.protocol import Cluster
 from labkit.errors import ClusterError, UsageError
 from labkit.lab.kubectl import Output
+from labkit.language import gettext
 
 LOGGED = ("kubelet", "runtime")
 
@@ -65,8 +66,9 @@ class LabNode:
         if done.returncode != 0:
             text = command if isinstance(command, str) else shlex.join(command)
             raise ClusterError(
-                f"{text} failed on {self.name}",
-                why=(done.stderr or done.stdout).strip() or f"it ended with {done.returncode}",
+                gettext("{text} failed on {name}").format(text=text, name=self.name),
+                why=(done.stderr or done.stdout).strip()
+                or gettext("it ended with {status}").format(status=done.returncode),
             )
         return Output(done.stdout.rstrip("\n"))
 
@@ -82,8 +84,8 @@ class LabNode:
         """
         if component not in LOGGED:
             raise UsageError(
-                f"A node keeps no log of {component!r}",
-                why=f"it keeps those of {' and '.join(LOGGED)}; all else runs in pods",
+                gettext("A node keeps no log of {component!r}").format(component=component),
+                why=gettext("it keeps those of {logs}; all else runs in pods").format(logs=" and ".join(LOGGED)),
                 fix=f"labkit kubectl -- logs --namespace kube-system {component}-{self.name}",
             )
         path = self.cluster.node_log(self.name, component)
@@ -127,9 +129,9 @@ class LabNodes(Sequence[LabNode]):
                 return node
         names = ", ".join(node.name for node in self._nodes)
         raise UsageError(
-            f"There is no node {key!r}",
-            why=f"the nodes are {names}",
-            fix=f"choose one of them, or lab.add_node({key!r})",
+            gettext("There is no node {key!r}").format(key=key),
+            why=gettext("the nodes are {names}").format(names=names),
+            fix=gettext("choose one of them, or lab.add_node({key!r})").format(key=key),
         )
 
     def __repr__(self) -> str:

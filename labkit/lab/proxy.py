@@ -11,6 +11,7 @@ from labkit.lab import modes_seen
 from labkit.lab.cause import TIMEOUT as FOLLOW_TIMEOUT
 from labkit.lab.cause import Follow
 from labkit.lab.shown import ComparedModes, Measured, TracedPacket
+from labkit.language import gettext
 from labkit.proxy import mode as mode_of
 from labkit.proxy import packet_trace, seen
 from labkit.proxy.bench import REPEATS, SIZES, Bench
@@ -246,6 +247,10 @@ class LabProxy:
             services = api.get("/api/v1/services")
             slices = api.get("/apis/discovery.k8s.io/v1/endpointslices")
         if services is None or slices is None:
-            raise ClusterError("The rules cannot be checked", why="the API server does not answer", fix="labkit status")
+            raise ClusterError(
+                gettext("The rules cannot be checked"),
+                why=gettext("the API server does not answer"),
+                fix="labkit status",
+            )
         running = [node.name for node in self._lab.nodes if node.running]
         return Check(tuple(compare(self.rules(node), services["items"], slices["items"]) for node in running))

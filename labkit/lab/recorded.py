@@ -75,7 +75,7 @@ class Replay(Happenings):
             raise ClusterError(
                 gettext("A recording has no {name!r}").format(name=name),
                 why=gettext("{file} was recorded; no cluster runs").format(file=self.path.name),
-                fix="labkit doctor tells what this machine lacks for one",
+                fix=gettext("labkit doctor tells what this machine lacks for one"),
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

@@ -11,6 +11,7 @@ from labkit.errors import ClusterError, EvidenceError, UsageError
 from labkit.evidence.model import Evidence
 from labkit.lab import modes_seen
 from labkit.lab.shown import ComparedModes, TracedPacket
+from labkit.language import gettext
 from labkit.proxy import mode as modes
 from labkit.proxy.model import Mode, NodeRules
 from labkit.proxy.packet import PacketPath
@@ -86,9 +87,9 @@ class RecordedProxy:
         found = tuple(dict.fromkeys(mode for mode, _ in reversed(self.seen.rules)))[::-1]
         if not found:
             raise EvidenceError(
-                f"Recording {self._path.name} has nothing of kube-proxy",
-                why="it was made before labkit kept that, or no node had rules then",
-                fix="open another, or record anew: labkit record",
+                gettext("Recording {file} has nothing of kube-proxy").format(file=self._path.name),
+                why=gettext("it was made before labkit kept that, or no node had rules then"),
+                fix=gettext("open another, or record anew: labkit record"),
             )
         return found
 
@@ -122,14 +123,19 @@ class RecordedProxy:
         wanted = self.mode if mode is None else modes.check(mode)
         where = node or self._cluster.control_plane
         if where not in self._cluster.nodes:
-            raise UsageError(f"There was no node {where!r}", why=f"there were {', '.join(self._cluster.nodes)}")
+            raise UsageError(
+                gettext("There was no node {where!r}").format(where=where),
+                why=gettext("there were {nodes}").format(nodes=", ".join(self._cluster.nodes)),
+            )
         found = self.seen.rules.get((wanted, where))
         if found is None:
             has = ", ".join(f"{mode} on {name}" for mode, name in self.seen.rules)
             raise EvidenceError(
-                f"Recording {self._path.name} has no {wanted} rules of {where}",
-                why=f"it has {has}",
-                fix="ask for one of these",
+                gettext("Recording {file} has no {wanted} rules of {where}").format(
+                    file=self._path.name, wanted=wanted, where=where
+                ),
+                why=gettext("it has {has}").format(has=has),
+                fix=gettext("ask for one of these"),
             )
         return found.parse()
 
@@ -169,9 +175,9 @@ class RecordedProxy:
                 return TracedPacket(path)
         has = "; ".join(f"{each.request.client} to {each.request.service}, {each.mode} mode" for each in self.packets)
         raise EvidenceError(
-            f"Recording {self._path.name} has no such packet to {wanted}",
-            why=f"it has {has}" if has else "no packet was followed while it was made",
-            fix="ask for one of these" if has else "in a lab: labkit proxy trace svc/NAME",
+            gettext("Recording {file} has no such packet to {wanted}").format(file=self._path.name, wanted=wanted),
+            why=gettext("it has {has}").format(has=has) if has else gettext("no packet was followed while it was made"),
+            fix=gettext("ask for one of these") if has else gettext("in a lab: labkit proxy trace svc/NAME"),
         )
 
     def compare_modes(self, service: str, node: str | None = None) -> ComparedModes:
@@ -203,9 +209,9 @@ class RecordedProxy:
             Always.
         """
         raise ClusterError(
-            f"A recording cannot be switched to {mode}",
-            why=f"{self._path.name} was recorded; no cluster runs",
-            fix=f'rules(mode="{mode}") shows its rules, if they were recorded',
+            gettext("A recording cannot be switched to {mode}").format(mode=mode),
+            why=gettext("{file} was recorded; no cluster runs").format(file=self._path.name),
+            fix=gettext('rules(mode="{mode}") shows its rules, if they were recorded').format(mode=mode),
         )
 
     @cached_property

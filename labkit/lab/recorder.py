@@ -17,6 +17,7 @@ from labkit.evidence.live import LiveEvidence
 from labkit.evidence.model import Evidence
 from labkit.evidence.proxy import kept
 from labkit.evidence.recording import SUFFIX, Mark, save
+from labkit.language import gettext
 from labkit.proxy import seen
 
 _POLL_SECONDS = 0.2
@@ -56,9 +57,9 @@ class Recorder:
         self._thread = threading.Thread(target=self._follow, name="recorder", daemon=True)
         if not self.path.parent.is_dir():
             raise EvidenceError(
-                f"The recording {self.path} cannot be written.",
-                why=f"There is no folder {self.path.parent}.",
-                fix="Choose a folder that exists.",
+                gettext("The recording {path} cannot be written.").format(path=self.path),
+                why=gettext("There is no folder {parent}.").format(parent=self.path.parent),
+                fix=gettext("Choose a folder that exists."),
             )
 
     def __enter__(self) -> Self:

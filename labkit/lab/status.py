@@ -11,6 +11,7 @@ from labkit.cluster import parts, readiness, small_lab
 from labkit.cluster.parts import Missing
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
+from labkit.language import gettext, gettext_noop
 
 State = Literal["running", "stopped", "not answering", "not initialised"]
 
@@ -98,7 +99,7 @@ class LabStatus:
 
     def _repr_html_(self) -> str:
         """Return a table of nodes and components, and what is missing; all text is escaped."""
-        head = "".join(f'<th scope="col" style="text-align:left">{title}</th>' for title in _TITLES)
+        head = "".join(f'<th scope="col" style="text-align:left">{gettext(title)}</th>' for title in _TITLES)
         rows = "".join(
             "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
             for row in self.rows()
@@ -117,11 +118,13 @@ class LabStatus:
 
     def advice(self) -> list[str]:
         """Return what is missing, a line each, and what to do; nothing where nothing is."""
-        repair = [f"Bring it back: lab.repair(), or labkit repair --name {self.name}"]
+        repair = [gettext("Bring it back: lab.repair(), or labkit repair --name {name}").format(name=self.name)]
         second = small_lab.SECOND_WORKER
         add = [
-            f"A small lab has no {second}, which some lessons use. Add it for them: "
-            f'lab.add_node("{second}"), or labkit node add {second} --name {self.name}'
+            gettext(
+                "A small lab has no {second}, which some lessons use. Add it for them: "
+                'lab.add_node("{second}"), or labkit node add {second} --name {name}'
+            ).format(second=second, name=self.name)
         ]
         lacks_worker = self.small and second not in [node.name for node in self.nodes]
         return [*map(str, self.missing), *(repair if self.missing else []), *(add if lacks_worker else [])]
@@ -131,7 +134,13 @@ class LabStatus:
         return [(node.name, node.role, node.address, _state(node), _components(node)) for node in self.nodes]
 
 
-_TITLES = ("node", "role", "address", "state", "components")
+_TITLES = (
+    gettext_noop("node"),
+    gettext_noop("role"),
+    gettext_noop("address"),
+    gettext_noop("state"),
+    gettext_noop("components"),
+)
 
 
 def read(cluster: Cluster) -> LabStatus:

@@ -9,6 +9,7 @@ from labkit.cluster import freeze
 from labkit.cluster.freeze import Freeze
 from labkit.cluster.protocol import Cluster
 from labkit.lab.slow_motion import SlowMotion
+from labkit.language import gettext
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
@@ -43,7 +44,8 @@ class Still(ABC):
             It does not run.
         """
         self._require_nodes(
-            f"{component} cannot be held still", "labkit flow, which shows in what order things happened"
+            gettext("{component} cannot be held still").format(component=component),
+            gettext("labkit flow, which shows in what order things happened"),
         )
         return freeze.freeze(self.cluster, component, limit=limit)
 
@@ -72,6 +74,7 @@ class Still(ABC):
             There is such a deployment.
         """
         self._require_nodes(
-            "Its components cannot be let go one by one", "labkit flow, and play it slowly: --html FILE"
+            gettext("Its components cannot be let go one by one"),
+            gettext("labkit flow, and play it slowly: --html FILE"),
         )
         return SlowMotion(cast("Lab", self), name, image=image, replicas=replicas)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.errors import LabkitError, PreflightError
+from labkit.language import gettext
 from labkit.node.process import run
 
 #: The first with ``docker run --cgroupns``, which kind's nodes need (docs.docker.com/engine/release-notes/20.10).
@@ -37,13 +38,17 @@ def require() -> str:
         )
     except FileNotFoundError as error:
         raise PreflightError(
-            "Docker is not installed",
-            why="there is no program docker on PATH",
-            fix="install it (Debian: apt-get install docker.io), or choose --provider rootless, which needs none",
+            gettext("Docker is not installed"),
+            why=gettext("there is no program docker on PATH"),
+            fix=gettext(
+                "install it (Debian: apt-get install docker.io), or choose --provider rootless, which needs none"
+            ),
         ) from error
     except subprocess.TimeoutExpired as error:
         raise PreflightError(
-            "Docker does not answer", why=f"not within {_ANSWERS_WITHIN:.0f} s", fix="restart Docker"
+            gettext("Docker does not answer"),
+            why=gettext("not within {seconds:.0f} s").format(seconds=_ANSWERS_WITHIN),
+            fix=gettext("restart Docker"),
         ) from error
     version = done.stdout.strip()
     if done.returncode != 0 or not version:
@@ -63,9 +68,11 @@ def refuse_old(version: str) -> None:
     found = re.match(r"(\d+)\.(\d+)", version)
     if found is not None and (int(found[1]), int(found[2])) < OLDEST:
         raise PreflightError(
-            f"Docker {version} is too old",
-            why=f"a node needs a cgroup namespace of its own, which Docker {'.'.join(map(str, OLDEST))} brought",
-            fix="install a newer Docker",
+            gettext("Docker {version} is too old").format(version=version),
+            why=gettext("a node needs a cgroup namespace of its own, which Docker {oldest} brought").format(
+                oldest=".".join(map(str, OLDEST))
+            ),
+            fix=gettext("install a newer Docker"),
         )
 
 
@@ -111,20 +118,24 @@ def inspect(kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def containers(label: str) -> list[str]:
     """Return the names of all containers, running or not, with a label (``KEY=VALUE``)."""
-    listing = docker("ps", "--all", "--filter", f"label={label}", "--format", "{{.Names}}", what="list containers")
+    listing = docker(
+        "ps", "--all", "--filter", f"label={label}", "--format", "{{.Names}}", what=gettext("list containers")
+    )
     return listing.split()
 
 
 def _unusable(message: str) -> LabkitError:
     if "permission denied" in message.lower():
         return PreflightError(
-            "Docker is not for this user",
+            gettext("Docker is not for this user"),
             why=message,
-            fix="have an administrator add you to group docker (usermod -aG docker USER) and log in again, "
-            "or choose --provider rootless",
+            fix=gettext(
+                "have an administrator add you to group docker (usermod -aG docker USER) and log in again, "
+                "or choose --provider rootless"
+            ),
         )
     return PreflightError(
-        "Docker does not run",
-        why=message or "docker version tells of no server",
-        fix="start it (systemctl start docker, or Docker Desktop), or choose --provider rootless",
+        gettext("Docker does not run"),
+        why=message or gettext("docker version tells of no server"),
+        fix=gettext("start it (systemctl start docker, or Docker Desktop), or choose --provider rootless"),
     )

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from labkit.errors import UsageError
+from labkit.language import gettext
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import ProcessIdentity, detach
 
@@ -32,9 +33,9 @@ def listen(port: int = 0) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise UsageError(
-            f"Port {port} of 127.0.0.1 cannot be used",
+            gettext("Port {port} of 127.0.0.1 cannot be used").format(port=port),
             why=str(error),
-            fix="name another port, or 0 for any free one",
+            fix=gettext("name another port, or 0 for any free one"),
         ) from error
     listener.listen(128)
     return listener

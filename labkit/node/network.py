@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
+from labkit.language import gettext
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import run
 
@@ -49,9 +50,9 @@ def create_bridge(outer: OuterSandbox, pod_range: str) -> None:
         f"link set {_BRIDGE} up",
         f"route add {pod_range} dev {_BRIDGE}",
     ]
-    run(outer.command(["ip", "-batch", "-"]), what="make the lab's bridge", stdin="\n".join(batch))
+    run(outer.command(["ip", "-batch", "-"]), what=gettext("make the lab's bridge"), stdin="\n".join(batch))
     settings = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"
-    run(outer.command(["sh", "-e", "-c", settings]), what="set up the lab's gateway")
+    run(outer.command(["sh", "-e", "-c", settings]), what=gettext("set up the lab's gateway"))
 
 
 def connect_node(outer: OuterSandbox, namespace: Path, index: int) -> None:
@@ -85,4 +86,7 @@ def connect_node(outer: OuterSandbox, namespace: Path, index: int) -> None:
             echo 0 >/proc/sys/net/ipv4/neigh/eth0/proxy_delay
         '
     """
-    run(outer.command(["sh", "-c", script, "sh", namespace]), what=f"link node {index} to the lab's network")
+    run(
+        outer.command(["sh", "-c", script, "sh", namespace]),
+        what=gettext("link node {index} to the lab's network").format(index=index),
+    )

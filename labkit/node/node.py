@@ -15,6 +15,7 @@ from pathlib import Path
 
 from labkit.components import Components
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node import hostfs, network, privileged
 from labkit.node.outer import OuterSandbox, id_map, read_child_pid
 from labkit.node.process import run
@@ -139,12 +140,15 @@ class Node:
                 sys.executable,
             ]
         )
-        run(command, what=f"start node {self.name}", environment=_environment())
+        run(command, what=gettext("start node {name}").format(name=self.name), environment=_environment())
         deadline = time.monotonic() + _SETTLE_TIMEOUT
         while not started_file.exists():
             if time.monotonic() > deadline:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-                raise ClusterError(f"Node {self.name} did not start", why=tail or "its sandbox left no message")
+                raise ClusterError(
+                    gettext("Node {name} did not start").format(name=self.name),
+                    why=tail or gettext("its sandbox left no message"),
+                )
             time.sleep(0.005)
         pid = read_child_pid(status) or 0
         self._process.write_text(f"{pid} {_start_time(outer, pid)}")
@@ -163,7 +167,10 @@ class Node:
             if time.monotonic() > deadline or not outer.alive:
                 log = self.log("runtime")
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:]) if log.exists() else ""
-                raise ClusterError(f"The container runtime of {self.name} does not start", why=tail or "it left no log")
+                raise ClusterError(
+                    gettext("The container runtime of {name} does not start").format(name=self.name),
+                    why=tail or gettext("it left no log"),
+                )
             time.sleep(0.01)
 
     def stop(self, outer: OuterSandbox) -> None:
@@ -175,7 +182,10 @@ class Node:
         deadline = time.monotonic() + _SETTLE_TIMEOUT
         while self.running(outer):
             if time.monotonic() > deadline:
-                raise ClusterError(f"Node {self.name} did not stop", why=f"process {pid} of the lab ignores SIGKILL")
+                raise ClusterError(
+                    gettext("Node {name} did not stop").format(name=self.name),
+                    why=gettext("process {pid} of the lab ignores SIGKILL").format(pid=pid),
+                )
             time.sleep(0.005)
 
     def running(self, outer: OuterSandbox) -> bool:
@@ -193,7 +203,9 @@ class Node:
         pid = self._init_pid(outer)
         if pid is None:
             raise ClusterError(
-                f"Node {self.name} does not run", why="its sandbox has ended", fix=f"labkit node start {self.name}"
+                gettext("Node {name} does not run").format(name=self.name),
+                why=gettext("its sandbox has ended"),
+                fix=f"labkit node start {self.name}",
             )
         enter = ["nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--uts", "--ipc", "--root"]
         path = "PATH=/opt/labkit/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -22,6 +22,7 @@ from typing import Literal
 import psutil
 
 from labkit.errors import ClusterError, PreflightError
+from labkit.language import gettext
 from labkit.node.process import ProcessIdentity, detach
 
 IdMap = Literal["full", "single"]
@@ -110,9 +111,9 @@ def require_root() -> None:
     """
     if os.geteuid() != 0:
         raise PreflightError(
-            "A privileged lab can only be made by root",
-            why=f"user {os.geteuid()} has no rights over the machine to give to its nodes",
-            fix="leave --privileged out: only kube-proxy's ipvs mode needs it; or become root",
+            gettext("A privileged lab can only be made by root"),
+            why=gettext("user {user} has no rights over the machine to give to its nodes").format(user=os.geteuid()),
+            fix=gettext("leave --privileged out: only kube-proxy's ipvs mode needs it; or become root"),
         )
 
 
@@ -193,7 +194,9 @@ def remove_tree(folder: Path) -> None:
         process = _unshare(["rm", "-rf", "--", str(folder)], None, subprocess.DEVNULL)
         if process.wait() != 0 or folder.exists():
             raise ClusterError(
-                f"{folder} could not be removed", why="some files in it are not this user's", fix=f"rm -rf {folder}"
+                gettext("{folder} could not be removed").format(folder=folder),
+                why=gettext("some files in it are not this user's"),
+                fix=f"rm -rf {folder}",
             ) from None
 
 
@@ -237,9 +240,9 @@ def _unshare(command: list[str], status_fd: int | None, log_fd: int) -> subproce
         process.kill()
         process.wait()
         raise ClusterError(
-            "The lab's user namespace got no ids",
+            gettext("The lab's user namespace got no ids"),
             why=str(error),
-            fix="look at /etc/subuid and /etc/subgid, or run `labkit doctor`",
+            fix=gettext("look at /etc/subuid and /etc/subgid, or run `labkit doctor`"),
         ) from error
     return process
 
@@ -250,7 +253,9 @@ def _popen(argv: list[str], status_fd: int | None, log_fd: int, stdin: int) -> s
         return subprocess.Popen(argv, stdin=stdin, stdout=log_fd, stderr=log_fd, pass_fds=kept, start_new_session=True)
     except FileNotFoundError as error:
         raise PreflightError(
-            "A program that sandboxes need is missing", why=str(error), fix="apt-get install util-linux bubblewrap"
+            gettext("A program that sandboxes need is missing"),
+            why=str(error),
+            fix="apt-get install util-linux bubblewrap",
         ) from error
 
 
@@ -308,12 +313,20 @@ def _no_new_privileges() -> bool:
 def _refused(log: str, *, privileged: bool) -> ClusterError | PreflightError:
     if privileged and "Operation not permitted" in log:
         return PreflightError(
-            "Root may not make namespaces here",
+            gettext("Root may not make namespaces here"),
             why=log,
-            fix="root of a container lacks CAP_SYS_ADMIN: start that with --privileged, or leave it out for the lab",
+            fix=gettext(
+                "root of a container lacks CAP_SYS_ADMIN: start that with --privileged, or leave it out for the lab"
+            ),
         )
     if "Operation not permitted" in log or "No space left" in log or "Permission denied" in log:
         return PreflightError(
-            "This machine does not let you make user namespaces", why=log, fix="run `labkit doctor`: it tells the cause"
+            gettext("This machine does not let you make user namespaces"),
+            why=log,
+            fix=gettext("run `labkit doctor`: it tells the cause"),
         )
-    return ClusterError("The lab's sandbox did not start", why=log or "it left no message", fix="run `labkit doctor`")
+    return ClusterError(
+        gettext("The lab's sandbox did not start"),
+        why=log or gettext("it left no message"),
+        fix=gettext("run `labkit doctor`"),
+    )

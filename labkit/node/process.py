@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from labkit.errors import ClusterError
+from labkit.language import gettext
 
 #: A process's start time is read from /proc in clock ticks: 10 ms on Linux (proc(5), starttime).
 _START_TIME_TOLERANCE = 0.02
@@ -113,10 +114,18 @@ def run(
             argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False, env=environment
         )
     except FileNotFoundError as error:
-        raise ClusterError(f"Could not {what}", why=str(error), fix="run `labkit doctor`") from error
+        raise ClusterError(
+            gettext("Could not {what}").format(what=what), why=str(error), fix=gettext("run `labkit doctor`")
+        ) from error
     except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"Could not {what}", why=f"it took longer than {timeout:.0f} s") from error
+        raise ClusterError(
+            gettext("Could not {what}").format(what=what),
+            why=gettext("it took longer than {seconds:.0f} s").format(seconds=timeout),
+        ) from error
     if done.returncode != 0:
         output = "\n".join((done.stderr + done.stdout).strip().splitlines()[-15:])
-        raise ClusterError(f"Could not {what}", why=output or f"it ended with {done.returncode}")
+        raise ClusterError(
+            gettext("Could not {what}").format(what=what),
+            why=output or gettext("it ended with {status}").format(status=done.returncode),
+        )
     return done.stdout

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node.outer import OuterSandbox
 from labkit.node.process import ProcessIdentity, detach
 from labkit.node.receiver import SERVES, TAKEN
@@ -67,8 +68,8 @@ def wait(process: ProcessIdentity, folder: Path, *, log: Path) -> None:
         if not process.alive or time.monotonic() > deadline:
             tail = log.read_text(errors="replace").strip().splitlines()[-3:]
             raise ClusterError(
-                "The receiver of trace spans does not start",
-                why="\n".join(tail) or "it left no message",
-                fix="end what else listens there inside the lab, or labkit stop and labkit start",
+                gettext("The receiver of trace spans does not start"),
+                why="\n".join(tail) or gettext("it left no message"),
+                fix=gettext("end what else listens there inside the lab, or labkit stop and labkit start"),
             )
         time.sleep(0.01)

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.progress import Phase, Progress
 from labkit.proxy import connections, rules
@@ -90,7 +91,9 @@ class Bench:
             A node is down, or kube-proxy did not come to an end.
         """
         if not sizes or repeats < 1:
-            raise UsageError("There is nothing to measure", fix="give a number of Services, and at least one run")
+            raise UsageError(
+                gettext("There is nothing to measure"), fix=gettext("give a number of Services, and at least one run")
+            )
         chosen, left_out = self._modes(wanted)
         for size in (min(sizes), max(sizes)):
             require_room(self._cluster, size)
@@ -98,14 +101,22 @@ class Bench:
                 require_message(self._cluster, self._node, mode, size)
         machine = _machine(self._cluster, self._node)
         found: list[Run] = []
-        with self._progress.phase("measure") as phase, self._mode_kept(phase) as present, self._loaded(phase) as load:
+        with (
+            self._progress.phase(gettext("measure")) as phase,
+            self._mode_kept(phase) as present,
+            self._loaded(phase) as load,
+        ):
             chosen.sort(key=lambda mode: mode == present)  # to begin with a switch
             for size in sorted(set(sizes)):
-                with self._progress.phase(f"{size} Services") as making:
+                with self._progress.phase(gettext("{size} Services").format(size=size)) as making:
                     load.grow(size, lambda fraction: making.advance(fraction=fraction))
                 for repeat in range(repeats):
                     for mode in chosen:
-                        with self._progress.phase(f"{size} Services, {mode}, {repeat + 1} of {repeats}") as each:
+                        with self._progress.phase(
+                            gettext("{size} Services, {mode}, {repeat} of {repeats}").format(
+                                size=size, mode=mode, repeat=repeat + 1, repeats=repeats
+                            )
+                        ) as each:
                             found.append(self._measure(load, mode, each))
         return Measurement(machine, self._node, tuple(found), left_out)
 
@@ -117,7 +128,7 @@ class Bench:
             except PreflightError as error:
                 if wanted:
                     raise
-                return [mode for mode in chosen if mode != "ipvs"], f"Not ipvs: {error.why}"
+                return [mode for mode in chosen if mode != "ipvs"], gettext("Not ipvs: {why}").format(why=error.why)
         return chosen, ""
 
     @contextmanager
@@ -133,7 +144,7 @@ class Bench:
         try:
             yield config.mode
         finally:
-            phase.advance(f"back to {config.mode}")
+            phase.advance(gettext("back to {mode}").format(mode=config.mode))
             with self._api() as api:  # the first one has been idle for too long
                 self._switch(api, config.mode)
                 now = modes.read(api)
@@ -150,19 +161,19 @@ class Bench:
     def _measure(self, load: Load, mode: Mode, phase: Phase) -> Run:
         with self._api() as api:
             if modes.read(api).mode == mode:  # kube-proxy is to start with no rules
-                phase.advance("away from the mode")
+                phase.advance(gettext("away from the mode"))
                 self._switch(api, "nftables" if mode == "iptables" else "iptables")
-            phase.advance("switch")
+            phase.advance(gettext("switch"))
             with self._asking(api) as counts:
                 took = self._switch(api, mode)
-            phase.advance("wait for the last Service")
+            phase.advance(gettext("wait for the last Service"))
             with connections.awaiting(self._cluster, self._node, PORT, _ALL_SECONDS) as answered:
                 answered(load.addresses[-1])
             cpu, memory = self._usage()
             count, seconds = figures(self._cluster, self._node).sums.get(FULL_SYNC, (0, 0.0))
-            phase.advance("one more Service")
+            phase.advance(gettext("one more Service"))
             more = tuple(self._one_more(load, api) for _ in range(_MORE))
-            phase.advance("connect to the first and the last")
+            phase.advance(gettext("connect to the first and the last"))
             written, elements, first, last = self._rules(mode, load)
             times = connections.medians(self._cluster, self._node, (first, last), PORT, _CONNECTIONS)
             return Run(
@@ -186,7 +197,9 @@ class Bench:
         """Ask Service kubernetes at a steady rate during the block."""
         service = api.get("/api/v1/namespaces/default/services/kubernetes")
         if service is None:
-            raise ClusterError("Service kubernetes cannot be asked", why="the API server does not answer")
+            raise ClusterError(
+                gettext("Service kubernetes cannot be asked"), why=gettext("the API server does not answer")
+            )
         spec = service["spec"]
         with connections.asking(self._cluster, self._node, spec["clusterIP"], spec["ports"][0]["port"]) as counts:
             yield counts
@@ -207,11 +220,13 @@ class Bench:
 
     def _usage(self) -> tuple[float, float]:
         """Return kube-proxy's processor time so far, with that of its children, in s, and its memory in MB."""
-        printed = run(self._cluster.node_command(self._node, ["sh", "-c", _USAGE]), what="look at kube-proxy")
+        printed = run(self._cluster.node_command(self._node, ["sh", "-c", _USAGE]), what=gettext("look at kube-proxy"))
         try:
             *ticks, kilobytes = map(int, printed.split())
         except ValueError as error:
-            raise ClusterError(f"kube-proxy does not run on {self._node}", fix="labkit status") from error
+            raise ClusterError(
+                gettext("kube-proxy does not run on {node}").format(node=self._node), fix="labkit status"
+            ) from error
         return sum(ticks) / _TICKS, kilobytes * 1024 / 1e6
 
     def _rules(self, mode: Mode, load: Load) -> tuple[int, int, str, str]:
@@ -231,7 +246,7 @@ class Bench:
 def _machine(cluster: Cluster, node: str) -> Machine:
     with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
         version = api.get("/version") or {}
-    printed = run(cluster.node_command(node, ["sh", "-c", _MACHINE]), what=f"look at {node}")
+    printed = run(cluster.node_command(node, ["sh", "-c", _MACHINE]), what=gettext("look at {node}").format(node=node))
     cores, kernel, load, processor = printed.splitlines()
     return Machine(
         cores=int(cores),

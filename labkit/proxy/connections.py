@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from labkit.cluster.protocol import Cluster
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.proxy.attached import attached
 
@@ -62,7 +63,10 @@ def asking(cluster: Cluster, node: str, address: str, port: int, rate: float = R
         yield counts
         printed, said = process.communicate()
     if not printed:
-        raise ClusterError(f"{node} could not ask {address}:{port}", why=said.strip())
+        raise ClusterError(
+            gettext("{node} could not ask {address}:{port}").format(node=node, address=address, port=port),
+            why=said.strip(),
+        )
     found = json.loads(printed)
     counts.asked, counts.failed, counts.longest = found["asked"], found["failed"], found["longest"]
     counts.answers = [(at, answered) for at, answered in found["answers"]]
@@ -87,8 +91,12 @@ def awaiting(cluster: Cluster, node: str, port: int, seconds: float) -> Iterator
             printed, said = process.communicate(f"{address}\n")
             found = json.loads(printed or "null")
             if found is None:
-                why = said.strip() or f"no connection in {seconds:.0f} s"
-                raise ClusterError(f"{address}:{port} does not answer on {node}", why=why, fix="labkit proxy rules")
+                why = said.strip() or gettext("no connection in {seconds:.0f} s").format(seconds=seconds)
+                raise ClusterError(
+                    gettext("{address}:{port} does not answer on {node}").format(address=address, port=port, node=node),
+                    why=why,
+                    fix="labkit proxy rules",
+                )
             return float(found)
 
         yield answered
@@ -105,7 +113,10 @@ def medians(cluster: Cluster, node: str, addresses: Sequence[str], port: int, co
         One failed.
     """
     command = _command(cluster, node, "time", ",".join(addresses), port, count)
-    return [statistics.median(times) for times in json.loads(run(command, what=f"connect to Services from {node}"))]
+    return [
+        statistics.median(times)
+        for times in json.loads(run(command, what=gettext("connect to Services from {node}").format(node=node)))
+    ]
 
 
 def _command(cluster: Cluster, node: str, *arguments: object) -> list[str]:

@@ -20,6 +20,7 @@ from labkit.cluster.preflight.machine import RULE_BYTES
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.proxy.model import Mode
 from labkit.proxy.switch import Kubectl
@@ -134,9 +135,11 @@ def require_room(cluster: Cluster, count: int) -> None:
     room = network.num_addresses - 2 - others - 1  # the first and the last are no Service's; one more is measured
     if not 1 <= count <= room:
         raise UsageError(
-            f"{count} Services cannot be measured in this lab",
-            why=f"its Service range {network} has room for {max(room, 0)} more",
-            fix="choose a smaller number, or a lab with a larger range: labkit up --service-cidr",
+            gettext("{count} Services cannot be measured in this lab").format(count=count),
+            why=gettext("its Service range {network} has room for {room} more").format(
+                network=network, room=max(room, 0)
+            ),
+            fix=gettext("choose a smaller number, or a lab with a larger range: labkit up --service-cidr"),
         )
 
 
@@ -152,17 +155,24 @@ def require_message(cluster: Cluster, node: str, mode: Mode, count: int) -> None
     PreflightError
         It cannot.
     """
-    printed = run(cluster.node_command(node, ["cat", "/proc/self/uid_map", str(_WMEM)]), what=f"look at {node}")
+    printed = run(
+        cluster.node_command(node, ["cat", "/proc/self/uid_map", str(_WMEM)]),
+        what=gettext("look at {node}").format(node=node),
+    )
     *uid_map, length = printed.split()
     if uid_map == ["0", "0", "4294967295"] or mode not in RULE_BYTES or count * RULE_BYTES[mode] <= int(length):
         return
     most = int(length) // RULE_BYTES[mode]
     raise PreflightError(
-        f"{count} Services cannot be measured in {mode} mode in this lab",
-        why=f"kube-proxy hands all rules to the kernel in one message, which may have {length} bytes for nodes in a "
-        f"user namespace (net.core.wmem_default): enough for {most} Services",
-        fix=f"choose at most {most}; or, as root, measure in a lab that was made by labkit up --privileged, or have "
-        f"longer messages: sysctl -w net.core.wmem_default={count * RULE_BYTES[mode]}",
+        gettext("{count} Services cannot be measured in {mode} mode in this lab").format(count=count, mode=mode),
+        why=gettext(
+            "kube-proxy hands all rules to the kernel in one message, which may have {length} bytes for nodes in a "
+            "user namespace (net.core.wmem_default): enough for {most} Services"
+        ).format(length=length, most=most),
+        fix=gettext(
+            "choose at most {most}; or, as root, measure in a lab that was made by labkit up --privileged, or have "
+            "longer messages: sysctl -w net.core.wmem_default={length}"
+        ).format(most=most, length=count * RULE_BYTES[mode]),
     )
 
 
@@ -171,7 +181,9 @@ def _api_server(cluster: Cluster) -> tuple[str, int]:
         path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
         found = api.get(path)
     if found is None:
-        raise ClusterError("The API server's own address is not known", why="it does not answer", fix="labkit status")
+        raise ClusterError(
+            gettext("The API server's own address is not known"), why=gettext("it does not answer"), fix="labkit status"
+        )
     return found["endpoints"][0]["addresses"][0], found["ports"][0]["port"]
 
 
@@ -186,8 +198,8 @@ def _remove(cluster: Cluster, kubectl: Kubectl, report: Callable[[str], None]) -
         while api.get(f"/api/v1/namespaces/{NAMESPACE}") is not None:
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"Namespace {NAMESPACE} does not go",
-                    why=f"it was deleted {_GONE_SECONDS:.0f} s ago",
+                    gettext("Namespace {namespace} does not go").format(namespace=NAMESPACE),
+                    why=gettext("it was deleted {seconds:.0f} s ago").format(seconds=_GONE_SECONDS),
                     fix=f"labkit kubectl -- get namespace {NAMESPACE} --output yaml",
                 )
             report("removing the Services")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from labkit.language import gettext, gettext_noop
 from labkit.proxy.model import Mode
 from labkit.proxy.table import Table
 
@@ -36,10 +37,10 @@ class Machine:
 
     def __str__(self) -> str:
         """Return it in a line."""
-        return (
-            f"{self.nodes} nodes on one machine: {self.cores} cores ({self.processor}), Linux {self.kernel}, "
-            f"Kubernetes {self.kubernetes}; load {self.load:.1f} before"
-        )
+        return gettext(
+            "{nodes} nodes on one machine: {cores} cores ({processor}), Linux {kernel}, "
+            "Kubernetes {kubernetes}; load {load:.1f} before"
+        ).format(**asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +123,27 @@ class Measurement(Table):
     left_out: str = ""
 
     TITLES: ClassVar[Sequence[str]] = (
-        "mode",
+        gettext_noop("mode"),
         "Services",
-        "rules",
-        "elements",
-        "program all s",
-        "one more s",
-        "connect to first µs",
-        "to last µs",
-        "CPU s",
-        "memory MB",
-        "switch s",
-        "failed requests",
+        gettext_noop("rules"),
+        gettext_noop("elements"),
+        gettext_noop("program all s"),
+        gettext_noop("one more s"),
+        gettext_noop("connect to first µs"),
+        gettext_noop("to last µs"),
+        gettext_noop("CPU s"),
+        gettext_noop("memory MB"),
+        gettext_noop("switch s"),
+        gettext_noop("failed requests"),
     )
 
     def caption(self) -> str:
         """Return where and how it was measured."""
         rest = f" {self.left_out}." if self.left_out else ""
-        return (
-            f"kube-proxy on {self.node}, mean ± standard deviation of {self.repeats} runs. {self.machine}. "
-            f"Each Service has one endpoint. One more waits for kube-proxy's next round, too.{rest}"
-        )
+        return gettext(
+            "kube-proxy on {node}, mean ± standard deviation of {repeats} runs. {machine}. "
+            "Each Service has one endpoint. One more waits for kube-proxy's next round, too.{rest}"
+        ).format(node=self.node, repeats=self.repeats, machine=self.machine, rest=rest)
 
     @property
     def repeats(self) -> int:
@@ -182,7 +183,9 @@ class Measurement(Table):
             *(shown(name) for name in ("rules", "elements", "program_all", "program_one")),
             *(shown(name, 1e6) for name in ("first", "last")),
             *(shown(name) for name in ("cpu", "memory", "switch")),
-            f"{sum(run.failed for run in runs)} of {sum(run.asked for run in runs)}",
+            gettext("{failed} of {asked}").format(
+                failed=sum(run.failed for run in runs), asked=sum(run.asked for run in runs)
+            ),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import yaml
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.proxy.model import Mode
 
@@ -58,16 +59,18 @@ class ProxyConfig:
         try:
             yaml.safe_load(self.text)
         except yaml.MarkedYAMLError as error:
-            where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-            raise _broken(f"{where}{error.problem}") from error
+            said = str(error.problem)
+            if error.problem_mark:
+                said = gettext("line {number}: {said}").format(number=error.problem_mark.line + 1, said=said)
+            raise _broken(said) from error
         except yaml.YAMLError as error:
             raise _broken(str(error)) from error
         found = list(_LINE.finditer(self.text))
         if not found:
-            raise _broken("it has no line that begins with mode:")
+            raise _broken(gettext("it has no line that begins with mode:"))
         if len(found) > 1:
-            numbers = " and ".join(str(self.text.count("\n", 0, match.start()) + 1) for match in found)
-            raise _broken(f"lines {numbers} both begin with mode:")
+            numbers = gettext(" and ").join(str(self.text.count("\n", 0, match.start()) + 1) for match in found)
+            raise _broken(gettext("lines {numbers} both begin with mode:").format(numbers=numbers))
         return found[0][0]
 
     @property
@@ -82,7 +85,8 @@ class ProxyConfig:
         value = yaml.safe_load(self.line)["mode"] or "iptables"
         if value not in MODES:
             number = self.text.count("\n", 0, self.text.index(self.line)) + 1
-            raise _broken(f"line {number}: there is no mode {value!r}, only {', '.join(MODES)}")
+            what = gettext("line {number}: there is no mode {mode!r}, only {modes}")
+            raise _broken(what.format(number=number, mode=value, modes=", ".join(MODES)))
         return cast("Mode", value)
 
     def with_line(self, line: str) -> dict[str, Any]:
@@ -102,9 +106,9 @@ def read(api: ApiServer) -> ProxyConfig:
     found = api.get(CONFIG_MAP)
     if found is None:
         raise ClusterError(
-            "kube-proxy's mode cannot be read",
-            why="the API server has no ConfigMap kube-system/kube-proxy, or does not answer",
-            fix="labkit status; what was deleted comes back by: labkit repair",
+            gettext("kube-proxy's mode cannot be read"),
+            why=gettext("the API server has no ConfigMap kube-system/kube-proxy, or does not answer"),
+            fix=gettext("labkit status; what was deleted comes back by: labkit repair"),
         )
     return ProxyConfig(found)
 
@@ -118,7 +122,11 @@ def check(name: str) -> Mode:
         There is no such mode.
     """
     if name not in MODES:
-        raise UsageError(f"kube-proxy has no mode {name!r}", why=f"its modes are {', '.join(MODES)}", fix="choose one")
+        raise UsageError(
+            gettext("kube-proxy has no mode {name!r}").format(name=name),
+            why=gettext("its modes are {modes}").format(modes=", ".join(MODES)),
+            fix=gettext("choose one"),
+        )
     return cast("Mode", name)
 
 
@@ -133,25 +141,37 @@ def require_ipvs(cluster: Cluster, node: str) -> None:
     """
     programs = "".join(f"command -v {name} >/dev/null || echo {name}; " for name in IPVS_PROGRAMS)
     script = f"cat /proc/self/uid_map; test -e /proc/net/ip_vs || test -d /sys/module/ip_vs || echo ip_vs; {programs}"
-    printed = run(cluster.node_command(node, ["sh", "-c", f"{script} true"]), what=f"look at the kernel of {node}")
+    printed = run(
+        cluster.node_command(node, ["sh", "-c", f"{script} true"]),
+        what=gettext("look at the kernel of {node}").format(node=node),
+    )
     identity, *missing = printed.splitlines()
     lacking = {}
     if identity.split() != ["0", "0", "4294967295"]:
-        why = f"{node} lives in a user namespace, and the kernel gives ip_vs to the initial one alone"
-        lacking[why] = "a lab that root makes: labkit up --privileged"
+        why = gettext("{node} lives in a user namespace, and the kernel gives ip_vs to the initial one alone").format(
+            node=node
+        )
+        lacking[why] = gettext("a lab that root makes: labkit up --privileged")
     if "ip_vs" in missing:
-        modprobe = f"as root on the machine: modprobe --all {' '.join(IPVS_MODULES)}"
-        lacking["the kernel has no ip_vs (no /proc/net/ip_vs, no /sys/module/ip_vs)"] = modprobe
+        modprobe = gettext("as root on the machine: modprobe --all {modules}").format(modules=" ".join(IPVS_MODULES))
+        lacking[gettext("the kernel has no ip_vs (no /proc/net/ip_vs, no /sys/module/ip_vs)")] = modprobe
     if programs_missing := [name for name in IPVS_PROGRAMS if name in missing]:
         names = " ".join(programs_missing)
-        lacking[f"{node} lacks {names.replace(' ', ' and ')}"] = f"as root on the machine: apt-get install {names}"
+        why = gettext("{node} lacks {programs}").format(node=node, programs=names.replace(" ", gettext(" and ")))
+        lacking[why] = gettext("as root on the machine: apt-get install {names}").format(names=names)
     if lacking:
         raise PreflightError(
-            "kube-proxy cannot use ipvs here; nothing was changed",
+            gettext("kube-proxy cannot use ipvs here; nothing was changed"),
             why="; ".join(lacking),
-            fix=f"nftables does the same and is its successor. For ipvs: {'; '.join(lacking.values())}",
+            fix=gettext("nftables does the same and is its successor. For ipvs: {cures}").format(
+                cures="; ".join(lacking.values())
+            ),
         )
 
 
 def _broken(why: str) -> ClusterError:
-    return ClusterError("kube-proxy's ConfigMap is broken", why=f"key {_KEY}, {why}", fix=_EDIT)
+    return ClusterError(
+        gettext("kube-proxy's ConfigMap is broken"),
+        why=gettext("key {key}, {why}").format(key=_KEY, why=why),
+        fix=_EDIT,
+    )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.errors import EvidenceError
+from labkit.language import gettext
 from labkit.proxy import nft_text
 from labkit.proxy.model import Address, Draft, How, NodeRules, Refusal, Spread
 
@@ -70,9 +71,9 @@ def parse(text: str, node: str = "") -> NodeRules:
         _read_refusals(table, drafts)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise EvidenceError(
-            f"The nftables rules{f' of {node}' if node else ''} cannot be read",
+            gettext("The nftables rules{of_node} cannot be read").format(of_node=f" of {node}" if node else ""),
             why=f"{type(error).__name__}: {error}",
-            fix="look at them: nft list table ip kube-proxy",
+            fix=gettext("look at them: nft list table ip kube-proxy"),
         ) from error
     foreign = [
         nft_text.rule(rule)

@@ -8,6 +8,7 @@ from typing import Any
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import UsageError
+from labkit.language import gettext
 from labkit.proxy.packet import Address
 
 
@@ -67,16 +68,26 @@ def find_client(cluster: Cluster, api: ApiServer, namespace: str, node: str | No
         chosen = node or (cluster.spec.node_names[1:2] or cluster.spec.node_names)[0]
         return Client(f"node {chosen}", chosen)
     if node is not None:
-        raise UsageError("A request comes from a node or from a pod", why="both were given", fix="leave out one")
+        raise UsageError(
+            gettext("A request comes from a node or from a pod"),
+            why=gettext("both were given"),
+            fix=gettext("leave out one"),
+        )
     *given, name = pod.split("/")
     where = given[0] if given else namespace
     found = api.get(f"/api/v1/namespaces/{where}/pods/{name}")
     if found is None:
         fix = f"labkit kubectl -- get pods --namespace {where}"
-        raise UsageError(f"There is no pod {name!r} in namespace {where!r}", fix=fix)
+        raise UsageError(
+            gettext("There is no pod {name!r} in namespace {where!r}").format(name=name, where=where), fix=fix
+        )
     status = found["status"]
     if status["phase"] != "Running" or not status.get("podIP"):
-        raise UsageError(f"Pod {name!r} can send nothing", why=f"it is {status['phase']}", fix="choose one that runs")
+        raise UsageError(
+            gettext("Pod {name!r} can send nothing").format(name=name),
+            why=gettext("it is {phase}").format(phase=status["phase"]),
+            fix=gettext("choose one that runs"),
+        )
     return Client(f"pod {where}/{name}", found["spec"]["nodeName"], status["podIP"])
 
 
@@ -94,7 +105,10 @@ def find_goal(
     found = api.get(f"/api/v1/namespaces/{namespace}/services/{name}")
     if found is None:
         fix = f"labkit kubectl -- get services --namespace {namespace}"
-        raise UsageError(f"There is no Service {name!r} in namespace {namespace!r}", fix=fix)
+        raise UsageError(
+            gettext("There is no Service {name!r} in namespace {namespace!r}").format(name=name, namespace=namespace),
+            fix=fix,
+        )
     spec = found["spec"]
     _refuse_without_rules(name, spec)
     entry = _port(name, spec["ports"], port)
@@ -104,19 +118,26 @@ def find_goal(
         address = Address(str(cluster.node_address(node_port)), entry["nodePort"])
     else:
         raise UsageError(
-            f"Service {name!r} has no NodePort", why=f"its type is {spec['type']}", fix="ask its own address instead"
+            gettext("Service {name!r} has no NodePort").format(name=name),
+            why=gettext("its type is {type}").format(type=spec["type"]),
+            fix=gettext("ask its own address instead"),
         )
     return Goal(client, service, address, node_port or client.node, _endpoints(api, namespace, name))
 
 
 def _refuse_without_rules(name: str, spec: dict[str, Any]) -> None:
     """Refuse Services for which kube-proxy writes no rules."""
-    what, fix = f"There is nothing to trace on the way to Service {name!r}", "choose a Service with a cluster IP"
+    what, fix = (
+        gettext("There is nothing to trace on the way to Service {name!r}").format(name=name),
+        gettext("choose a Service with a cluster IP"),
+    )
     if spec["type"] == "ExternalName":
-        why = f"it is an ExternalName: DNS answers with {spec['externalName']}, and kube-proxy does nothing for it"
+        why = gettext("it is an ExternalName: DNS answers with {address}, and kube-proxy does nothing for it").format(
+            address=spec["externalName"]
+        )
         raise UsageError(what, why=why, fix=fix)
     if spec.get("clusterIP", "None") == "None":
-        why = "it is headless: DNS answers with the pods' own addresses, and kube-proxy does nothing for it"
+        why = gettext("it is headless: DNS answers with the pods' own addresses, and kube-proxy does nothing for it")
         raise UsageError(what, why=why, fix=fix)
 
 
@@ -128,11 +149,17 @@ def _port(name: str, ports: list[dict[str, Any]], port: int | None) -> dict[str,
     known = ", ".join(f"{entry['port']}/{entry.get('protocol', 'TCP')}" for entry in ports)
     if fitting:
         raise UsageError(
-            f"Port {fitting[0]['port']} of Service {name!r} cannot be traced",
-            why=f"it is for {fitting[0]['protocol']}, and only requests by TCP are; the Service has {known}",
-            fix="choose a port for TCP, of this Service or of another",
+            gettext("Port {port} of Service {name!r} cannot be traced").format(port=fitting[0]["port"], name=name),
+            why=gettext("it is for {protocol}, and only requests by TCP are; the Service has {known}").format(
+                protocol=fitting[0]["protocol"], known=known
+            ),
+            fix=gettext("choose a port for TCP, of this Service or of another"),
         )
-    raise UsageError(f"Service {name!r} has no port {port}", why=f"it has {known}", fix="choose one of them")
+    raise UsageError(
+        gettext("Service {name!r} has no port {port}").format(name=name, port=port),
+        why=gettext("it has {known}").format(known=known),
+        fix=gettext("choose one of them"),
+    )
 
 
 def _endpoints(api: ApiServer, namespace: str, name: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import service_name
 from labkit.errors import ClusterError, PreflightError, UsageError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.proxy import ipvs_trace, nft_trace
 from labkit.proxy.attached import attached
@@ -120,11 +121,13 @@ def trace(
     service = service_name(target)
     if service is None:
         raise UsageError(
-            f"No request can be traced to {target!r}", why="it does not name a Service", fix="for example svc/tomcat"
+            gettext("No request can be traced to {target!r}").format(target=target),
+            why=gettext("it does not name a Service"),
+            fix=gettext("for example svc/tomcat"),
         )
     if not cluster.running or not cluster.kubeconfig.exists():
         name = cluster.spec.name
-        raise ClusterError(f"Lab {name!r} does not run", fix=f"labkit up --name {name}")
+        raise ClusterError(gettext("Lab {name!r} does not run").format(name=name), fix=f"labkit up --name {name}")
     with closing(ApiServer.from_kubeconfig(cluster.kubeconfig)) as api:
         client = find_client(cluster, api, namespace, from_node, from_pod)
         goal = find_goal(cluster, api, client, f"{namespace}/{service}", port=port, node_port=node_port)
@@ -155,14 +158,14 @@ def _counted_path(cluster: Cluster, goal: Goal) -> PacketPath:
         time.sleep(_QUIET)
         after = _counts(cluster, goal)
     ask = [word.format(source_port=source_port, **asdict(goal.address)) for word in ipvs_trace.CONNECTION]
-    connection = run(cluster.node_command(goal.node, ask), what="look the connection up")
+    connection = run(cluster.node_command(goal.node, ask), what=gettext("look the connection up"))
     own = goal.client.pod_address or str(cluster.node_address(goal.client.node))
     source = Address(ipvs_trace.source(connection) or own, source_port)
     steps = ipvs_trace.steps(before, after, connection, source, goal.address)
     if not steps:
         raise ClusterError(
-            f"There is no virtual server {goal.address} on {goal.node}",
-            why="kube-proxy has not made it yet, or the node has not come to ipvs",
+            gettext("There is no virtual server {address} on {node}").format(address=goal.address, node=goal.node),
+            why=gettext("kube-proxy has not made it yet, or the node has not come to ipvs"),
             fix=f"labkit proxy rules --node {goal.node}",
         )
     return _path(goal, steps, answer, "ipvs")
@@ -170,7 +173,7 @@ def _counted_path(cluster: Cluster, goal: Goal) -> PacketPath:
 
 def _counts(cluster: Cluster, goal: Goal) -> ipvs_trace.Counts:
     command = cluster.node_command(goal.node, ipvs_trace.COUNTERS)
-    return ipvs_trace.counts(run(command, what=f"read the counters of {goal.node}"))
+    return ipvs_trace.counts(run(command, what=gettext("read the counters of {node}").format(node=goal.node)))
 
 
 def _ask(cluster: Cluster, goal: Goal) -> tuple[str, dict[str, Any]]:
@@ -192,8 +195,10 @@ def _steps(cluster: Cluster, goal: Goal, text: str) -> tuple[tuple[Step, ...], b
     mode = nft_trace.mode(steps)
     if mode is None:
         raise ClusterError(
-            f"The request to {goal.service} met no rule of kube-proxy on {goal.node}",
-            why="there are none yet, or they are those of the old iptables, which nft cannot see",
+            gettext("The request to {service} met no rule of kube-proxy on {node}").format(
+                service=goal.service, node=goal.node
+            ),
+            why=gettext("there are none yet, or they are those of the old iptables, which nft cannot see"),
             fix=f"labkit node exec {goal.node} -- nft list ruleset ip",
         )
     if mode != "iptables":
@@ -221,8 +226,10 @@ def _path(goal: Goal, steps: tuple[Step, ...], answer: dict[str, Any], mode: Mod
 
 
 def _iptables_rules(cluster: Cluster, node: str) -> dict[nft_trace.Rule, str]:
-    listing = run(cluster.node_command(node, ["nft", "--handle", "list", "ruleset", "ip"]), what="list nft's rules")
-    saved = run(cluster.node_command(node, ["iptables-save"]), what="list iptables' rules")
+    listing = run(
+        cluster.node_command(node, ["nft", "--handle", "list", "ruleset", "ip"]), what=gettext("list nft's rules")
+    )
+    saved = run(cluster.node_command(node, ["iptables-save"]), what=gettext("list iptables' rules"))
     return nft_trace.iptables_rules(listing, saved)
 
 
@@ -242,14 +249,16 @@ def _source_port(client: subprocess.Popen[str], goal: Goal) -> int:
     if not line:
         assert client.stderr is not None  # noqa: S101 - PIPE was asked for
         said = client.stderr.read().strip().splitlines()
-        raise ClusterError(f"No request could be sent from {goal.client.name}", why="\n".join(said[-1:]))
+        raise ClusterError(
+            gettext("No request could be sent from {name}").format(name=goal.client.name), why="\n".join(said[-1:])
+        )
     return int(line)
 
 
 def _send(client: subprocess.Popen[str]) -> dict[str, Any]:
     printed, said = client.communicate("\n", timeout=5 * _PATIENCE)
     if not printed:
-        raise ClusterError("The request was not sent", why=said.strip())
+        raise ClusterError(gettext("The request was not sent"), why=said.strip())
     answer: dict[str, Any] = json.loads(printed)
     return answer
 
@@ -270,11 +279,17 @@ def _watch(cluster: Cluster, goal: Goal, source_port: int) -> Iterator[Path]:
 
 
 def _not_watched(process: subprocess.Popen[str], node: str) -> Exception:
-    what = f"Packets cannot be traced on {node}"
+    what = gettext("Packets cannot be traced on {node}").format(node=node)
     if process.poll() is None:
-        return ClusterError(what, why=f"nft did not listen within {_READY:.0f} s", fix="try again")
+        return ClusterError(
+            what,
+            why=gettext("nft did not listen within {seconds:.0f} s").format(seconds=_READY),
+            fix=gettext("try again"),
+        )
     if process.returncode == _NO_NFT:
-        return PreflightError(what, why="it has no nft, by which the kernel tells", fix="apt-get install nftables")
+        return PreflightError(
+            what, why=gettext("it has no nft, by which the kernel tells"), fix="apt-get install nftables"
+        )
     assert process.stderr is not None  # noqa: S101 - PIPE was asked for
     return ClusterError(what, why=process.stderr.read().strip(), fix=f"labkit node exec {node} -- nft list tables")
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
+from labkit.language import gettext
 
 _PATH = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-proxy"
 #: cmd/kube-proxy/app/server_linux.go: the one line that says which mode it really took.
@@ -66,7 +67,9 @@ def listed(api: ApiServer) -> tuple[ProxyPod, ...]:
     found = api.get(_PATH)
     if found is None:
         raise ClusterError(
-            "kube-proxy's pods cannot be listed", why="the API server does not answer", fix="labkit status"
+            gettext("kube-proxy's pods cannot be listed"),
+            why=gettext("the API server does not answer"),
+            fix="labkit status",
         )
     staying = [ProxyPod.of(pod) for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
     return tuple(sorted(staying, key=lambda pod: (pod.node, pod.name)))

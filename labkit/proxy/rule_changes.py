@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labkit.errors import EvidenceError
+from labkit.language import gettext
 from labkit.proxy import nft_listing
 from labkit.proxy.nft_trace import Rule, iptables_rules
 
@@ -136,7 +137,9 @@ def parse(text: str, before: Mapping[Rule, str]) -> tuple[Commit, ...]:
             continue
         said = match["text"]
         if _LOST.search(said):
-            raise EvidenceError("Some changes of rules were lost", why=said, fix="change less at once")
+            raise EvidenceError(
+                gettext("Some changes of rules were lost"), why=said, fix=gettext("change less at once")
+            )
         if done := _DONE.fullmatch(said):
             commits.append(Commit(float(match["at"]), int(done["pid"]), done["program"], tuple(changes)))
             changes = []

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from labkit.cluster.protocol import Cluster
 from labkit.errors import ClusterError, PreflightError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.node.rule_monitor import LISTENING, NO_NFT
 from labkit.proxy import rule_changes
@@ -94,11 +95,15 @@ class NodeWatch:
             Some were lost.
         """
         if self._process.poll() is not None:
-            why = "it was switched off" if not self._cluster.node_running(self.node) else "nft monitor ended"
+            why = (
+                gettext("it was switched off")
+                if not self._cluster.node_running(self.node)
+                else gettext("nft monitor ended")
+            )
             raise ClusterError(
-                f"The rules of {self.node} can be followed no longer",
+                gettext("The rules of {node} can be followed no longer").format(node=self.node),
                 why=why,
-                fix=f"labkit node start {self.node}, then try again",
+                fix=gettext("labkit node start {node}, then try again").format(node=self.node),
             )
         before: dict[Rule, str] = rule_changes.listed(self._listing)
         return rule_changes.parse(self._log.read_text(errors="replace"), before)
@@ -122,17 +127,25 @@ class NodeWatch:
             time.sleep(0.01)
 
     def _not_watched(self) -> Exception:
-        what = f"The rules of {self.node} cannot be followed"
+        what = gettext("The rules of {node} cannot be followed").format(node=self.node)
         if self._process.poll() == NO_NFT:
-            return PreflightError(what, why="it has no nft, by which the kernel tells", fix="apt-get install nftables")
+            return PreflightError(
+                what, why=gettext("it has no nft, by which the kernel tells"), fix="apt-get install nftables"
+            )
         if self._process.poll() is None:
-            return ClusterError(what, why=f"nft did not listen within {_READY_SECONDS:.0f} s", fix="try again")
+            return ClusterError(
+                what,
+                why=gettext("nft did not listen within {seconds:.0f} s").format(seconds=_READY_SECONDS),
+                fix=gettext("try again"),
+            )
         assert self._process.stderr is not None  # noqa: S101 - PIPE was asked for
         return ClusterError(what, why=self._process.stderr.read().strip(), fix="labkit status")
 
     def _list(self) -> tuple[str, str]:
         command = self._cluster.node_command(self.node, ["sh", "-c", _LIST])
-        listing, _, saved = run(command, what=f"read the rules of {self.node}").partition(f"{_MARK}\n")
+        listing, _, saved = run(command, what=gettext("read the rules of {node}").format(node=self.node)).partition(
+            f"{_MARK}\n"
+        )
         return listing, saved
 
 
@@ -151,8 +164,8 @@ def watch(cluster: Cluster) -> Iterator[tuple[NodeWatch, ...]]:
     for node in nodes:
         if not cluster.node_running(node):
             raise ClusterError(
-                "Not every node's rules can be followed",
-                why=f"{node} is switched off",
+                gettext("Not every node's rules can be followed"),
+                why=gettext("{node} is switched off").format(node=node),
                 fix=f"labkit node start {node}",
             )
     command = [sys.executable, "-I", "-m", "labkit.node.rule_monitor"]

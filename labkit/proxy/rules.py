@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node.process import run
 from labkit.proxy import iptables, ipvs, nftables
 from labkit.proxy.model import Mode, NodeRules
@@ -99,13 +100,15 @@ class Tables:
             return self.modes[0]
         if self.modes:
             raise ClusterError(
-                f"{self.node} has rules of two of kube-proxy's modes",
-                why=f"{' and '.join(self.modes)} both lead Services somewhere: a switch is under way, or was cut off",
-                fix="wait, or switch again: labkit proxy mode MODE",
+                gettext("{node} has rules of two of kube-proxy's modes").format(node=self.node),
+                why=gettext("{modes} both lead Services somewhere: a switch is under way, or was cut off").format(
+                    modes=" and ".join(self.modes)
+                ),
+                fix=gettext("wait, or switch again: labkit proxy mode MODE"),
             )
         raise ClusterError(
-            f"{self.node} has no rules of kube-proxy",
-            why="nothing of iptables, nftables or ipvs leads Services anywhere: kube-proxy does not run there",
+            gettext("{node} has no rules of kube-proxy").format(node=self.node),
+            why=gettext("nothing of iptables, nftables or ipvs leads Services anywhere: kube-proxy does not run there"),
             fix="labkit kubectl -- get pods --namespace kube-system --selector k8s-app=kube-proxy --output wide",
         )
 
@@ -128,9 +131,15 @@ def tables(cluster: Cluster, node: str) -> Tables:
     """
     if not cluster.node_running(node):
         raise ClusterError(
-            f"The rules of {node} cannot be read", why="it is switched off", fix=f"labkit node start {node}"
+            gettext("The rules of {node} cannot be read").format(node=node),
+            why=gettext("it is switched off"),
+            fix=f"labkit node start {node}",
         )
-    printed = run(cluster.node_command(node, COMMAND), what=f"read the rules of {node}", timeout=_SECONDS)
+    printed = run(
+        cluster.node_command(node, COMMAND),
+        what=gettext("read the rules of {node}").format(node=node),
+        timeout=_SECONDS,
+    )
     found = from_output(node, printed)
     return replace(found, services=_services(cluster)) if found.kube_ipvs0 else found
 

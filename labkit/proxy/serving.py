@@ -6,6 +6,7 @@ import subprocess
 
 from labkit.cluster.protocol import Cluster
 from labkit.errors import LabkitError
+from labkit.language import gettext
 from labkit.proxy import rules
 from labkit.proxy.model import Mode
 
@@ -35,15 +36,15 @@ def lacking(cluster: Cluster, node: str, mode: Mode, address: str, port: int) ->
         found = rules.tables(cluster, node)
         others = [other for other in found.modes if other != mode]
         if mode not in found.modes:
-            return f"{node} has no {mode} rules"
+            return gettext("{node} has no {mode} rules").format(node=node, mode=mode)
         if others:
-            return f"{node} still has {others[0]} rules"
+            return gettext("{node} still has {mode} rules").format(node=node, mode=others[0])
         if not _leads(found, mode):
-            return f"{node}'s {mode} rules do not lead to Service kubernetes"
+            return gettext("{node}'s {mode} rules do not lead to Service kubernetes").format(node=node, mode=mode)
     except LabkitError as error:
         return f"{error.what}: {error.why}"
     if not _answers(cluster, node, address, port):
-        return f"{address}:{port} does not answer on {node}"
+        return gettext("{address}:{port} does not answer on {node}").format(address=address, port=port, node=node)
     return ""
 
 

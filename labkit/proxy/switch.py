@@ -182,29 +182,35 @@ class Switch:
 
     def _change(self, line: str, nodes: Iterable[str], mode: Mode) -> None:
         """Do the steps."""
-        with self._progress.phase("edit the ConfigMap") as phase:
+        with self._progress.phase(gettext("edit the ConfigMap")) as phase:
             started = time.monotonic()
             old_line = self._edit(line)
             self._done(phase, f"{old_line} → {line}", started)
-        with self._progress.phase("list the pods") as phase:
+        with self._progress.phase(gettext("list the pods")) as phase:
             started = time.monotonic()
             old = self._listed()
             self._done(phase, _names(old), started)
-        with self._progress.phase("delete the pods") as phase:
+        with self._progress.phase(gettext("delete the pods")) as phase:
             started = time.monotonic()
             self._delete(old)
-            self._done(phase, f"{len(old)} deleted; the DaemonSet makes new ones", started)
-        with self._progress.phase("list the new pods") as phase:
+            self._done(phase, gettext("{count} deleted; the DaemonSet makes new ones").format(count=len(old)), started)
+        with self._progress.phase(gettext("list the new pods")) as phase:
             started = time.monotonic()
             new = self._wait_for_pods(nodes, {pod.uid for pod in old}, phase)
             self._done(phase, _names(new), started)
-        with self._progress.phase("read their logs") as phase:
+        with self._progress.phase(gettext("read their logs")) as phase:
             started = time.monotonic()
             self._done(phase, self._wait_for_logs(new, mode), started)
-        with self._progress.phase("all nodes serve") as phase:
+        with self._progress.phase(gettext("all nodes serve")) as phase:
             started = time.monotonic()
             address, port = self._wait_until_serving(nodes, mode, phase)
-            self._done(phase, f"{address}:{port} answers on {', '.join(nodes)} by {mode} rules alone", started)
+            self._done(
+                phase,
+                gettext("{address}:{port} answers on {nodes} by {mode} rules alone").format(
+                    address=address, port=port, nodes=", ".join(nodes), mode=mode
+                ),
+                started,
+            )
 
     def _done(self, phase: Phase, detail: str, started: float) -> None:
         phase.advance(detail)
@@ -241,8 +247,10 @@ class Switch:
             missing = set(nodes) - {pod.node for pod in new if pod.running}
             if not missing:
                 return new
-            phase.advance(f"waiting for {', '.join(sorted(missing))}")
-            self._give_up(deadline, nodes, new, f"no new pod runs on {', '.join(sorted(missing))}")
+            phase.advance(gettext("waiting for {missing}").format(missing=", ".join(sorted(missing))))
+            self._give_up(
+                deadline, nodes, new, gettext("no new pod runs on {nodes}").format(nodes=", ".join(sorted(missing)))
+            )
             time.sleep(_POLL_SECONDS)
 
     def _wait_for_logs(self, new: Sequence[pods.ProxyPod], mode: Mode) -> str:
@@ -252,11 +260,15 @@ class Switch:
             if all(said.values()):
                 break
             self._refuse_crashes(self._listed())
-            self._give_up(deadline, said, new, "a new pod's log does not say which mode it took")
+            self._give_up(deadline, said, new, gettext("a new pod's log does not say which mode it took"))
             time.sleep(_POLL_SECONDS)
         wrong = {node: line for node, line in said.items() if line != f"Using {mode} Proxier"}
         if wrong:
-            raise ClusterError(f"kube-proxy took another mode than {mode}", why=_by_node(wrong), fix="look at its log")
+            raise ClusterError(
+                gettext("kube-proxy took another mode than {mode}").format(mode=mode),
+                why=_by_node(wrong),
+                fix=gettext("look at its log"),
+            )
         return _by_node(said)
 
     def _wait_until_serving(self, nodes: Iterable[str], mode: Mode, phase: Phase) -> tuple[str, int]:
@@ -279,7 +291,9 @@ class Switch:
         found = self._api.get("/api/v1/namespaces/default/services/kubernetes")
         if found is None:
             raise ClusterError(
-                "Service kubernetes cannot be read", why="the API server does not answer", fix="labkit status"
+                gettext("Service kubernetes cannot be read"),
+                why=gettext("the API server does not answer"),
+                fix="labkit status",
             )
         return found["spec"]["clusterIP"], found["spec"]["ports"][0]["port"]
 
@@ -287,8 +301,10 @@ class Switch:
         for node in nodes:
             if not self._cluster.node_running(node):
                 raise ClusterError(
-                    "kube-proxy's mode cannot be switched now",
-                    why=f"{node} is switched off, and could not be seen to serve in the new mode",
+                    gettext("kube-proxy's mode cannot be switched now"),
+                    why=gettext("{node} is switched off, and could not be seen to serve in the new mode").format(
+                        node=node
+                    ),
                     fix=f"labkit node start {node}",
                 )
 
@@ -296,26 +312,30 @@ class Switch:
         for pod in present:
             if pod.crashes:
                 tail = self._tail(pod)
-                fix = "raise the machine's inotify limits: labkit doctor" if _NO_INOTIFY in tail else ""
-                raise ClusterError(f"kube-proxy on {pod.node} crashes", why=tail, fix=fix)
+                fix = gettext("raise the machine's inotify limits: labkit doctor") if _NO_INOTIFY in tail else ""
+                raise ClusterError(gettext("kube-proxy on {node} crashes").format(node=pod.node), why=tail, fix=fix)
 
     def _give_up(self, deadline: float, nodes: Iterable[str], present: Iterable[pods.ProxyPod], why: str) -> None:
         """Raise once there is no more to hope for: the time is over, or a node that is awaited is down."""
         down = [node for node in nodes if not self._cluster.node_running(node)]
         if down:
             raise ClusterError(
-                "Not every node serves in the new mode",
-                why=f"{', '.join(down)} was switched off meanwhile",
-                fix=f"labkit node start {down[0]}, then try again",
+                gettext("Not every node serves in the new mode"),
+                why=gettext("{nodes} was switched off meanwhile").format(nodes=", ".join(down)),
+                fix=gettext("labkit node start {node}, then try again").format(node=down[0]),
             )
         if time.monotonic() > deadline:
             # A pod that does not run knows best why; else any that serves nothing.
             told = sorted(present, key=lambda pod: pod.running)[:1]
-            reasons = "\n".join((f"after {self._timeout:.0f} s {why}", *map(self._tail, told)))
-            fix = (
-                "delete Services, or as root: sysctl -w net.core.wmem_default=67108864" if _TOO_LONG in reasons else ""
+            reasons = "\n".join(
+                (gettext("after {seconds:.0f} s {why}").format(seconds=self._timeout, why=why), *map(self._tail, told))
             )
-            raise ClusterError("Not every node serves in the new mode", why=reasons, fix=fix)
+            fix = (
+                gettext("delete Services, or as root: sysctl -w net.core.wmem_default=67108864")
+                if _TOO_LONG in reasons
+                else ""
+            )
+            raise ClusterError(gettext("Not every node serves in the new mode"), why=reasons, fix=fix)
 
     def _log(self, pod: pods.ProxyPod, lines: int | None) -> str:
         try:
@@ -324,13 +344,15 @@ class Switch:
             return error.why
 
     def _tail(self, pod: pods.ProxyPod) -> str:
-        return f"the log of {pod.name} on {pod.node} ends with:\n{self._log(pod, _TAIL)}"
+        return gettext("the log of {name} on {node} ends with:\n{lines}").format(
+            name=pod.name, node=pod.node, lines=self._log(pod, _TAIL)
+        )
 
     def _put_back(self, line: str, before: Mode, after: Mode, error: BaseException) -> None:
         """Bring the old mode back; what went wrong is told with what came of that."""
         running = [node for node in self._cluster.spec.node_names if self._cluster.node_running(node)]
         self._timeout = TIMEOUT
-        with self._progress.phase(f"put {before} back") as phase:
+        with self._progress.phase(gettext("put {before} back").format(before=before)) as phase:
             try:
                 for mode in self._way(running, before):
                     self._edit(line if mode == before else f"mode: {mode}")
@@ -340,13 +362,21 @@ class Switch:
                     self._wait_until_serving(running, mode, phase)
             except LabkitError as second:
                 raise ClusterError(
-                    f"kube-proxy could not be switched to {after}, and {before} could not be put back",
-                    why=f"{str(error) or 'it was interrupted'}\nthen: {second}",
-                    fix=f"labkit status; once the cluster answers, labkit proxy mode {before}",
+                    gettext("kube-proxy could not be switched to {after}, and {before} could not be put back").format(
+                        after=after, before=before
+                    ),
+                    why=gettext("{trouble}\nthen: {second}").format(
+                        trouble=str(error) or "it was interrupted", second=second
+                    ),
+                    fix=gettext("labkit status; once the cluster answers, labkit proxy mode {before}").format(
+                        before=before
+                    ),
                 ) from error
         if isinstance(error, LabkitError):
             raise ClusterError(
-                f"kube-proxy could not be switched to {after}; {before} is back",
+                gettext("kube-proxy could not be switched to {after}; {before} is back").format(
+                    after=after, before=before
+                ),
                 why=f"{error.what}: {error.why}" if error.why else error.what,
                 fix=error.fix or "labkit kubectl -- get events --namespace kube-system",
             ) from error

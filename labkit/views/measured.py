@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from labkit.language import gettext
 from labkit.proxy.measured import Measurement
 from labkit.views.palette import LIGHT
 from labkit.views.scene import plain
@@ -74,7 +75,7 @@ def to_html(measurement: Measurement) -> str:
     file = io.BytesIO()
     draw(measurement).savefig(file, format="png", dpi=100)
     picture = base64.b64encode(file.getvalue()).decode()
-    what = f"Plots of what the table says. {measurement.caption()}"
+    what = gettext("Plots of what the table says. {caption}").format(caption=measurement.caption())
     image = f'<img alt="{html.escape(plain(what))}" style="max-width:100%" src="data:image/png;base64,{picture}">'
     return f"{image}{measurement._repr_html_()}"
 

@@ -92,7 +92,7 @@ class Container:
         variables = {**self.image.variables, "LABKIT_STATE": "/tmp/labkit"}  # noqa: S108 - the container's
         return subprocess.run(
             [
-                *("docker", "run", "--rm", "--init", "--network=none", f"--user={user.pw_uid}:{user.pw_gid}", *limits),
+                *("docker", "run", "--rm", "--network=none", f"--user={user.pw_uid}:{user.pw_gid}", *limits),
                 *(f"--volume={mount}" for mount in mounts),
                 *(f"--env={name}={value}" for name, value in variables.items()),
                 *(f"--workdir={self.image.home}", "student", *words),

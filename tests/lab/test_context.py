@@ -254,7 +254,7 @@ def test_a_student_who_has_a_namespace_of_the_class_sees_that_and_no_other(lab: 
         assert {"client", "controller", "scheduler", "kubelet"} <= {hop.source.kind for hop in hops}
         assert {hop.object.namespace for hop in hops} == {"ann"}
         assert {each.object.namespace for each in student.actions()} == {"ann"}
-        assert student.deploy_panel("mine").state["pods"]
+        assert student.deploy_panel("mine").state["summary"] == "mine: 1 of 1 pods ready"
         assert "mine" in str(student.owners())
     finally:
         lab.kubectl("delete deployment others")

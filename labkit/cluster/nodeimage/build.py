@@ -23,6 +23,7 @@ from labkit.cluster import network_addon, network_agent
 from labkit.cluster.nodeimage import debian, oci, pods
 from labkit.components import Components, ensure, pins
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node import connector, docker, netns, requester
 from labkit.progress import Progress
 
@@ -147,7 +148,9 @@ def build(name: str = IMAGE, *, progress: Progress | None = None) -> str:
             _build(name, programs, Path(scratch), progress)
     except OSError as error:
         raise ClusterError(
-            "The node image could not be built", why=str(error), fix=f"see that {cache} has 3 GB free, then try again"
+            gettext("The node image could not be built"),
+            why=str(error),
+            fix=gettext("see that {cache} has 3 GB free, then try again").format(cache=cache),
         ) from error
     _remove_nameless(replaced)
     return name
@@ -163,20 +166,20 @@ def _build(name: str, programs: Components, scratch: Path, progress: Progress) -
         ]
         for extract in extracts:
             extract.result()
-        with progress.phase("pod images"):
+        with progress.phase(gettext("pod images")):
             archive = scratch / "pods.tar"
             digests = oci.write_archive(archive, pods.images(programs, tools, java, scratch))
         node.result()
-    with progress.phase("node image") as phase:
-        phase.advance("adding the Kubernetes programs")
+    with progress.phase(gettext("node image")) as phase:
+        phase.advance(gettext("adding the Kubernetes programs"))
         _add_programs(system, programs)
         _add_names(system, digests)
-        phase.advance("giving it to Docker")
+        phase.advance(gettext("giving it to Docker"))
         bare = f"{name}-bare"
         change = ["--change", "ENV container=docker KUBECONFIG=/etc/kubernetes/admin.conf"]
-        docker.docker("import", *change, str(system), bare, what="import the node image", timeout=600)
+        docker.docker("import", *change, str(system), bare, what=gettext("import the node image"), timeout=600)
         try:
-            phase.advance("preloading the pod images")
+            phase.advance(gettext("preloading the pod images"))
             _preload(name, bare, archive)
         finally:
             subprocess.run(["docker", "image", "rm", bare], capture_output=True, check=False)
@@ -190,7 +193,7 @@ def _bootstrap_node(target: Path, progress: Progress) -> None:
         f'--customize-hook=dpkg --root="$1" --purge {_FOR_USRMERGE}',
         '--customize-hook=rm -f "$1/etc/machine-id" "$1/etc/resolv.conf" "$1/etc/hostname"; : >"$1/etc/machine-id"',
     ]
-    with progress.phase("Debian packages of the node") as phase:
+    with progress.phase(gettext("Debian packages of the node")) as phase:
         debian.bootstrap(target, _PACKAGES, phase, variant="essential", hooks=hooks)
 
 
@@ -260,10 +263,10 @@ def _preload(name: str, bare: str, archive: Path) -> None:
                 [*command, f"/{_LIB}/import-images"], stdin=images, capture_output=True, text=True, check=False
             )
         if done.returncode != 0:
-            raise ClusterError("The pod images could not be preloaded", why=done.stderr.strip()[-1000:])
+            raise ClusterError(gettext("The pod images could not be preloaded"), why=done.stderr.strip()[-1000:])
         changes = [f'ENTRYPOINT ["{_ENTRYPOINT}"]', "CMD []", f"LABEL {RECIPE}={recipe()}"]
         arguments = [part for change in changes for part in ("--change", change)]
-        docker.docker("commit", *arguments, container, name, what="commit the node image", timeout=600)
+        docker.docker("commit", *arguments, container, name, what=gettext("commit the node image"), timeout=600)
     finally:
         subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=False)
 

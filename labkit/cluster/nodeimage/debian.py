@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.errors import ClusterError, PreflightError
+from labkit.language import gettext
 from labkit.progress import Phase
 
 #: The suite whose containerd, Java and Python the images have (Debian 12).
@@ -37,9 +38,9 @@ def require() -> None:
     lacking = [program for program in ("mmdebstrap", "zstd") if shutil.which(program) is None]
     if lacking:
         raise PreflightError(
-            "A node image is made of Debian's packages, by mmdebstrap, and of images that zstd packs",
-            why=f"there is no program {' or '.join(lacking)} on PATH",
-            fix=f"install it (Debian, Ubuntu: apt-get install {' '.join(lacking)})",
+            gettext("A node image is made of Debian's packages, by mmdebstrap, and of images that zstd packs"),
+            why=gettext("there is no program {programs} on PATH").format(programs=" or ".join(lacking)),
+            fix=gettext("install it (Debian, Ubuntu: apt-get install {packages})").format(packages=" ".join(lacking)),
         )
 
 
@@ -93,7 +94,7 @@ def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: s
     if status != 0:
         target.unlink(missing_ok=True)
         raise ClusterError(
-            "Debian's packages could not be put together",
-            why="\n".join(lines[-_TAIL:]) or f"mmdebstrap ended with {status}",
-            fix="see that the machine reaches a Debian mirror and that its disk has 2 GB free, then try again",
+            gettext("Debian's packages could not be put together"),
+            why="\n".join(lines[-_TAIL:]) or gettext("mmdebstrap ended with {status}").format(status=status),
+            fix=gettext("see that the machine reaches a Debian mirror and that its disk has 2 GB free, then try again"),
         )

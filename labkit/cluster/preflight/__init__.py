@@ -15,7 +15,17 @@ from labkit.cluster.preflight import machine, namespaces, programs
 from labkit.cluster.preflight.check import Check, Level, Status, examine
 from labkit.cluster.preflight.host import Host
 from labkit.errors import PreflightError
+from labkit.language import gettext, gettext_noop
 from labkit.paths import state_dir
+
+_COLUMNS = (
+    gettext_noop("status"),
+    gettext_noop("name"),
+    gettext_noop("level"),
+    gettext_noop("found"),
+    gettext_noop("why"),
+    gettext_noop("fix"),
+)
 
 __all__ = ["Check", "Host", "Level", "Report", "Status", "checks", "require"]
 
@@ -68,8 +78,15 @@ def require(found: Iterable[Check], *, privileged: bool = False) -> None:
         unmet = [check for check in unmet if check.name != namespaces.USER_NAMESPACES]
     if unmet:
         raise PreflightError(
-            f"This machine cannot run a lab yet: {', '.join(check.name for check in unmet)}.",
-            why="\n".join(f"{check.name}: {check.found} (needed because {check.why})" for check in unmet),
+            gettext("This machine cannot run a lab yet: {names}.").format(
+                names=", ".join(gettext(check.name) for check in unmet)
+            ),
+            why="\n".join(
+                gettext("{name}: {found} (needed because {why})").format(
+                    name=gettext(check.name), found=check.found, why=check.why
+                )
+                for check in unmet
+            ),
             fix="\n".join(dict.fromkeys(check.fix for check in unmet if check.fix)),
         )
 
@@ -97,12 +114,17 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks; whatever came from the host is escaped."""
-        names = ("status", "name", "level", "found", "why", "fix")
-        head = "".join(f'<th scope="col" style="text-align:left">{name}</th>' for name in names)
+        head = "".join(f'<th scope="col" style="text-align:left">{gettext(name)}</th>' for name in _COLUMNS)
         rows = "".join(
             "<tr>"
-            + "".join(f'<td style="text-align:left">{html.escape(getattr(check, name))}</td>' for name in names)
+            + "".join(f'<td style="text-align:left">{html.escape(_shown(check, name))}</td>' for name in _COLUMNS)
             + "</tr>"
             for check in self.checks
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _shown(check: Check, column: str) -> str:
+    """Return what people read of a check; its name, level and status are words of programs, too."""
+    text = str(getattr(check, column))
+    return gettext(text) if column in {"status", "name", "level"} else text

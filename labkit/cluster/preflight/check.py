@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from labkit.cluster.preflight.host import Host
+from labkit.language import gettext, gettext_noop
 
 Status = Literal["met", "unmet", "not needed", "unknown"]
 Level = Literal["required", "recommended", "only for ipvs", "only for images"]
+
+#: As people read them; programs read what `Check` has.
+LEVELS = (
+    gettext_noop("required"),
+    gettext_noop("recommended"),
+    gettext_noop("only for ipvs"),
+    gettext_noop("only for images"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +81,5 @@ def examine(need: Need, host: Host) -> Check:
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         place = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-        finding = Finding("unknown", f"unknown, because of: {reason}{place}")
-    return Check(need.name, finding.status, need.level, finding.found, need.why, finding.fix)
+        finding = Finding("unknown", gettext("unknown, because of: {reason}{place}").format(reason=reason, place=place))
+    return Check(need.name, finding.status, need.level, finding.found, gettext(need.why), finding.fix)

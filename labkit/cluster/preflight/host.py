@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from labkit.language import gettext
+
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # an ordinary user's PATH often lacks them; iptables lives there
 
 # Each line tries one thing in namespaces that end with the script, so the host stays as it is.
@@ -78,7 +80,9 @@ class Host:
                 env={"PATH": path, "LC_ALL": "C"},
             )
         except subprocess.TimeoutExpired as error:
-            raise OSError(f"{command[0]} did not end within {timeout:g} s") from error
+            raise OSError(
+                gettext("{command} did not end within {seconds:g} s").format(command=command[0], seconds=timeout)
+            ) from error
         return done.stdout.decode(errors="replace").strip()
 
     @functools.cached_property
@@ -94,7 +98,7 @@ class Host:
         """
         unshare = self.program("unshare")
         if unshare is None:
-            raise OSError("the program unshare is missing, so namespaces could not be tried")
+            raise OSError(gettext("the program unshare is missing, so namespaces could not be tried"))
         flags = ("--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child")
         output = self.output(unshare, *flags, "sh", "-c", _TRIAL)
         steps = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
@@ -111,7 +115,7 @@ class Host:
             name, _, value = line.partition(":")
             if name == field:
                 return value.strip()
-        raise ValueError(f"/proc/self/status has no field {field}")
+        raise ValueError(gettext("/proc/self/status has no field {field}").format(field=field))
 
     @functools.cached_property
     def distribution(self) -> frozenset[str]:
@@ -139,4 +143,6 @@ class Host:
         """Return how to install a program here, given its Debian package."""
         if "debian" in self.distribution:
             return self.as_root(f"apt-get install -y {package}")
-        return f"Install the package that has the program {program} (Debian calls it {package})."
+        return gettext("Install the package that has the program {program} (Debian calls it {package}).").format(
+            program=program, package=package
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from labkit.cluster.preflight.check import Finding, Need
 from labkit.cluster.preflight.host import Host
+from labkit.language import gettext, gettext_noop
 
 MIB = 1024**2
 MEMORY_NEEDED = 1024 * MIB  # a lab of three nodes with one Tomcat takes 750 MB; the rest is headroom to start
@@ -37,11 +38,11 @@ def _linux(host: Host) -> Finding:
     if other == "Linux":
         kernel, release = host.read("proc/sys/kernel/ostype"), host.read("proc/sys/kernel/osrelease")
         if kernel == "Linux":
-            return Finding("met", f"Linux {release}")
+            return Finding("met", gettext("Linux {release}").format(release=release))
         other = kernel
-    fix = "Use a Linux machine, a virtual one, or WSL 2 on Windows."
+    fix = gettext("Use a Linux machine, a virtual one, or WSL 2 on Windows.")
     if other == "Darwin":
-        fix = "Use Docker Desktop, and labkit up --provider kind; or a Linux machine, a virtual one too."
+        fix = gettext("Use Docker Desktop, and labkit up --provider kind; or a Linux machine, a virtual one too.")
     return Finding("unmet", other, fix)
 
 
@@ -49,24 +50,27 @@ def _architecture(_host: Host) -> Finding:
     machine = os.uname().machine
     if machine in {"x86_64", "aarch64"}:
         return Finding("met", machine)
-    return Finding("unmet", machine, "Use a machine with x86_64 or aarch64.")
+    return Finding("unmet", machine, gettext("Use a machine with x86_64 or aarch64."))
 
 
 def _memory(host: Host) -> Finding:
     fields = dict(line.split(":", 1) for line in host.read("proc/meminfo").splitlines())
     free = int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else 0
     if not free:
-        raise ValueError("/proc/meminfo has no MemAvailable")
-    found = f"{free // MIB} MiB available"
+        raise ValueError(gettext("/proc/meminfo has no MemAvailable"))
+    found = gettext("{free} MiB available").format(free=free // MIB)
     room, ended = _cgroup_room(host)
     if room is not None and room < free:
-        free, found = room, f"{room // MIB} MiB left below the control group's limit"
-        found += f"; processes ended at that limit so far: {ended}" if ended else ""
+        free, found = room, gettext("{room} MiB left below the control group's limit").format(room=room // MIB)
+        if ended:
+            found += gettext("; processes ended at that limit so far: {count}").format(count=ended)
     needed = SMALL_MEMORY_NEEDED if host.small else MEMORY_NEEDED
     if free >= needed:
         return Finding("met", found)
-    smaller = "; or make a small lab: labkit up --small" if free >= SMALL_MEMORY_NEEDED else ""
-    more = f"Free {(needed - free) // MIB + 1} MiB, or give the machine more memory{smaller}."
+    smaller = gettext("; or make a small lab: labkit up --small") if free >= SMALL_MEMORY_NEEDED else ""
+    more = gettext("Free {more} MiB, or give the machine more memory{smaller}.").format(
+        more=(needed - free) // MIB + 1, smaller=smaller
+    )
     return Finding("unmet", found, more)
 
 
@@ -106,14 +110,20 @@ def _cgroup_room(host: Host) -> tuple[int | None, int]:
 def _disk(host: Host) -> Finding:
     folder = next(parent for parent in (host.state, *host.state.parents) if parent.exists())
     if not os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir():
-        return Finding("unmet", f"{folder} cannot be written", "Set LABKIT_STATE to a folder of yours.")
+        return Finding(
+            "unmet",
+            gettext("{folder} cannot be written").format(folder=folder),
+            gettext("Set LABKIT_STATE to a folder of yours."),
+        )
     free = shutil.disk_usage(folder).free
     if free >= DISK_NEEDED:
         home = Path.home()
         shown = f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else folder
-        return Finding("met", f"{free // MIB} MiB free in {shown}")
-    fix = f"Free {(DISK_NEEDED - free) // MIB + 1} MiB there, or set LABKIT_STATE to a folder on a larger disk."
-    return Finding("unmet", f"{free // MIB} MiB free in {folder}", fix)
+        return Finding("met", gettext("{free} MiB free in {shown}").format(free=free // MIB, shown=shown))
+    fix = gettext("Free {more} MiB there, or set LABKIT_STATE to a folder on a larger disk.").format(
+        more=(DISK_NEEDED - free) // MIB + 1
+    )
+    return Finding("unmet", gettext("{free} MiB free in {folder}").format(free=free // MIB, folder=folder), fix)
 
 
 def _processors(host: Host) -> Finding:
@@ -122,8 +132,12 @@ def _processors(host: Host) -> Finding:
         first, _, last = span.partition("-")
         count += int(last or first) - int(first) + 1
     if count >= PROCESSORS_NEEDED:
-        return Finding("met", f"{count} processors")
-    return Finding("unmet", f"{count} processor", "Give the machine a second processor; a lab is slow on one.")
+        return Finding("met", gettext("{count} processors").format(count=count))
+    return Finding(
+        "unmet",
+        gettext("{count} processor").format(count=count),
+        gettext("Give the machine a second processor; a lab is slow on one."),
+    )
 
 
 def _inotify(host: Host) -> Finding:
@@ -135,8 +149,9 @@ def _inotify(host: Host) -> Finding:
 
 def _netlink(host: Host) -> Finding:
     length = host.number("proc/sys/net/core/wmem_default")
-    room = ", ".join(f"{length // each} Services ({mode})" for mode, each in RULE_BYTES.items())
-    found = f"net.core.wmem_default {length}: the rules of about {room}"
+    each_mode = gettext("{count} Services ({mode})")
+    room = ", ".join(each_mode.format(count=length // each, mode=mode) for mode, each in RULE_BYTES.items())
+    found = gettext("net.core.wmem_default {length}: the rules of about {room}").format(length=length, room=room)
     if length < NETLINK_NEEDED:
         return Finding("unmet", found, host.sysctl(f"net.core.wmem_default={NETLINK_NEEDED}"))
     return Finding("met", found)
@@ -145,29 +160,35 @@ def _netlink(host: Host) -> Finding:
 def _swap(host: Host) -> Finding:
     areas = host.read("proc/swaps").splitlines()[1:]
     if not areas:
-        return Finding("met", "no swap")
+        return Finding("met", gettext("no swap"))
     names = ", ".join(line.split()[0] for line in areas)
-    return Finding("not needed", f"swap is on ({names}); the lab's kubelets run with failSwapOn: false")
+    return Finding(
+        "not needed", gettext("swap is on ({names}); the lab's kubelets run with failSwapOn: false").format(names=names)
+    )
 
 
 def _security_modules(host: Host) -> Finding:
-    found = []
+    found, active = [], False
     if host.has("sys/fs/selinux/enforce"):
-        found.append("SELinux is enforcing" if host.read("sys/fs/selinux/enforce") == "1" else "SELinux is permissive")
+        active = host.read("sys/fs/selinux/enforce") == "1"
+        found.append(gettext("SELinux is enforcing") if active else gettext("SELinux is permissive"))
     if host.has("sys/module/apparmor/parameters/enabled"):
         on = host.read("sys/module/apparmor/parameters/enabled") == "Y"
-        found.append("AppArmor is on" if on else "AppArmor is off")
-    text = " and ".join(found) if found else "neither is on"
-    if "SELinux is enforcing" not in found and "AppArmor is on" not in found:
+        found.append(gettext("AppArmor is on") if on else gettext("AppArmor is off"))
+        active = active or on
+    text = gettext(" and ").join(found) if found else gettext("neither is on")
+    if not active:
         return Finding("met", text)
-    return Finding("not needed", f"{text}; it may stay so: user namespaces and /proc were tried under it")
+    return Finding(
+        "not needed", gettext("{text}; it may stay so: user namespaces and /proc were tried under it").format(text=text)
+    )
 
 
 def _cgroups(host: Host) -> Finding:
     groups = host.read("proc/self/cgroup").splitlines()
     if any(line.split(":", 2)[1] for line in groups):
-        return Finding("not needed", "version 1 (or both); kubelet v1.34 still runs on it")
-    return Finding("met", "version 2") if groups else Finding("unknown", "no control group is listed")
+        return Finding("not needed", gettext("version 1 (or both); kubelet v1.34 still runs on it"))
+    return Finding("met", gettext("version 2")) if groups else Finding("unknown", gettext("no control group is listed"))
 
 
 def _ports(_host: Host) -> Finding:
@@ -175,22 +196,35 @@ def _ports(_host: Host) -> Finding:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen()
-            return Finding("met", f"127.0.0.1 gave port {listener.getsockname()[1]} when asked for any")
+            return Finding(
+                "met", gettext("127.0.0.1 gave port {port} when asked for any").format(port=listener.getsockname()[1])
+            )
     except OSError as error:
-        return Finding("unmet", f"127.0.0.1 gave no port: {error}", "ip link set lo up, or end what takes the ports.")
+        return Finding(
+            "unmet",
+            gettext("127.0.0.1 gave no port: {error}").format(error=error),
+            gettext("ip link set lo up, or end what takes the ports."),
+        )
 
 
 def _ipv6(host: Host) -> Finding:
     name = "proc/sys/net/ipv6/conf/all/disable_ipv6"
     off = not host.has(name) or host.number(name) == 1
-    return Finding("met", "off") if off else Finding("not needed", "on; the lab's own networks are IPv4 all the same")
+    return (
+        Finding("met", gettext("off"))
+        if off
+        else Finding("not needed", gettext("on; the lab's own networks are IPv4 all the same"))
+    )
 
 
 def _hostname(host: Host) -> Finding:
     name = host.read("proc/sys/kernel/hostname")
     if node_name(name):
         return Finding("met", name)
-    return Finding("not needed", f"{name!r} could not name a node; the lab's nodes have names of their own")
+    return Finding(
+        "not needed",
+        gettext("{name!r} could not name a node; the lab's nodes have names of their own").format(name=name),
+    )
 
 
 def _clock(_host: Host) -> Finding:
@@ -198,89 +232,124 @@ def _clock(_host: Host) -> Finding:
     found = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     if now >= RELEASED:
         return Finding("met", found)
-    return Finding("unmet", f"{found}, before Kubernetes v1.34.3 was made", "Set the clock: sudo date -s …")
+    return Finding(
+        "unmet",
+        gettext("{found}, before Kubernetes v1.34.3 was made").format(found=found),
+        gettext("Set the clock: sudo date -s …"),
+    )
 
 
-LINUX = Need("Linux", "required", "containers are made of Linux' namespaces; nothing else has them", _linux)
+LINUX = Need(
+    "Linux", "required", gettext_noop("containers are made of Linux' namespaces; nothing else has them"), _linux
+)
 NEEDS = (
     LINUX,
-    Need("architecture", "required", "the pinned programs are made for x86_64 and aarch64", _architecture),
     Need(
-        "memory",
+        gettext_noop("architecture"),
         "required",
-        "etcd, the API server and three kubelets take about 600 MB; too little and the kernel kills one of them",
+        gettext_noop("the pinned programs are made for x86_64 and aarch64"),
+        _architecture,
+    ),
+    Need(
+        gettext_noop("memory"),
+        "required",
+        gettext_noop(
+            "etcd, the API server and three kubelets take about 600 MB; too little and the kernel kills one of them"
+        ),
         _memory,
     ),
     Need(
-        "disk",
+        gettext_noop("disk"),
         "required",
-        "etcd stops on a full disk, and a node's files, logs and the cluster's audit log are in the state folder",
+        gettext_noop(
+            "etcd stops on a full disk, and a node's files, logs and the cluster's audit log are in the state folder"
+        ),
         _disk,
     ),
     Need(
-        "processors",
+        gettext_noop("processors"),
         "recommended",
-        f"kubeadm asks for {PROCESSORS_NEEDED}: a control plane that waits for its turn misses its own deadlines",
+        gettext_noop("kubeadm asks for 2: a control plane that waits for its turn misses its own deadlines"),
         _processors,
     ),
     Need(
-        "inotify limits",
+        gettext_noop("inotify limits"),
         "recommended",
-        "kubelets and kube-proxies watch manifests, certificates and ConfigMaps by inotify; when it runs out, changes "
-        "go unnoticed ('too many open files')",
+        gettext_noop(
+            "kubelets and kube-proxies watch manifests, certificates and ConfigMaps by inotify; when it "
+            "runs out, changes "
+            "go unnoticed ('too many open files')"
+        ),
         _inotify,
     ),
     Need(
-        "ports on loopback",
+        gettext_noop("ports on loopback"),
         "required",
-        "you reach the lab's API server through a port of 127.0.0.1; the textbook's 6443, 2379 and 10250 are inside "
-        "the nodes, where nothing else can take them",
+        gettext_noop(
+            "you reach the lab's API server through a port of 127.0.0.1; the textbook's 6443, 2379 and "
+            "10250 are inside "
+            "the nodes, where nothing else can take them"
+        ),
         _ports,
     ),
     Need(
-        "netlink messages",
+        gettext_noop("netlink messages"),
         "recommended",
-        "kube-proxy hands all rules of a node to the kernel in one message; in a user namespace it may be as long as "
-        "net.core.wmem_default says (only root may have longer ones: labkit up --privileged)",
+        gettext_noop(
+            "kube-proxy hands all rules of a node to the kernel in one message; in a user namespace it may "
+            "be as long as "
+            "net.core.wmem_default says (only root may have longer ones: labkit up --privileged)"
+        ),
         _netlink,
     ),
     Need(
         "swap",
         "recommended",
-        "the textbook turns swap off: the scheduler counts memory that is real, and kubelet refuses to start with swap "
-        "unless failSwapOn is false",
+        gettext_noop(
+            "the textbook turns swap off: the scheduler counts memory that is real, and kubelet refuses to "
+            "start with swap "
+            "unless failSwapOn is false"
+        ),
         _swap,
     ),
     Need(
-        "SELinux and AppArmor",
+        gettext_noop("SELinux and AppArmor"),
         "recommended",
-        "the textbook turns SELinux off, because containers read host folders that have no label for them; a lab's "
-        "nodes run as your own processes",
+        gettext_noop(
+            "the textbook turns SELinux off, because containers read host folders that have no label for them; a lab's "
+            "nodes run as your own processes"
+        ),
         _security_modules,
     ),
     Need(
-        "control groups",
+        gettext_noop("control groups"),
         "recommended",
-        "kubelet limits pods' memory and processors by control groups (version 2 from Kubernetes 1.35 on); a lab's "
-        "nodes have none and enforce no limits",
+        gettext_noop(
+            "kubelet limits pods' memory and processors by control groups (version 2 from Kubernetes 1.35 on); a lab's "
+            "nodes have none and enforce no limits"
+        ),
         _cgroups,
     ),
     Need(
         "IPv6",
         "recommended",
-        "the textbook turns IPv6 off, so that nodes do not register an address of a family the cluster does not use",
+        gettext_noop(
+            "the textbook turns IPv6 off, so that nodes do not register an address of a family the cluster does not use"
+        ),
         _ipv6,
     ),
     Need(
-        "host name",
+        gettext_noop("host name"),
         "recommended",
-        "the textbook sets it first: kubeadm makes it the node's name, and certificates bear it",
+        gettext_noop("the textbook sets it first: kubeadm makes it the node's name, and certificates bear it"),
         _hostname,
     ),
     Need(
-        "clock",
+        gettext_noop("clock"),
         "recommended",
-        "certificates and tokens are valid from one time to another; by a wrong clock downloads and joins fail",
+        gettext_noop(
+            "certificates and tokens are valid from one time to another; by a wrong clock downloads and joins fail"
+        ),
         _clock,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.cluster.preflight.host import Host
+from labkit.language import gettext
 from labkit.node.node import CRI_SOCKET
 
 if TYPE_CHECKING:
@@ -59,5 +60,9 @@ def _ask(host: Host, runtime: str, method: str, request: api.VersionRequest | ap
         try:
             answer: bytes = call(request.SerializeToString(), timeout=_PATIENCE)
         except grpc.RpcError as error:
-            raise OSError(f"the runtime at {runtime} does not answer: {error.code().name}") from error
+            raise OSError(
+                gettext("the runtime at {runtime} does not answer: {code}").format(
+                    runtime=runtime, code=error.code().name
+                )
+            ) from error
     return answer

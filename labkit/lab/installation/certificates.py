@@ -159,7 +159,11 @@ class Certificates(Table):
             if each.name == name:
                 return each
         known = ", ".join(each.name for each in self.found)
-        raise UsageError(f"There is no certificate {name!r}", why=f"there are {known}", fix="labkit certs")
+        raise UsageError(
+            gettext("There is no certificate {name!r}").format(name=name),
+            why=gettext("there are {known}").format(known=known),
+            fix="labkit certs",
+        )
 
     def caption(self) -> str:
         """Return what it is, in a line."""

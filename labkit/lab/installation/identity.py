@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from labkit.errors import UsageError
+from labkit.language import gettext, gettext_noop
 from labkit.views import grid
 
 #: As the documentation of `kubeadm join` has it, but for any kind of key (`openssl rsa` reads RSA keys alone).
@@ -26,7 +27,9 @@ OPENSSL = (
     " | openssl pkey -pubin -outform der | openssl dgst -sha256 -hex"
 )
 
-_HEADINGS = ("step", "what it is", "bytes", "how it begins")
+_HEADINGS = (gettext_noop("step"), gettext_noop("what it is"), gettext_noop("bytes"), gettext_noop("how it begins"))
+_PARTS = (gettext_noop("what"), gettext_noop("value"))
+_SIGNED = (gettext_noop("signed with token"), gettext_noop("signature"))
 _SHOWN = 24  # bytes of a step
 
 
@@ -95,7 +98,7 @@ class CaHash:
         return f"{grid.text(_HEADINGS, self.rows(), right={'bytes'})}\n{self.text}\n{self._compared()}"
 
     def _repr_html_(self) -> str:
-        table = grid.table(_HEADINGS, self.rows(), caption="The hash of the cluster's CA", right={"bytes"})
+        table = grid.table(_HEADINGS, self.rows(), caption=gettext("The hash of the cluster's CA"), right={"bytes"})
         return f"{table}<p><code>{grid.escape(self.text)}</code></p><p>{grid.escape(self._compared())}</p>"
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -103,7 +106,9 @@ class CaHash:
         return [each.row for each in self.steps]
 
     def _compared(self) -> str:
-        return f"openssl on the node says {'the same' if self.agrees else f'something else: {self.by_openssl}'}."
+        if self.agrees:
+            return gettext("openssl on the node says the same.")
+        return gettext("openssl on the node says something else: {digest}.").format(digest=self.by_openssl)
 
 
 def ca_hash(pem: bytes, by_openssl: str) -> CaHash:
@@ -119,10 +124,14 @@ def ca_hash(pem: bytes, by_openssl: str) -> CaHash:
     certificate = x509.load_pem_x509_certificate(pem)
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     steps = (
-        Made("read", "the file ca.crt: PEM, base64 between two lines (RFC 7468)", pem),
-        Made("decoded", "the same as DER: a certificate (RFC 5280)", certificate.public_bytes(Encoding.DER)),
-        Made("taken out of it", "its SubjectPublicKeyInfo: the kind of key, and the key", key),
-        Made("hashed", "SHA-256 of that", hashlib.sha256(key).digest()),
+        Made(gettext("read"), gettext("the file ca.crt: PEM, base64 between two lines (RFC 7468)"), pem),
+        Made(
+            gettext("decoded"),
+            gettext("the same as DER: a certificate (RFC 5280)"),
+            certificate.public_bytes(Encoding.DER),
+        ),
+        Made(gettext("taken out of it"), gettext("its SubjectPublicKeyInfo: the kind of key, and the key"), key),
+        Made(gettext("hashed"), gettext("SHA-256 of that"), hashlib.sha256(key).digest()),
     )
     return CaHash(steps, by_openssl.strip().rpartition(" ")[2])
 
@@ -155,25 +164,28 @@ class Signature:
         return hmac.compare_digest(self.found, self.computed)
 
     def __repr__(self) -> str:
-        return f"{grid.text(('what', 'value'), self.rows())}\n{self._verdict()}"
+        return f"{grid.text(_PARTS, self.rows())}\n{self._verdict()}"
 
     def _repr_html_(self) -> str:
-        caption = f"The signature of cluster-info by token {self.token_id}"
-        return f"{grid.table(('what', 'value'), self.rows(), caption=caption)}<p>{grid.escape(self._verdict())}</p>"
+        caption = gettext("The signature of cluster-info by token {token}").format(token=self.token_id)
+        return f"{grid.table(_PARTS, self.rows(), caption=caption)}<p>{grid.escape(self._verdict())}</p>"
 
     def rows(self) -> list[tuple[str, str]]:
         """Return a row of text for each part."""
         return [
-            ("header", self.header),
-            ("signed: header.content", f"{self.signed[:48]}… ({len(self.signed)} letters)"),
-            ("signature in cluster-info", self.found),
-            ("HMAC-SHA256 by the token's secret", self.computed),
+            (gettext("header"), self.header),
+            (
+                gettext("signed: header.content"),
+                gettext("{begin}… ({count} letters)").format(begin=self.signed[:48], count=len(self.signed)),
+            ),
+            (gettext("signature in cluster-info"), self.found),
+            (gettext("HMAC-SHA256 by the token's secret"), self.computed),
         ]
 
     def _verdict(self) -> str:
         if self.valid:
-            return "They are the same: who wrote this cluster-info knows the token's secret."
-        return "They differ: it was not signed with this token's secret."
+            return gettext("They are the same: who wrote this cluster-info knows the token's secret.")
+        return gettext("They differ: it was not signed with this token's secret.")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -192,13 +204,12 @@ class ClusterInfo:
     signatures: dict[str, str]
 
     def __repr__(self) -> str:
-        return f"{self.kubeconfig.rstrip()}\n{grid.text(('signed with token', 'signature'), self.rows())}"
+        return f"{self.kubeconfig.rstrip()}\n{grid.text(_SIGNED, self.rows())}"
 
     def _repr_html_(self) -> str:
-        table = grid.table(
-            ("signed with token", "signature"), self.rows(), caption="ConfigMap kube-public/cluster-info"
-        )
-        return f"{table}<details><summary>Its kubeconfig</summary><pre>{_escaped(self.kubeconfig)}</pre></details>"
+        table = grid.table(_SIGNED, self.rows(), caption="ConfigMap kube-public/cluster-info")
+        heading = gettext("Its kubeconfig")
+        return f"{table}<details><summary>{heading}</summary><pre>{_escaped(self.kubeconfig)}</pre></details>"
 
     def rows(self) -> Sequence[tuple[str, str]]:
         """Return a row of text per signature."""
@@ -220,8 +231,8 @@ class ClusterInfo:
         token_id, _, secret = str(token).partition(".")
         if token_id not in self.signatures:
             raise UsageError(
-                f"Cluster-info is not signed with token {token_id!r}",
-                why=f"it is with {', '.join(sorted(self.signatures)) or 'none'}",
+                gettext("Cluster-info is not signed with token {token_id!r}").format(token_id=token_id),
+                why=gettext("it is with {ids}").format(ids=", ".join(sorted(self.signatures)) or "none"),
                 fix="labkit token list",
             )
         header, _, rest = self.signatures[token_id].partition(".")

@@ -17,6 +17,7 @@ from labkit.cluster.rootless import RootlessCluster
 from labkit.errors import ClusterError, UsageError
 from labkit.lab.installation.phases import PHASES, InitPhase, InitRun, PhaseKind
 from labkit.lab.installation.written import FileChange, FileWatch, ObjectChange, object_changes
+from labkit.language import gettext
 from labkit.progress import Phase, Progress
 from labkit.widgets.progress import watch
 
@@ -173,12 +174,14 @@ class InitSteps:
         """
         kind = self.upcoming
         if kind is None:
-            raise UsageError("All phases have been run", fix="lab.reset() takes the node back to where it was")
+            raise UsageError(
+                gettext("All phases have been run"), fix=gettext("lab.reset() takes the node back to where it was")
+            )
         with self._cluster.folder.locked(), (progress or Progress()).phase(kind.name) as phase:
             well = self._watch.run(kind.arguments, first=kind.name, phase=phase)
         run = self.run
         if not well:
-            raise ClusterError(f"kubeadm init phase {kind.name} failed", why=run.trouble)
+            raise ClusterError(gettext("kubeadm init phase {name} failed").format(name=kind.name), why=run.trouble)
         self._done += 1
         return run.phases[-1]
 
@@ -193,7 +196,7 @@ class InitSteps:
         """Return the panel that a notebook shows, with a button for the next phase and one for all."""
         from labkit.widgets.init import InitPanel  # noqa: PLC0415 - who steps without a notebook needs no widgets
 
-        return InitPanel(self, title=f"kubeadm init on lab {self._cluster.spec.name!r}")
+        return InitPanel(self, title=gettext("kubeadm init on lab {name!r}").format(name=self._cluster.spec.name))
 
     def _ipython_display_(self) -> None:
         self.panel()._ipython_display_()
@@ -265,6 +268,6 @@ def _with_add_ons(begun: list[_Begun], objects: Sequence[ObjectChange]) -> list[
 def _error(lines: Sequence[str], code: int, time_limit: float) -> str:
     """Return kubeadm's own words on why it failed: the lines from its error on."""
     if code == 124:  # timeout(1)
-        return f"it was ended after {time_limit:.0f} s"
+        return gettext("it was ended after {seconds:.0f} s").format(seconds=time_limit)
     told = [line for line in map(str.strip, lines) if line.startswith(("[ERROR", "error"))]
     return "\n".join(told or lines[-5:])

@@ -12,6 +12,7 @@ from labkit.lab.installation.network import LabNetwork
 from labkit.lab.installation.ours import own_cluster, prepared_cluster
 from labkit.lab.installation.phases import InitRun
 from labkit.lab.installation.reset import reset
+from labkit.language import gettext
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -59,9 +60,9 @@ class InitCalls:
             run = init.init(self._own, reporter, time_limit=time_limit)
         if run.trouble:
             raise ClusterError(
-                f"kubeadm init failed in phase {run.phases[-1].name}",
+                gettext("kubeadm init failed in phase {phase}").format(phase=run.phases[-1].name),
                 why=run.trouble,
-                fix="lab.reset() takes the node back to where it was",
+                fix=gettext("lab.reset() takes the node back to where it was"),
             )
         return run
 
@@ -120,7 +121,7 @@ class InitCalls:
     def _require_uninitialised(self) -> None:
         if self._own.initialised:
             raise UsageError(
-                f"Lab {self._own.spec.name!r} is initialised already",
-                why=f"{self._own.spec.node_names[0]} has an administrator's kubeconfig",
-                fix="lab.reset() ends this cluster; or make another lab: labkit up --name NAME --no-init",
+                gettext("Lab {name!r} is initialised already").format(name=self._own.spec.name),
+                why=gettext("{node} has an administrator's kubeconfig").format(node=self._own.spec.node_names[0]),
+                fix=gettext("lab.reset() ends this cluster; or make another lab: labkit up --name NAME --no-init"),
             )

@@ -111,7 +111,7 @@ class Joined(Table):
 
     def _repr_html_(self) -> str:
         twin = f"<details><summary>The flow as a table</summary>{self.hops()._repr_html_()}</details>"
-        said = f"<details><summary>What kubeadm said</summary>{Table._repr_html_(self)}</details>"
+        said = f"<details><summary>{gettext('What kubeadm said')}</summary>{Table._repr_html_(self)}</details>"
         return f"{self.to_svg()}{twin}{said}"
 
 
@@ -148,7 +148,7 @@ class JoinHops(Table):
                 f"{self.flow.milliseconds(hop):.0f} ms",
                 hop.source.name,
                 hop.what,
-                "observed" if hop.observed else f"inferred: {hop.rule}",
+                gettext("observed") if hop.observed else gettext("inferred: {rule}").format(rule=hop.rule),
                 ", ".join(map(str, hop.evidence)),
             )
             for hop in self.flow.hops
@@ -232,7 +232,9 @@ def check(lab: Lab, node: str) -> None:
     """
     if node == lab.spec.node_names[0]:
         raise UsageError(
-            f"{node!r} is the control plane: others join it", why="`kubeadm init` made it", fix="name another node"
+            gettext("{node!r} is the control plane: others join it").format(node=node),
+            why=gettext("`kubeadm init` made it"),
+            fix=gettext("name another node"),
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ClusterError
 from labkit.lab.installation.kubelet_trouble import CONFIG, CURE, Trouble, find
 from labkit.lab.kubectl import Output
+from labkit.language import gettext
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
@@ -40,8 +41,11 @@ class KubeletStart:
     def __repr__(self) -> str:
         """Return it as lines of text."""
         if self.trouble is None:
-            return f"the kubelet of {self.node} serves, {self.seconds:.1f} s after its restart"
-        return f"the kubelet of {self.node} does not start\n{self.trouble!r}"
+            return gettext("the kubelet of {node} serves, {seconds:.1f} s after its restart").format(
+                node=self.node, seconds=self.seconds
+            )
+        failed = gettext("the kubelet of {node} does not start").format(node=self.node)
+        return f"{failed}\n{self.trouble!r}"
 
 
 class LabKubelet:
@@ -106,4 +110,6 @@ class LabKubelet:
                 return KubeletStart(self._node.name, passed, None)
             time.sleep(_POLL)
         tail = "\n".join(self._node.logs("kubelet", tail=5).splitlines())
-        raise ClusterError(f"The kubelet of {self._node.name} does not serve", why=tail, fix=CURE)
+        raise ClusterError(
+            gettext("The kubelet of {name} does not serve").format(name=self._node.name), why=tail, fix=CURE
+        )

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labkit.language import gettext, gettext_noop
+
 CONFIG = "/var/lib/kubelet/config.yaml"
 #: Writes the file anew, as the cluster's ConfigMap kube-system/kubelet-config has it.
 CURE = "kubeadm upgrade node phase kubelet-config"
@@ -16,18 +18,18 @@ CURE = "kubeadm upgrade node phase kubelet-config"
 _CAUSES: Sequence[tuple[str, str, str]] = (
     (
         r"couldn't parse as pod\((?P<detail>.*)\), please check config file",
-        "the manifest is no Pod in YAML: {detail}",
-        "correct the file, or put back the one that worked: lab.static_pods.restore(NAME)",
+        gettext_noop("the manifest is no Pod in YAML: {detail}"),
+        gettext_noop("correct the file, or put back the one that worked: lab.static_pods.restore(NAME)"),
     ),
     (
         r"failed to load kubelet config file.*failed to decode: (?P<detail>[^\"]+)",
-        f"{CONFIG} cannot be read: {{detail}}",
-        f"correct what it names, or let kubeadm write the file anew: {CURE}",
+        gettext_noop("{config} cannot be read: {detail}"),
+        gettext_noop("correct what it names, or let kubeadm write the file anew: {command}"),
     ),
     (
         r"failed to validate kubelet configuration.*?(?P<detail>invalid configuration: [^\"]+)",
-        f"{CONFIG} can be read, but a value in it cannot be: {{detail}}",
-        f"correct that value, or let kubeadm write the file anew: {CURE}",
+        gettext_noop("{config} can be read, but a value in it cannot be: {detail}"),
+        gettext_noop("correct that value, or let kubeadm write the file anew: {command}"),
     ),
 )
 
@@ -50,7 +52,9 @@ class Trouble:
 
     def __repr__(self) -> str:
         """Return it as lines of text."""
-        return f"the kubelet said: {self.said}\ncause: {self.cause}\ncure: {self.cure}"
+        return gettext("the kubelet said: {said}\ncause: {cause}\ncure: {cure}").format(
+            said=self.said, cause=self.cause, cure=self.cure
+        )
 
 
 def find(lines: Sequence[str]) -> Trouble | None:
@@ -58,5 +62,6 @@ def find(lines: Sequence[str]) -> Trouble | None:
     for line in reversed(lines):
         for pattern, cause, cure in _CAUSES:
             if found := re.search(pattern, line):
-                return Trouble(line, cause.format(detail=found["detail"]), cure)
+                told = gettext(cause).format(config=CONFIG, detail=found["detail"])
+                return Trouble(line, told, gettext(cure).format(command=CURE))
     return None

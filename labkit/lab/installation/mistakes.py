@@ -23,13 +23,20 @@ from labkit.errors import UsageError
 from labkit.lab.installation import init
 from labkit.lab.installation.phases import InitRun
 from labkit.lab.installation.reset import reset
+from labkit.language import filled, gettext, gettext_noop
 from labkit.progress import Progress
 
 if TYPE_CHECKING:
     from labkit.cluster.spec import LabSpec
 
 TWICE = "init-twice"
-_HEADINGS = ("option", "field of the file", "here", "what it says", "when it is wrong")
+_HEADINGS = (
+    gettext_noop("option"),
+    gettext_noop("field of the file"),
+    gettext_noop("here"),
+    gettext_noop("what it says"),
+    gettext_noop("when it is wrong"),
+)
 _LINES = 3  # of kubeadm's error
 _TRY_SECONDS = 90.0  # at most, for a try
 
@@ -64,36 +71,42 @@ OPTIONS = (
         "--apiserver-advertise-address",
         "InitConfiguration localAPIEndpoint.advertiseAddress",
         lambda spec: spec.advertise_address,
-        "at which of this node's addresses the API server and etcd listen for the other nodes",
-        "an address that the node has not cannot be listened at: etcd ends, and the control plane never answers",
+        gettext_noop("at which of this node's addresses the API server and etcd listen for the other nodes"),
+        gettext_noop(
+            "an address that the node has not cannot be listened at: etcd ends, and the control plane never answers"
+        ),
     ),
     Option(
         "--image-repository",
         "ClusterConfiguration imageRepository",
         lambda spec: spec.image_repository,
-        "the registry from which the control plane's images come",
-        "no image, no container: kubeadm pulls first of all, and stops before it has written anything",
+        gettext_noop("the registry from which the control plane's images come"),
+        gettext_noop("no image, no container: kubeadm pulls first of all, and stops before it has written anything"),
     ),
     Option(
         "--kubernetes-version",
         "ClusterConfiguration kubernetesVersion",
         lambda spec: spec.kubernetes_version,
-        "the version of the control plane, which is the tag of its images",
-        "kubeadm refuses what is older than the minor version before its own; what is newer, it finds no images of",
+        gettext_noop("the version of the control plane, which is the tag of its images"),
+        gettext_noop(
+            "kubeadm refuses what is older than the minor version before its own; what is newer, it finds no images of"
+        ),
     ),
     Option(
         "--service-cidr",
         "ClusterConfiguration networking.serviceSubnet",
         lambda spec: spec.service_cidr,
-        "the addresses of Services, which no machine has",
-        "where it overlaps the pods' range, these addresses are taken from the pods: the nodes may get none",
+        gettext_noop("the addresses of Services, which no machine has"),
+        gettext_noop(
+            "where it overlaps the pods' range, these addresses are taken from the pods: the nodes may get none"
+        ),
     ),
     Option(
         "--pod-network-cidr",
         "ClusterConfiguration networking.podSubnet",
         lambda spec: spec.pod_cidr,
-        "the addresses of pods: each node gets a part",
-        "where it overlaps the Services' range or the nodes' own, a packet goes to the wrong place",
+        gettext_noop("the addresses of pods: each node gets a part"),
+        gettext_noop("where it overlaps the Services' range or the nodes' own, a packet goes to the wrong place"),
     ),
 )
 
@@ -135,38 +148,50 @@ MISTAKES = {
                     "localAPIEndpoint": {"advertiseAddress": "192.0.2.10", "bindPort": kubeadm.API_PORT}
                 }
             },
-            "no interface of the node has the address, so that etcd and the API server cannot listen at it",
-            "give an address that `ip address` shows on this node, or leave the option out",
+            gettext_noop(
+                "no interface of the node has the address, so that etcd and the API server cannot listen at it"
+            ),
+            gettext_noop("give an address that `ip address` shows on this node, or leave the option out"),
             patience="10s",
         ),
         Mistake(
             "image-repository",
             "--image-repository=registry.invalid",  # RFC 6761, 6.4: no such host exists
             {"ClusterConfiguration": {"imageRepository": "registry.invalid"}},
-            "nobody answers at that registry, and without images the kubelet has nothing to start",
-            "give a registry that this node reaches; `kubeadm config images list` names what it must have",
+            gettext_noop("nobody answers at that registry, and without images the kubelet has nothing to start"),
+            gettext_noop(
+                "give a registry that this node reaches; `kubeadm config images list` names what it must have"
+            ),
         ),
         Mistake(
             "kubernetes-version",
             "--kubernetes-version=v1.30.0",
             {"ClusterConfiguration": {"kubernetesVersion": "v1.30.0"}},
-            "kubeadm knows how to install its own minor version and the one before it, none that is older",
-            "give the version that `kubeadm version` prints, or take the kubeadm of the version that you want",
+            gettext_noop(
+                "kubeadm knows how to install its own minor version and the one before it, none that is older"
+            ),
+            gettext_noop(
+                "give the version that `kubeadm version` prints, or take the kubeadm of the version that you want"
+            ),
         ),
         Mistake(
             "overlapping-ranges",
             "--service-cidr=10.96.0.0/16 --pod-network-cidr=10.96.0.0/16",
             {"ClusterConfiguration": {"networking": {"serviceSubnet": "10.96.0.0/16", "podSubnet": "10.96.0.0/16"}}},
-            "kubeadm does not compare the ranges; the controller-manager keeps the Services' addresses out of the "
-            "pods' range, and nothing is left for the node",
-            "give ranges that share no address, for example 10.96.0.0/16 and 192.168.0.0/16, and begin anew",
+            gettext_noop(
+                "kubeadm does not compare the ranges; the controller-manager keeps the Services' addresses out of the "
+                "pods' range, and nothing is left for the node"
+            ),
+            gettext_noop(
+                "give ranges that share no address, for example 10.96.0.0/16 and 192.168.0.0/16, and begin anew"
+            ),
         ),
         Mistake(
             TWICE,
             "kubeadm init, a second time",
             {},
-            "this node has a control plane: its files are there, and its ports are taken",
-            "nothing is to be done, it runs; to begin anew: kubeadm reset, then kubeadm init",
+            gettext_noop("this node has a control plane: its files are there, and its ports are taken"),
+            gettext_noop("nothing is to be done, it runs; to begin anew: kubeadm reset, then kubeadm init"),
         ),
     )
 }
@@ -200,23 +225,29 @@ class Attempt:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return it as a table of two columns."""
-        ended = self.run.trouble.splitlines() or [f"kubeadm itself was content, after {self.run.seconds:.1f} s"]
+        ended = self.run.trouble.splitlines() or [
+            gettext("kubeadm itself was content, after {seconds:.1f} s").format(seconds=self.run.seconds)
+        ]
         if len(ended) > _LINES:  # an image that is missing is seldom alone
-            ended = [ended[0], f"… and {len(ended) - 2} more like it", ended[-1]]
-        last = self.run.phases[-1].name if self.run.phases else "nothing"
-        lines = [("tried", self.said), ("came as far as", last)]
+            ended = [ended[0], gettext("… and {count} more like it").format(count=len(ended) - 2), ended[-1]]
+        last = self.run.phases[-1].name if self.run.phases else gettext("nothing")
+        lines = [(gettext("tried"), self.said), (gettext("came as far as"), last)]
         lines += [("kubeadm" if at == 0 else "", line) for at, line in enumerate(ended)]
-        lines += [("evidence" if at == 0 else "", line) for at, line in enumerate(self.evidence)]
-        return [*lines, ("cause", self.cause), ("cure", self.cure)]
+        lines += [(gettext("evidence") if at == 0 else "", line) for at, line in enumerate(self.evidence)]
+        return [*lines, (gettext("cause"), gettext(self.cause)), (gettext("cure"), gettext(self.cure))]
 
     def __repr__(self) -> str:
         """Return it as text."""
-        return "\n".join(f"{head:<15} {line}" for head, line in self.rows())
+        return "\n".join(f"{filled(head, 15)} {line}" for head, line in self.rows())
 
     def _repr_html_(self) -> str:
         from labkit.views import grid  # noqa: PLC0415 - most commands need no pictures
 
-        return grid.table(("", "what was seen"), self.rows(), caption=f"{self.name}: a real run")
+        return grid.table(
+            ("", gettext_noop("what was seen")),
+            self.rows(),
+            caption=gettext("{name}: a real run").format(name=self.name),
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -234,18 +265,25 @@ class Options:
     def __repr__(self) -> str:
         """Return them as text."""
         return "\n".join(
-            f"{option}={here}\n    {about}; wrong: {wrong}" for option, _, here, about, wrong in self.lines
+            gettext("{option}={here}\n    {about}; wrong: {wrong}").format(
+                option=option, here=here, about=about, wrong=wrong
+            )
+            for option, _, here, about, wrong in self.lines
         )
 
     def _repr_html_(self) -> str:
         from labkit.views import grid  # noqa: PLC0415 - most commands need no pictures
 
-        return grid.table(_HEADINGS, self.lines, caption="What kubeadm init is told, and where it reads it here")
+        return grid.table(
+            _HEADINGS, self.lines, caption=gettext("What kubeadm init is told, and where it reads it here")
+        )
 
 
 def options(spec: LabSpec) -> Options:
     """Return the textbook's options with a lab's values."""
-    return Options(tuple((each.option, each.field, each.value(spec), each.about, each.wrong) for each in OPTIONS))
+    return Options(
+        tuple((each.option, each.field, each.value(spec), gettext(each.about), gettext(each.wrong)) for each in OPTIONS)
+    )
 
 
 def attempt(cluster: RootlessCluster, name: str, progress: Progress) -> Attempt:
@@ -300,14 +338,21 @@ def changed(documents: str, mistake: Mistake) -> str:
 def _find(cluster: RootlessCluster, name: str) -> Mistake:
     if name not in MISTAKES:
         raise UsageError(
-            f"There is no mistake {name!r}", why=f"there is {', '.join(MISTAKES)}", fix="choose one of them"
+            gettext("There is no mistake {name!r}").format(name=name),
+            why=gettext("there is {names}").format(names=", ".join(MISTAKES)),
+            fix=gettext("choose one of them"),
         )
-    if (name == TWICE) != cluster.initialised:
-        have, need = ("is initialised", "is not") if cluster.initialised else ("is not initialised", "is")
+    if name == TWICE and not cluster.initialised:
         raise UsageError(
-            f"{name} needs a lab that {need}",
-            why=f"lab {cluster.spec.name!r} {have}",
-            fix="lab.init()" if name == TWICE else "lab.reset(), which ends this cluster",
+            gettext("{name} needs a lab that is").format(name=name),
+            why=gettext("lab {lab!r} is not initialised").format(lab=cluster.spec.name),
+            fix="lab.init()",
+        )
+    if name != TWICE and cluster.initialised:
+        raise UsageError(
+            gettext("{name} needs a lab that is not").format(name=name),
+            why=gettext("lab {lab!r} is initialised").format(lab=cluster.spec.name),
+            fix=gettext("lab.reset(), which ends this cluster"),
         )
     return MISTAKES[name]
 

@@ -18,6 +18,7 @@ from labkit.flow.runtime import started
 from labkit.lab.installation.ours import own_cluster
 from labkit.lab.kubectl import Output
 from labkit.lab.nodes import LabNode
+from labkit.language import gettext, gettext_noop
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 
 NAME = network_addon.NAME
 _STYLE = "div.labkit-phases svg{max-width:100%;height:auto;display:block}"
-_HEADINGS = ("node", "what", "", "before and after")
+#: What is done; behind the node's name, where it is of one. They are shown in the learner's language.
+_STORED = gettext_noop("DaemonSet is stored")
+_MADE = gettext_noop("its pod is made")
+_BOUND = gettext_noop("its pod is bound")
+_STARTED = gettext_noop("container started")
+_CONFIGURED = gettext_noop("CNI configuration written")
+_READY = gettext_noop("node is Ready")
+_HEADINGS = (gettext_noop("node"), gettext_noop("what"), "", gettext_noop("before and after"))
 #: What a node's network consists of, and the commands that show it without what has no meaning here.
 _SHOWN = {
     "file": "ls -d /etc/cni/net.d/* 2>/dev/null || true",
@@ -108,8 +116,10 @@ class NetworkInstallation:
     @property
     def caption(self) -> str:
         """What it shows, in a line."""
-        ready = [step.time - self.began for step in self.steps if step.what.endswith(" is Ready")]
-        return f"The network add-on: all nodes Ready {max(ready, default=0.0):.1f} s after kubectl apply began"
+        ready = [step.time - self.began for step in self.steps if step.what.endswith(_READY)]
+        return gettext("The network add-on: all nodes Ready {seconds:.1f} s after kubectl apply began").format(
+            seconds=max(ready, default=0.0)
+        )
 
     def bars(self) -> list[Bar]:
         """Return the steps as the picture shows them: each from the end of the one that it waited for."""
@@ -117,9 +127,18 @@ class NetworkInstallation:
 
         bars, ends = [], {"": self.began}
         for step in self.steps:
-            node = step.what.rpartition(": ")[0]
+            node, mark, what = step.what.rpartition(": ")
             start = ends.get(node, ends[""])
-            bars.append(Bar(step.what, start - self.began, step.time - start, step.evidence, step.who, step.paint))
+            bars.append(
+                Bar(
+                    f"{node}{mark}{gettext(what)}",
+                    start - self.began,
+                    step.time - start,
+                    step.evidence,
+                    step.who,
+                    step.paint,
+                )
+            )
             ends[node] = step.time
         return bars
 
@@ -144,9 +163,10 @@ class NetworkInstallation:
         from labkit.views import grid, phases  # noqa: PLC0415 - as above
 
         twin = grid.table(phases.HEADINGS, phases.rows(self.bars()), caption=self.caption, right=phases.RIGHT)
-        changed = grid.table(_HEADINGS, self.rows(), caption="What changed on the nodes (+ came, - went)")
+        changed = grid.table(_HEADINGS, self.rows(), caption=gettext("What changed on the nodes (+ came, - went)"))
         picture = f'<div class="labkit-phases"><style>{_STYLE}</style>{self.to_svg()}</div>'
-        return f"{picture}<details><summary>The steps as a table</summary>{twin}</details>{changed}"
+        heading = gettext("The steps as a table")
+        return f"{picture}<details><summary>{heading}</summary>{twin}</details>{changed}"
 
 
 class LabNetwork:
@@ -192,14 +212,16 @@ class LabNetwork:
         lab, cluster = self._lab, own_cluster(self._lab)
         if self.installed:
             raise UsageError(
-                "The network add-on is installed already",
-                why=f"there is a DaemonSet {NAME}",
-                fix=f"labkit kubectl -- delete daemonset {NAME} --namespace kube-system takes it away again",
+                gettext("The network add-on is installed already"),
+                why=gettext("there is a DaemonSet {daemonset}").format(daemonset=NAME),
+                fix=gettext(
+                    "labkit kubectl -- delete daemonset {daemonset} --namespace kube-system takes it away again"
+                ).format(daemonset=NAME),
             )
         nodes = [node for node in lab.nodes if cluster.node_joined(node.name)]
         before = {node.name: _shown(node) for node in nodes}
         began = time.time()
-        with watch(progress) as reporter, reporter.phase("network add-on") as phase:
+        with watch(progress) as reporter, reporter.phase(gettext("network add-on")) as phase:
             printed = lab.kubectl("apply --validate=false --filename -", stdin=self.manifest)
             spec = cluster.respecify(network=True)
             names = [node.name for node in nodes]
@@ -235,11 +257,11 @@ def _steps(evidence: Evidence, nodes: Iterable[LabNode]) -> Iterator[NetworkStep
             body = event.response or {}
             if body.get("metadata", {}).get("labels", {}).get("app") == NAME:
                 pods[body["metadata"]["name"]] = _wanted_node(body)
-                yield _step(event, f"{_wanted_node(body)}: its pod is made", "DaemonSet controller", "controller")
+                yield _step(event, f"{_wanted_node(body)}: {_MADE}", "DaemonSet controller", "controller")
         elif about.resource == "daemonsets" and event.verb in {"create", "patch"} and not about.subresource:
-            yield _step(event, "DaemonSet is stored", "kubectl", "client")
+            yield _step(event, _STORED, "kubectl", "client")
         elif about.subresource == "binding" and about.name in pods:
-            yield _step(event, f"{pods[about.name]}: its pod is bound", "scheduler", "scheduler")
+            yield _step(event, f"{pods[about.name]}: {_BOUND}", "scheduler", "scheduler")
     for node in nodes:
         yield from _on_node(evidence, node)
 
@@ -248,10 +270,10 @@ def _on_node(evidence: Evidence, node: LabNode) -> Iterator[NetworkStep]:
     for each in started(evidence, node.name):
         if each.pod.startswith(f"{NAME}-"):
             ended = each.ended.timestamp()
-            yield NetworkStep(f"{node.name}: container started", "kubelet", "kubelet", ended, each.known)
+            yield NetworkStep(f"{node.name}: {_STARTED}", "kubelet", "kubelet", ended, each.known)
             break
     written = float(node.exec(["stat", "-c", "%.9Y", str(CONFIG)]))
-    yield NetworkStep(f"{node.name}: CNI configuration written", "add-on's pod", "runtime", written, str(CONFIG))
+    yield NetworkStep(f"{node.name}: {_CONFIGURED}", "add-on's pod", "runtime", written, str(CONFIG))
     for event in evidence.audit:
         about = event.object
         if (
@@ -259,7 +281,7 @@ def _on_node(evidence: Evidence, node: LabNode) -> Iterator[NetworkStep]:
             and (about.resource, about.subresource, about.name) == ("nodes", "status", node.name)
             and _ready(event)
         ):
-            yield _step(event, f"{node.name}: node is Ready", "kubelet", "kubelet")
+            yield _step(event, f"{node.name}: {_READY}", "kubelet", "kubelet")
             break
 
 

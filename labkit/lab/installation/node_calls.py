@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from labkit.errors import UsageError
 from labkit.lab.installation.ours import own_cluster, prepared_cluster
 from labkit.lab.installation.reset import reset
+from labkit.language import gettext
 from labkit.progress import Progress
 from labkit.widgets.progress import watch
 
@@ -87,7 +88,9 @@ class NodeCalls:
         cluster, name = own_cluster(lab), lab.nodes[node].name
         if name == lab.spec.node_names[0]:
             raise UsageError(
-                f"{name} cannot join again", why="it is the control plane: who joins asks it", fix="choose a worker"
+                gettext("{name} cannot join again").format(name=name),
+                why=gettext("it is the control plane: who joins asks it"),
+                fix=gettext("choose a worker"),
             )
         with watch(progress) as reporter, cluster.folder.locked():
             reset(cluster, name, reporter)

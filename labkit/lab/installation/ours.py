@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster.kind import KindCluster
 from labkit.cluster.rootless import RootlessCluster
 from labkit.errors import UsageError
+from labkit.language import gettext
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
@@ -31,8 +32,10 @@ def own_cluster(lab: Lab) -> OwnCluster:
     """
     if not isinstance(lab.cluster, OwnCluster):
         raise UsageError(
-            f"The nodes of lab {lab.name!r} are not labkit's",
-            why=f"its provider is {lab.cluster.provider!r}; kubeadm and the nodes' files are its owner's affair",
+            gettext("The nodes of lab {name!r} are not labkit's").format(name=lab.name),
+            why=gettext("its provider is {provider!r}; kubeadm and the nodes' files are its owner's affair").format(
+                provider=lab.cluster.provider
+            ),
             fix=_FIX,
         )
     return lab.cluster
@@ -54,8 +57,10 @@ def prepared_cluster(lab: Lab) -> RootlessCluster:
     cluster = own_cluster(lab)
     if not isinstance(cluster, RootlessCluster):
         raise UsageError(
-            f"The nodes of lab {lab.name!r} were not prepared by labkit",
-            why="its provider is 'kind': their image brings all that a host needs, and kind itself runs kubeadm init",
+            gettext("The nodes of lab {name!r} were not prepared by labkit").format(name=lab.name),
+            why=gettext(
+                "its provider is 'kind': their image brings all that a host needs, and kind itself runs kubeadm init"
+            ),
             fix=_FIX,
         )
     return cluster

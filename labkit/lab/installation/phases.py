@@ -15,13 +15,19 @@ from uuid import uuid4
 from labkit.cluster.kubeadm import CONFIG
 from labkit.errors import UsageError
 from labkit.lab.installation.written import FileChange, ObjectChange
-from labkit.language import gettext_noop
+from labkit.language import gettext, gettext_noop
 
 if TYPE_CHECKING:
     from labkit.views.phases import Bar
 
 _STYLE = "div.labkit-phases svg{max-width:100%;height:auto;display:block}"
-_HEADINGS = ("what", "change", "who", "after s", "bytes")
+_HEADINGS = (
+    gettext_noop("what"),
+    gettext_noop("change"),
+    gettext_noop("who"),
+    gettext_noop("after s"),
+    gettext_noop("bytes"),
+)
 _WIDTH = 100  # characters of what a phase wrote, in text
 _NAMED = 3  # files or objects are named up to so many, and counted from there on
 
@@ -92,7 +98,7 @@ PHASES = (
         ("kubelet-finalize", "all"),
         gettext_noop("let the kubelet use the certificate that it renews"),
     ),
-    PhaseKind("addon", ("addon", "all"), "apply CoreDNS and kube-proxy"),
+    PhaseKind("addon", ("addon", "all"), gettext_noop("apply CoreDNS and kube-proxy")),
 )
 
 
@@ -132,7 +138,7 @@ class InitPhase:
         own = [*_own_files(self.files), *_own_objects(self.objects)]
         others = Counter(each.who for each in self.written if each.who != "kubeadm")
         counted = ", ".join(f"{who} {count}" for who, count in others.most_common(_NAMED))
-        return "; ".join([*own, *([f"meanwhile others: {counted}"] if counted else [])])
+        return "; ".join([*own, *([gettext("meanwhile others: {counted}").format(counted=counted)] if counted else [])])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -160,18 +166,25 @@ class InitRun:
             if phase.name == name:
                 return phase
         names = ", ".join(phase.name for phase in self.phases)
-        raise UsageError(f"This run has no phase {name!r}", why=f"it has {names}", fix="choose one of them")
+        raise UsageError(
+            gettext("This run has no phase {name!r}").format(name=name),
+            why=gettext("it has {names}").format(names=names),
+            fix=gettext("choose one of them"),
+        )
 
     def written(self, name: str) -> Written:
         """Return everything that was written during a phase."""
         phase = self[name]
-        return Written(f"What was written during {name}", phase.written, self.began + phase.start)
+        return Written(
+            gettext("What was written during {phase}").format(phase=name), phase.written, self.began + phase.start
+        )
 
     @property
     def caption(self) -> str:
         """What it shows, in a line."""
-        ended = "failed" if self.trouble else "took"
-        return f"kubeadm init, phase by phase: it {ended}{' after' if self.trouble else ''} {self.seconds:.1f} s"
+        if self.trouble:
+            return gettext("kubeadm init, phase by phase: it failed after {seconds:.1f} s").format(seconds=self.seconds)
+        return gettext("kubeadm init, phase by phase: it took {seconds:.1f} s").format(seconds=self.seconds)
 
     def bars(self) -> list[Bar]:
         """Return the phases as the picture shows them."""
@@ -203,7 +216,8 @@ class InitRun:
         table = grid.table(phases.HEADINGS, phases.rows(self.bars()), caption=self.caption, right=phases.RIGHT)
         trouble = "".join(f"<p><code>{grid.escape(line)}</code></p>" for line in self.trouble.splitlines())
         picture = f'<div class="labkit-phases"><style>{_STYLE}</style>{self.to_svg()}</div>'
-        return f"{picture}{trouble}<details><summary>The same as a table</summary>{table}</details>"
+        heading = gettext("The same as a table")
+        return f"{picture}{trouble}<details><summary>{heading}</summary>{table}</details>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -229,7 +243,7 @@ class Written:
         rows: list[tuple[str, ...]] = []
         for each in sorted(self.changes, key=lambda each: each.time):
             what, size = (each.path, str(each.size)) if isinstance(each, FileChange) else (str(each), "")
-            rows.append((what, each.change, each.who, f"{each.time - self.since:.3f}", size))
+            rows.append((what, gettext(each.change), each.who, f"{each.time - self.since:.3f}", size))
         return rows
 
     def __repr__(self) -> str:
@@ -252,7 +266,8 @@ def _own_files(files: Iterable[FileChange]) -> Iterator[str]:
             folder, _, name = each.path.rpartition("/")
             folders.setdefault(folder, {})[name] = None
     for folder, names in folders.items():
-        yield f"{folder}: {', '.join(names) if len(names) <= _NAMED else f'{len(names)} files'}"
+        many = gettext("{count} files").format(count=len(names))
+        yield f"{folder}: {', '.join(names) if len(names) <= _NAMED else many}"
 
 
 def _own_objects(objects: Iterable[ObjectChange]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from labkit.errors import UsageError
 from labkit.lab.nodes import LabNode
-from labkit.language import gettext, gettext_noop
+from labkit.language import gettext, gettext_noop, language
 from labkit.proxy.table import Table
 
 _STYLE = "div.labkit-preparation svg{max-width:100%;height:auto;display:block}"
@@ -80,7 +80,9 @@ class Preparation(Table):
         names = [line.name for line in self.lines]
         if name not in names:
             raise UsageError(
-                f"There is no check {name!r}", why=f"there is {', '.join(names)}", fix="choose one of them"
+                gettext("There is no check {name!r}").format(name=name),
+                why=gettext("there is {names}").format(names=", ".join(names)),
+                fix=gettext("choose one of them"),
             )
         return dataclasses.replace(self, lit=name)
 
@@ -103,19 +105,23 @@ class Preparation(Table):
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per line."""
-        return [(each.name, each.status, each.found, each.why, each.line, each.fix) for each in self._shown]
+        return [
+            (each.name, gettext(each.status), each.found, gettext(each.why), each.line, each.fix)
+            for each in self._shown
+        ]
 
     def to_svg(self) -> str:
         """Return the picture: the node with its parts, and the checks in the parts that they protect."""
         from labkit.views import preparation  # noqa: PLC0415 - most commands need no pictures
 
-        seen = [preparation.CheckSeen(line.name, line.part, line.status, line.why) for line in self.lines]
+        seen = [preparation.CheckSeen(line.name, line.part, line.status, gettext(line.why)) for line in self.lines]
         prefix = f"labkit-preparation-{uuid4().hex[:8]}"  # a page may have several
         return preparation.to_svg(self.where, seen, lit=self.lit, prefix=prefix)
 
     def _repr_html_(self) -> str:
         picture = f'<div class="labkit-preparation"><style>{_STYLE}</style>{self.to_svg()}</div>'
-        return f"{picture}<details><summary>The same as a table</summary>{Table._repr_html_(self)}</details>"
+        heading = gettext("The same as a table")
+        return f"{picture}<details><summary>{heading}</summary>{Table._repr_html_(self)}</details>"
 
     @property
     def _shown(self) -> tuple[PreparedLine, ...]:
@@ -131,7 +137,7 @@ def this_machine() -> Preparation:
 
     found = preparation.look()
     lines = (PreparedLine(step.part, step.line, **dataclasses.asdict(check)) for step, check in found)
-    return Preparation("This machine", tuple(lines))
+    return Preparation(gettext("This machine"), tuple(lines))
 
 
 def of_node(node: LabNode) -> Preparation:
@@ -142,5 +148,6 @@ def of_node(node: LabNode) -> Preparation:
     ClusterError
         The node does not run.
     """
-    printed = node.exec([sys.executable, "-I", "-m", "labkit.cluster.preflight"])
+    speaks = f"LABKIT_LANG={language()}"  # of our environment a node knows nothing
+    printed = node.exec(["env", speaks, sys.executable, "-I", "-m", "labkit.cluster.preflight"])
     return Preparation(node.name, tuple(PreparedLine(**line) for line in json.loads(printed)))

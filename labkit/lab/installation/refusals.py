@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labkit.errors import ClusterError
+from labkit.language import gettext, gettext_noop
 
-_ANOTHER = "make another one: labkit token create"
-_FORM = "a token is six small letters or digits, a dot, and sixteen more: [a-z0-9]{6}.[a-z0-9]{16}"
+_ANOTHER = gettext_noop("make another one: labkit token create")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,98 +37,132 @@ class Refusal:
 REFUSALS: Sequence[Refusal] = (
     Refusal(
         r"bootstrap token is invalid|was not of the form|didn't match pattern",
-        f"That is no token: {_FORM}.",
-        "copy it again, or " + _ANOTHER,
+        gettext_noop(
+            "That is no token: a token is six small letters or digits, a dot, and sixteen more: "
+            "[a-z0-9]{6}.[a-z0-9]{16}."
+        ),
+        gettext_noop("copy it again, or make another one: labkit token create"),
     ),
     Refusal(
         r"secrets \"bootstrap-token-\w+\" not found",
-        "The cluster has no token of that id: it was deleted, it has expired, or it never was.",
-        "see which there are: labkit token list",
+        gettext_noop("The cluster has no token of that id: it was deleted, it has expired, or it never was."),
+        gettext_noop("see which there are: labkit token list"),
     ),
     Refusal(
         r"token id \"\w+\" already exists|bootstrap-token-\w+\" already exists|a token with id .* already exists",
-        "The cluster has a token of that id already.",
-        "choose another id, or delete that one: labkit token delete ID",
+        gettext_noop("The cluster has a token of that id already."),
+        gettext_noop("choose another id, or delete that one: labkit token delete ID"),
     ),
     Refusal(
         r"could not find a JWS signature in the cluster-info ConfigMap for token ID|is invalid for this cluster",
-        "The cluster signs its cluster-info with each token that it knows, and not with this one: the token has "
-        "expired, was deleted, or is another cluster's.",
+        gettext_noop(
+            "The cluster signs its cluster-info with each token that it knows, and not with this one: the token has "
+            "expired, was deleted, or is another cluster's."
+        ),
         _ANOTHER,
     ),
     Refusal(
         r"failed to verify JWS signature",
-        "The id of the token is known, and its secret is another: what this cluster signed proves nothing to who "
-        "has the wrong secret.",
-        "copy the whole token again (labkit token list), or " + _ANOTHER,
+        gettext_noop(
+            "The id of the token is known, and its secret is another: what this cluster signed proves nothing to who "
+            "has the wrong secret."
+        ),
+        gettext_noop("copy the whole token again (labkit token list), or make another one: labkit token create"),
     ),
     Refusal(
         r"none of the public keys .* are pinned",
-        "The cluster's certificate authority has another public key than the hash names: a mistake in the hash, "
-        "another cluster, or an authority that was replaced since.",
-        "take the hash of the authority that this cluster has now: labkit token join-command. After a replacement "
-        "of the authority, cluster-info has to be written again, too: kubeadm init phase bootstrap-token",
+        gettext_noop(
+            "The cluster's certificate authority has another public key than the hash names: a mistake in the hash, "
+            "another cluster, or an authority that was replaced since."
+        ),
+        gettext_noop(
+            "take the hash of the authority that this cluster has now: labkit token join-command. After a replacement "
+            "of the authority, cluster-info has to be written again, too: kubeadm init phase bootstrap-token"
+        ),
     ),
     Refusal(
         r"invalid hash|unknown hash format|expected a \d+ byte SHA-256|encoding/hex",
-        "That is no hash of a public key: it is sha256: and 64 hexadecimal digits.",
-        "copy it again: labkit token join-command prints it",
+        gettext_noop("That is no hash of a public key: it is sha256: and 64 hexadecimal digits."),
+        gettext_noop("copy it again: labkit token join-command prints it"),
     ),
     Refusal(
         r"certificate has expired or is not yet valid",
-        "By this machine's clock the API server's certificate is not valid now: the clock is wrong, or the "
-        "certificate is old.",
-        "compare `date` on both nodes and set the clocks by NTP; then look at the certificate: kubeadm certs "
-        "check-expiration",
+        gettext_noop(
+            "By this machine's clock the API server's certificate is not valid now: the clock is wrong, or the "
+            "certificate is old."
+        ),
+        gettext_noop(
+            "compare `date` on both nodes and set the clocks by NTP; then look at the certificate: kubeadm certs "
+            "check-expiration"
+        ),
     ),
     Refusal(
         r"certificate signed by unknown authority|ECDSA verification failure",
-        "The API server's certificate is not signed by the authority that cluster-info names: the authority was "
-        "replaced, and cluster-info still has the old one.",
-        "write cluster-info again on the control plane's node: kubeadm init phase bootstrap-token",
+        gettext_noop(
+            "The API server's certificate is not signed by the authority that cluster-info names: the authority was "
+            "replaced, and cluster-info still has the old one."
+        ),
+        gettext_noop("write cluster-info again on the control plane's node: kubeadm init phase bootstrap-token"),
     ),
     Refusal(
         r"kubelet\.conf already exists|bootstrap-kubelet\.conf already exists",
-        "This machine has joined already, or tried to: the files of that are there.",
-        "leave it as it is; or begin anew on the node: kubeadm reset --force",
+        gettext_noop("This machine has joined already, or tried to: the files of that are there."),
+        gettext_noop("leave it as it is; or begin anew on the node: kubeadm reset --force"),
     ),
     Refusal(
         r"a Node with name .* already exists in the cluster",
-        "Another machine of that name is Ready in the cluster: two kubelets would write over each other's Node.",
-        "give this machine a name of its own, or delete the other: kubectl delete node NAME",
+        gettext_noop(
+            "Another machine of that name is Ready in the cluster: two kubelets would write over each other's Node."
+        ),
+        gettext_noop("give this machine a name of its own, or delete the other: kubectl delete node NAME"),
     ),
     Refusal(
         r"failed to load admin kubeconfig",
-        "There is no cluster yet: `kubeadm init` writes the administrator's kubeconfig, with which tokens are made.",
-        "run `kubeadm init` on the control plane's node first",
+        gettext_noop(
+            "There is no cluster yet: `kubeadm init` writes the administrator's kubeconfig, with which tokens are made."
+        ),
+        gettext_noop("run `kubeadm init` on the control plane's node first"),
     ),
     Refusal(
         r"connection refused",
-        "Nobody listens there: there is no API server (yet). Before `kubeadm init` there is nothing to join.",
-        "run `kubeadm init` on the control plane's node first, and compare the address",
+        gettext_noop(
+            "Nobody listens there: there is no API server (yet). Before `kubeadm init` there is nothing to join."
+        ),
+        gettext_noop("run `kubeadm init` on the control plane's node first, and compare the address"),
     ),
     Refusal(
         r"nodes \"[^\"]+\" (?:is forbidden|not found)|Node .* is gone",
-        "The machine was let in, and its Node is not there: somebody deleted it meanwhile, or its kubelet is slow.",
-        "look again with `kubectl get nodes`, and into the kubelet's log; else kubeadm reset --force, then join again",
+        gettext_noop(
+            "The machine was let in, and its Node is not there: somebody deleted it meanwhile, or its kubelet is slow."
+        ),
+        gettext_noop(
+            "look again with `kubectl get nodes`, and into the kubelet's log; else kubeadm reset --force, "
+            "then join again"
+        ),
     ),
     Refusal(
         r"Unauthorized|system:anonymous",
-        "The API server does not know the token any longer: it expired or was deleted while the machine joined.",
+        gettext_noop(
+            "The API server does not know the token any longer: it expired or was deleted while the machine joined."
+        ),
         _ANOTHER,
     ),
     Refusal(
         r"i/o timeout|no route to host|context deadline exceeded|Client\.Timeout",
-        "There was no answer in time.",
-        "see whether the API server runs: labkit status",
+        gettext_noop("There was no answer in time."),
+        gettext_noop("see whether the API server runs: labkit status"),
     ),
     Refusal(
         r"invalid duration|invalid argument .* for \"--ttl\"",
-        "That is no time to live: it is a number with its unit, or 0 for ever.",
-        "for example 24h, 30m or 10s",
+        gettext_noop("That is no time to live: it is a number with its unit, or 0 for ever."),
+        gettext_noop("for example 24h, 30m or 10s"),
     ),
 )
-_OTHER = Refusal("", "labkit does not know these words of kubeadm.", "read them: the last line says most")
+_OTHER = Refusal(
+    "",
+    gettext_noop("labkit does not know these words of kubeadm."),
+    gettext_noop("read them: the last line says most"),
+)
 # What kubeadm's errors and those of its log begin with; the rest of its log tells what it did.
 _ERROR = re.compile(r"error|\[ERROR|invalid|the bootstrap token|given token|failed", re.IGNORECASE)
 _LOGGED = re.compile(r"^[IW]\d{4} ")
@@ -152,7 +186,8 @@ def explained(what: str, output: str) -> ClusterError:
     """
     said = words(output)
     found = refusal(said)
-    return ClusterError(what, why=f"kubeadm says:\n{said}\n{found.cause}", fix=found.cure)
+    why = gettext("kubeadm says:\n{said}\n{cause}").format(said=said, cause=gettext(found.cause))
+    return ClusterError(what, why=why, fix=gettext(found.cure))
 
 
 def words(output: str) -> str:

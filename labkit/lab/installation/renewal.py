@@ -110,8 +110,8 @@ class Renewal(Table):
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per look."""
-        looks = [("file, " + each.when, each) for each in self.files]
-        looks += [("TLS handshake, " + each.when, each) for each in self.served]
+        looks = [(gettext("file, {when}").format(when=gettext(each.when)), each) for each in self.files]
+        looks += [(gettext("TLS handshake, {when}").format(when=gettext(each.when)), each) for each in self.served]
         return [(what, each.serial[:16], f"{each.ends:%Y-%m-%d %H:%M:%S}") for what, each in looks]
 
 
@@ -144,7 +144,8 @@ class Expired(Table):
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per question; then what the API server logged."""
-        return [*self.asked, ("the API server logged", self.logged)]
+        asked = [(gettext(when), said) for when, said in self.asked]
+        return [*asked, (gettext("the API server logged"), self.logged)]
 
 
 def renew(lab: Lab, name: str) -> Renewal:
@@ -166,22 +167,24 @@ def renew(lab: Lab, name: str) -> Renewal:
     """
     if name not in RENEWABLE:
         raise UsageError(
-            f"kubeadm does not renew {name!r}",
-            why=f"it renews {', '.join(RENEWABLE)}; kubelets renew their own, and a new authority is a new cluster",
-            fix="choose one of those",
+            gettext("kubeadm does not renew {name!r}").format(name=name),
+            why=gettext("it renews {names}; kubelets renew their own, and a new authority is a new cluster").format(
+                names=", ".join(RENEWABLE)
+            ),
+            fix=gettext("choose one of those"),
         )
     holder, port = HOLDERS.get(name, ("", 0))
-    before = _in_file(lab, name, "before")
+    before = _in_file(lab, name, gettext_noop("before"))
     served = [served_at(lab, port, "before")] if port else []
     printed = lab.nodes[0].exec(["kubeadm", "certs", "renew", name])
-    files = (before, _in_file(lab, name, "after"))
+    files = (before, _in_file(lab, name, gettext_noop("after")))
     if port:
         served.append(_noticed(lab, port, files[1].serial))
     if not holder or (served and served[-1].serial == files[1].serial):
         return Renewal(name, printed, files, tuple(served), "", ())
     restart = lab.static_pods.restart(holder)
     if port:
-        served.append(served_at(lab, port, "after the restart"))
+        served.append(served_at(lab, port, gettext_noop("after the restart")))
     return Renewal(name, printed, files, tuple(served), holder, restart.pids)
 
 
@@ -207,7 +210,9 @@ def served_at(lab: Lab, port: int, when: str) -> Shown:
                 shown = secured.getpeercert(binary_form=True)
         except OSError as error:
             if time.monotonic() > deadline:
-                raise ClusterError(f"Nobody shows a certificate at port {port}", why=str(error)) from error
+                raise ClusterError(
+                    gettext("Nobody shows a certificate at port {port}").format(port=port), why=str(error)
+                ) from error
             time.sleep(_POLL)
             continue
         certificate = x509.load_der_x509_certificate(shown or b"")
@@ -218,7 +223,7 @@ def _noticed(lab: Lab, port: int, serial: str) -> Shown:
     """Return what a server shows once it shows a serial, or after some time."""
     deadline = time.monotonic() + _RELOADS
     while True:
-        shown = served_at(lab, port, "after kubeadm certs renew")
+        shown = served_at(lab, port, gettext_noop("after kubeadm certs renew"))
         if shown.serial == serial or time.monotonic() > deadline:
             return shown
         time.sleep(_POLL)
@@ -239,9 +244,9 @@ def expire(lab: Lab) -> Expired:
     pair = _signed(lab, starts - _SKEW, ends)
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = _kubeconfig(lab, Path(folder), *pair)
-        asked = [("at once", _whoami(lab, kubeconfig))]
+        asked = [(gettext_noop("at once"), _whoami(lab, kubeconfig))]
         time.sleep(max(0.0, (ends - datetime.now(UTC)).total_seconds() + 1))
-        asked.append(("after its end", _whoami(lab, kubeconfig)))
+        asked.append((gettext_noop("after its end"), _whoami(lab, kubeconfig)))
     return Expired(starts, ends, tuple(asked), _refusal(lab))
 
 
@@ -251,7 +256,7 @@ def _signed(lab: Lab, starts: datetime, ends: datetime) -> tuple[bytes, bytes]:
     authority = x509.load_pem_x509_certificate(node.exec(["cat", f"{PKI}/ca.crt"]).encode())
     signer = serialization.load_pem_private_key(node.exec(["cat", f"{PKI}/ca.key"]).encode(), None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ClusterError("The authority's key is of another kind than kubeadm's", why=type(signer).__name__)
+        raise ClusterError(gettext("The authority's key is of another kind than kubeadm's"), why=type(signer).__name__)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster import bootstrap, kubeadm
 from labkit.cluster.rootless import RootlessCluster
 from labkit.errors import ClusterError
+from labkit.language import gettext
 from labkit.node.node import CRI_SOCKET
 from labkit.node.process import run
 from labkit.progress import Progress
@@ -46,8 +47,11 @@ def reset(cluster: OwnCluster, node: str, progress: Progress) -> None:
         if isinstance(cluster, RootlessCluster):
             _end_the_kubelet(cluster, node)
             command += ["--cri-socket", f"unix://{CRI_SOCKET}"]
-        run(cluster.node_command(node, command), what=f"reset {node}", timeout=120.0)
-        run(cluster.node_command(node, ["sh", "-c", _TIDY]), what=f"remove the network's configuration of {node}")
+        run(cluster.node_command(node, command), what=gettext("reset {node}").format(node=node), timeout=120.0)
+        run(
+            cluster.node_command(node, ["sh", "-c", _TIDY]),
+            what=gettext("remove the network's configuration of {node}").format(node=node),
+        )
         if isinstance(cluster, RootlessCluster) and node == cluster.spec.node_names[0]:
             shutil.rmtree(cluster.audit_log.parent, ignore_errors=True)  # the next cluster begins one of its own
             spec = cluster.respecify(network=False)
@@ -65,8 +69,10 @@ def _end_the_kubelet(cluster: RootlessCluster, node: str) -> None:
     while subprocess.run(look, check=False, capture_output=True).returncode == 0:
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"The kubelet of {node} does not end",
-                why=f"it still runs {_KUBELET_SECONDS:.0f} s after its flags were taken away",
-                fix=f"labkit node stop {node}, then labkit node start {node}",
+                gettext("The kubelet of {node} does not end").format(node=node),
+                why=gettext("it still runs {seconds:.0f} s after its flags were taken away").format(
+                    seconds=_KUBELET_SECONDS
+                ),
+                fix=gettext("labkit node stop {node}, then labkit node start {node}").format(node=node),
             )
         time.sleep(0.1)

@@ -40,9 +40,9 @@ _AFTER = 1.0  # seconds that are watched after it is back
 # klog's text format (KEP-1602): level and day, time, process, place, message.
 _LINE = re.compile(r'[IWEF]\d{4} (\d\d:\d\d:\d\d\.\d{6}) +\d+ [^ ]+\] "?([^"]*)')
 _TOLD = {
-    "Started kubelet": "has started",
-    "Attempting to register node": "asks to be registered",
-    "Node was previously registered": "is told that its Node is there already",
+    "Started kubelet": gettext_noop("has started"),
+    "Attempting to register node": gettext_noop("asks to be registered"),
+    "Node was previously registered": gettext_noop("is told that its Node is there already"),
 }
 
 
@@ -107,20 +107,24 @@ class Restart(Table):
 
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per moment."""
-        return [(str(at), f"{when:.2f} s", *words) for at, (when, *words) in enumerate(self.moments, 1)]
+        return [
+            (str(at), f"{when:.2f} s", who, gettext(what), known)
+            for at, (when, who, what, known) in enumerate(self.moments, 1)
+        ]
 
     def to_svg(self) -> str:
         """Return the picture: who did what when, and the Service's answers."""
         from labkit.views import restart  # noqa: PLC0415 - most commands need no pictures
 
-        moments = [Moment(*each) for each in self.moments]
+        moments = [Moment(when, who, gettext(what), known) for when, who, what, known in self.moments]
         end = max(self.away + max(self.ready, self.running) + _AFTER, *(at for at, _ in self.answers), 0.0)
         seen = RestartSeen(self.caption(), self.node, self.service, self.away, end, moments, self.answers)
         return restart.to_svg(seen, prefix=f"labkit-restart-{uuid4().hex[:8]}")  # a page may have several
 
     def _repr_html_(self) -> str:
         table = Table._repr_html_(self)
-        return f"{self.to_svg()}<details open><summary>What the numbers mean</summary>{table}</details>"
+        heading = gettext("What the numbers mean")
+        return f"{self.to_svg()}<details open><summary>{heading}</summary>{table}</details>"
 
 
 def restart(lab: Lab, node: str, progress: Progress, *, away: float, service: str) -> Restart:
@@ -148,15 +152,19 @@ def restart(lab: Lab, node: str, progress: Progress, *, away: float, service: st
     """
     target = lab.nodes[node]
     if away < _LEAST_AWAY:
-        raise UsageError(f"{away} s are too short", why=f"away is at least {_LEAST_AWAY:.0f} s", fix="choose more")
+        raise UsageError(
+            gettext("{away} s are too short").format(away=away),
+            why=gettext("away is at least {seconds:.0f} s").format(seconds=_LEAST_AWAY),
+            fix=gettext("choose more"),
+        )
     if not target.running:
-        raise UsageError(f"Node {node} is off already", fix=f"labkit node start {node}")
+        raise UsageError(gettext("Node {node} is off already").format(node=node), fix=f"labkit node start {node}")
     with _asked(lab, node, service) as counts:
-        with progress.phase(f"{node} is off"):
+        with progress.phase(gettext("{node} is off").format(node=node)):
             off = datetime.now(UTC)
             target.stop()
             time.sleep(away)
-        with progress.phase(f"{node} comes back") as phase:
+        with progress.phase(gettext("{node} comes back").format(node=node)) as phase:
             on = datetime.now(UTC)
             target.start()
             running = _wait(lab, node, on, phase)
@@ -164,13 +172,16 @@ def restart(lab: Lab, node: str, progress: Progress, *, away: float, service: st
     moments = tuple(sorted(_moments(lab.evidence(off), target.logs().splitlines(), node, off, on)))
     ready = next((at for at, _, what, _ in moments if what == _READY), None)
     if ready is None:
-        raise ClusterError(f"The audit log does not say when {node} was Ready", fix=f"labkit node logs {node} kubelet")
+        raise ClusterError(
+            gettext("The audit log does not say when {node} was Ready").format(node=node),
+            fix=f"labkit node logs {node} kubelet",
+        )
     began = off.timestamp()
     answers = tuple((at - began, answered) for at, answered in counts.answers if at >= began)
     return Restart(node, service, off, on, ready - (on - off).total_seconds(), running, moments, answers)
 
 
-_READY = "tells its status: Ready"
+_READY = gettext_noop("tells its status: Ready")
 
 
 def _asked(lab: Lab, node: str, service: str) -> AbstractContextManager[Counts]:
@@ -179,7 +190,11 @@ def _asked(lab: Lab, node: str, service: str) -> AbstractContextManager[Counts]:
         return nullcontext(Counts())
     others = [each.name for each in (*lab.nodes[1:], lab.nodes[0]) if each.name != node and each.running]
     if not others:
-        raise UsageError("Nobody could ask the Service", why=f"{node} is the only node that runs", fix="add a worker")
+        raise UsageError(
+            gettext("Nobody could ask the Service"),
+            why=gettext("{node} is the only node that runs").format(node=node),
+            fix=gettext("add a worker"),
+        )
     with lab.api_server() as api:
         address, port = services.address_of(api, f"svc/{service}", None)
     return asking(lab.cluster, others[0], address, port, RATE)
@@ -194,7 +209,11 @@ def _wait(lab: Lab, node: str, on: datetime, phase: Phase) -> float:
                 told = lacking
                 phase.advance(lacking)
             if time.monotonic() - began > _LIMIT:
-                raise ClusterError(f"{node} did not come back", why=lacking, fix=f"labkit node logs {node} kubelet")
+                raise ClusterError(
+                    gettext("{node} did not come back").format(node=node),
+                    why=lacking,
+                    fix=f"labkit node logs {node} kubelet",
+                )
             time.sleep(_POLL_SECONDS)
     return time.monotonic() - began
 
@@ -204,16 +223,16 @@ def _lacking(api: ApiServer, node: str, on: datetime) -> str:
     found = api.get(f"/api/v1/nodes/{node}")
     pods = api.get(f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}")
     if found is None or pods is None:
-        return "the API server does not answer"
+        return gettext("the API server does not answer")
     for condition in found["status"]["conditions"]:
         if condition["type"] == "Ready" and (
             condition["status"] != "True" or _before(condition["lastHeartbeatTime"], on)
         ):
-            return f"its Node says: {condition['message']}"
+            return gettext("its Node says: {message}").format(message=condition["message"])
     for pod in pods["items"]:
         states = [each["state"].get("running") for each in pod["status"].get("containerStatuses") or ()]
         if not states or any(state is None or _before(state["startedAt"], on) for state in states):
-            return f"pod {pod['metadata']['name']} does not run yet"
+            return gettext("pod {name} does not run yet").format(name=pod["metadata"]["name"])
     return ""
 
 
@@ -246,7 +265,7 @@ def _logged(log: Sequence[str], on: datetime) -> Iterator[tuple[datetime, str, s
             continue
         if first:
             first = False
-            yield when, "kubelet", "its process runs", "kubelet's log"
+            yield when, "kubelet", gettext_noop("its process runs"), "kubelet's log"
         if match[2] in _TOLD:
             yield when, "kubelet", _TOLD[match[2]], f"kubelet's log: {match[2]}"
 
@@ -282,5 +301,7 @@ def _run(evidence: Evidence, node: str, on: datetime) -> Iterator[tuple[datetime
     """Return which containers were started again."""
     for each in started(evidence, node):
         if each.begun >= on:
-            what = f"starts {each.container or 'a container'} of {each.pod}"
+            what = gettext("starts {container} of {pod}").format(
+                container=each.container or gettext("a container"), pod=each.pod
+            )
             yield each.begun, "container runtime", what, each.known

@@ -19,6 +19,7 @@ from labkit.lab.components import name_of
 from labkit.lab.installation import kubelet_trouble
 from labkit.lab.installation.static_pods_shown import Moment, Restart, StaticPod, StaticPods, Undeleted
 from labkit.lab.kubectl import Output
+from labkit.language import gettext
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
@@ -162,7 +163,9 @@ class LabStaticPods:
         self._require(name)
         keep = f"mkdir -p {_KEPT} && {{ [ -e {_KEPT}/{name}.yaml ] || cp -p {FOLDER}/{name}.yaml {_KEPT}/; }}"
         self._node.exec(keep)
-        return self._watched(name, f"{FOLDER}/{name}.yaml was written", lambda: self._put(name, text))
+        return self._watched(
+            name, gettext("{file} was written").format(file=f"{FOLDER}/{name}.yaml"), lambda: self._put(name, text)
+        )
 
     def restore(self, name: str) -> Restart:
         """Put a static pod's manifest back as it was before the first edit.
@@ -175,8 +178,10 @@ class LabStaticPods:
         try:
             text = self._node.exec(["cat", f"{_KEPT}/{name}.yaml"])
         except ClusterError as error:
-            raise UsageError(f"The manifest of {name!r} was not edited", why=error.why) from error
-        what = f"{FOLDER}/{name}.yaml was put back"
+            raise UsageError(
+                gettext("The manifest of {name!r} was not edited").format(name=name), why=error.why
+            ) from error
+        what = gettext("{folder}/{name}.yaml was put back").format(folder=FOLDER, name=name)
         restarted = self._watched(name, what, lambda: self._put(name, text), settles=_SETTLES)
         self._node.exec(["rm", f"{_KEPT}/{name}.yaml"])
         return restarted
@@ -192,13 +197,15 @@ class LabStaticPods:
         def away_and_back() -> None:
             self._node.exec(["mv", f"{FOLDER}/{name}.yaml", f"{_AWAY}-{name}"])
             try:
-                self._until(lambda: name not in self._processes(), f"the process of {name} does not end")
+                self._until(
+                    lambda: name not in self._processes(),
+                    gettext("the process of {name} does not end").format(name=name),
+                )
             finally:
                 self._node.exec(["mv", f"{_AWAY}-{name}", f"{FOLDER}/{name}.yaml"])
 
-        return self._watched(
-            name, f"{FOLDER}/{name}.yaml was taken away until the process had ended", away_and_back, settles=_TIMEOUT
-        )
+        what = gettext("{file} was taken away until the process had ended").format(file=f"{FOLDER}/{name}.yaml")
+        return self._watched(name, what, away_and_back, settles=_TIMEOUT)
 
     def delete_mirror(self, name: str) -> Undeleted:
         """Delete a static pod's mirror by `kubectl delete pod`, and look at what comes of it.
@@ -216,7 +223,7 @@ class LabStaticPods:
         printed = self._lab.kubectl(["delete", "pod", pod, "--namespace", _NAMESPACE, "--wait=false"])
         self._until(
             lambda: self._mirrors().get(pod, {"metadata": before})["metadata"]["uid"] != before["uid"],
-            f"the mirror of {name} does not come back",
+            gettext("the mirror of {name} does not come back").format(name=name),
         )
         after = self._mirrors()[pod]["metadata"]
         return Undeleted(
@@ -243,21 +250,25 @@ class LabStaticPods:
             pid, _ = self._processes().get(name, (0, 0))
             passed = time.monotonic() - started
             if before and pid != before and len(moments) == 1:
-                moments.append(Moment(passed, f"process {before} has ended"))
+                moments.append(Moment(passed, gettext("process {pid} has ended").format(pid=before)))
             if pid and pid != before:
-                moments.append(Moment(passed, f"process {pid} runs"))
+                moments.append(Moment(passed, gettext("process {pid} runs").format(pid=pid)))
                 self._mirror_again(pod, uid, started, moments, same=settles < math.inf)
                 trouble = None
                 break
             if trouble := kubelet_trouble.find(self._log()[seen:]):
-                moments.append(Moment(passed, "the kubelet cannot read it"))
+                moments.append(Moment(passed, gettext("the kubelet cannot read it")))
                 break
             if pid and passed > settles:
-                moments.append(Moment(passed, f"process {pid} runs on: it is the same pod"))
+                moments.append(Moment(passed, gettext("process {pid} runs on: it is the same pod").format(pid=pid)))
                 break
             if passed > _TIMEOUT:
                 why = "\n".join(self._log()[seen:][-5:])
-                raise ClusterError(f"{name} was not started anew", why=why, fix=f"labkit node logs {self._node.name}")
+                raise ClusterError(
+                    gettext("{name} was not started anew").format(name=name),
+                    why=why,
+                    fix=f"labkit node logs {self._node.name}",
+                )
             time.sleep(_POLL)
         logged = tuple(line for line in self._log()[seen:] if name in line)
         return Restart(name, (before, pid), tuple(moments), logged, trouble)
@@ -269,8 +280,8 @@ class LabStaticPods:
             about = self._mirrors().get(pod, {"metadata": {}})["metadata"]
             return bool(about) and "deletionTimestamp" not in about and (same or about["uid"] != uid)
 
-        self._until(there, f"the mirror {pod} does not come")
-        moments.append(Moment(time.monotonic() - started, f"the API has the mirror pod {pod}"))
+        self._until(there, gettext("the mirror {pod} does not come").format(pod=pod))
+        moments.append(Moment(time.monotonic() - started, gettext("the API has the mirror pod {pod}").format(pod=pod)))
 
     def _put(self, name: str, text: str) -> None:
         """Write a manifest under another name and rename it: the kubelet must not read half of it."""
@@ -299,10 +310,18 @@ class LabStaticPods:
         deadline = time.monotonic() + _TIMEOUT
         while not done():
             if time.monotonic() > deadline:
-                raise ClusterError(what, why=f"not within {_TIMEOUT:.0f} s", fix="labkit node logs master")
+                raise ClusterError(
+                    what,
+                    why=gettext("not within {seconds:.0f} s").format(seconds=_TIMEOUT),
+                    fix="labkit node logs master",
+                )
             time.sleep(_POLL)
 
     def _require(self, name: str) -> None:
         known = [file.removesuffix(".yaml") for file in self._node.exec(["ls", FOLDER]).splitlines()]
         if name not in known:
-            raise UsageError(f"There is no static pod {name!r}", why=f"there are {', '.join(known)}", fix="choose one")
+            raise UsageError(
+                gettext("There is no static pod {name!r}").format(name=name),
+                why=gettext("there are {known}").format(known=", ".join(known)),
+                fix=gettext("choose one"),
+            )

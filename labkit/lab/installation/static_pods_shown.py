@@ -84,9 +84,9 @@ class StaticPods(Table):
             (
                 each.manifest,
                 f"{each.mode:04o}",
-                f"pid {each.pid}" if each.pid else "none",
+                f"pid {each.pid}" if each.pid else gettext("none"),
                 f"{each.process_age} s" if each.pid else "",
-                each.mirror or "none",
+                each.mirror or gettext("none"),
                 each.uid,
                 each.hash,
             )
@@ -101,8 +101,10 @@ class StaticPods(Table):
             static_pods.Item(
                 each.name,
                 each.manifest.rpartition("/")[2],
-                f"pid {each.pid}, for {each.process_age} s" if each.pid else "no process",
-                each.mirror or "no mirror",
+                gettext("pid {pid}, for {seconds} s").format(pid=each.pid, seconds=each.process_age)
+                if each.pid
+                else gettext("no process"),
+                each.mirror or gettext("no mirror"),
                 f"uid {each.uid[:8]}" if each.uid else "",
                 bool(each.pid),
             )
@@ -112,7 +114,8 @@ class StaticPods(Table):
 
     def _repr_html_(self) -> str:
         table = Table._repr_html_(self)
-        return f"{self.to_svg()}<details><summary>The same as a table</summary>{table}</details>"
+        heading = gettext("The same as a table")
+        return f"{self.to_svg()}<details><summary>{heading}</summary>{table}</details>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,11 @@ class Restart(Table):
         """Return a row of text per moment; then the kubelet's trouble, and what it logged."""
         found: list[Sequence[str]] = [(f"{each.seconds:.1f} s", each.what) for each in self.moments]
         if self.trouble:
-            found += [("said", self.trouble.said), ("cause", self.trouble.cause), ("cure", self.trouble.cure)]
+            found += [
+                (gettext("said"), self.trouble.said),
+                (gettext("cause"), self.trouble.cause),
+                (gettext("cure"), self.trouble.cure),
+            ]
         return found
 
 
@@ -197,7 +204,7 @@ class Undeleted(Table):
     def rows(self) -> list[Sequence[str]]:
         """Return a row of text per property."""
         return [
-            ("uid of the mirror pod", *self.uids),
-            ("hash of its manifest", *self.hashes),
-            ("process", *(str(pid) for pid in self.pids)),
+            (gettext("uid of the mirror pod"), *self.uids),
+            (gettext("hash of its manifest"), *self.hashes),
+            (gettext("process"), *(str(pid) for pid in self.pids)),
         ]

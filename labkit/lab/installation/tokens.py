@@ -20,12 +20,20 @@ from labkit.lab.installation import identity, refusals
 from labkit.lab.installation.identity import CaHash, ClusterInfo, Signature
 from labkit.lab.installation.ours import own_cluster
 from labkit.lab.kubectl import Output
+from labkit.language import gettext, gettext_noop
 from labkit.views import grid
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
 
-HEADINGS = ("id", "token", "what is left", "for", "of the groups", "about")
+HEADINGS = (
+    "id",
+    gettext_noop("token"),
+    gettext_noop("what is left"),
+    gettext_noop("for"),
+    gettext_noop("of the groups"),
+    gettext_noop("about"),
+)
 #: kubeadm's own default.
 DAY = "24h"
 
@@ -105,7 +113,7 @@ class Tokens(Sequence[Token]):
         return grid.text(HEADINGS, self.rows())
 
     def _repr_html_(self) -> str:
-        return grid.table(HEADINGS, self.rows(), caption=f"{len(self)} bootstrap tokens")
+        return grid.table(HEADINGS, self.rows(), caption=gettext("{count} bootstrap tokens").format(count=len(self)))
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a row of text per token, under `HEADINGS`."""
@@ -149,9 +157,9 @@ class LabTokens:
         found = [each for each in self.list() if each.token == made]
         if not found:
             raise ClusterError(
-                "The token is gone already",
-                why="its life was over before it could be listed",
-                fix="give it a longer one",
+                gettext("The token is gone already"),
+                why=gettext("its life was over before it could be listed"),
+                fix=gettext("give it a longer one"),
             )
         return found[0]
 
@@ -217,9 +225,9 @@ class LabTokens:
             found = api.get("/api/v1/namespaces/kube-public/configmaps/cluster-info")
         if found is None:
             raise ClusterError(
-                "There is no cluster-info",
-                why="ConfigMap kube-public/cluster-info is missing, or the API server does not answer",
-                fix="on the control plane's node: kubeadm init phase bootstrap-token",
+                gettext("There is no cluster-info"),
+                why=gettext("ConfigMap kube-public/cluster-info is missing, or the API server does not answer"),
+                fix=gettext("on the control plane's node: kubeadm init phase bootstrap-token"),
             )
         prefix, data = "jws-kubeconfig-", found["data"]
         signatures = {key.removeprefix(prefix): value for key, value in data.items() if key.startswith(prefix)}
@@ -277,13 +285,15 @@ def _token(told: dict[str, Any], asked: datetime) -> Token:
 def left(expires: datetime | None, now: datetime) -> str:
     """Return in words what is left of a token's life."""
     if expires is None:
-        return "for ever"
+        return gettext("for ever")
     seconds = int((expires - now).total_seconds())
     if seconds <= 0:
-        return "nothing: it has expired"
+        return gettext("nothing: it has expired")
     days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
     if days:
-        return f"{days} d {hours} h"
+        return gettext("{days} d {hours} h").format(days=days, hours=hours)
     if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+        return gettext("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
+    if minutes:
+        return gettext("{minutes} min {seconds} s").format(minutes=minutes, seconds=seconds % 60)
+    return gettext("{seconds} s").format(seconds=seconds)

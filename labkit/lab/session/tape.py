@@ -233,9 +233,10 @@ def load(path: Path) -> Session:
         inside = _members(path)
         manifest = orjson.loads(inside[_MANIFEST])
         if manifest["format"] != FORMAT:
-            raise ValueError(f"its {_MANIFEST} does not say {FORMAT!r}")
+            raise ValueError(gettext("its {file} does not say {format!r}").format(file=_MANIFEST, format=FORMAT))
         if manifest["version"] > FORMAT_VERSION:
-            raise ValueError(f"a newer labkit made it ({manifest['labkit']}); update labkit")
+            newer = gettext("a newer labkit made it ({version}); update labkit")
+            raise ValueError(newer.format(version=manifest["labkit"]))
         calls = [orjson.loads(line) for line in inside[_CALLS].splitlines()]
         files = {name.removeprefix(_FILES): content for name, content in inside.items() if name.startswith(_FILES)}
         fields = {name: manifest[name] for name in ("notebook", "kubernetes_version", "provider")}
@@ -243,9 +244,9 @@ def load(path: Path) -> Session:
         return Session(about, calls, files)
     except _DAMAGE as error:
         raise EvidenceError(
-            f"The session {path} cannot be read",
+            gettext("The session {path} cannot be read").format(path=path),
             why=f"{error}" or type(error).__name__,
-            fix=f"name a {SUFFIX} file that labkit wrote, or install labkit anew",
+            fix=gettext("name a {suffix} file that labkit wrote, or install labkit anew").format(suffix=SUFFIX),
         ) from error
 
 

@@ -31,7 +31,7 @@ from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.components import Components, ensure_optional
-from labkit.errors import UsageError
+from labkit.errors import ClusterError, UsageError
 from labkit.language import gettext
 from labkit.node import receive
 from labkit.node.process import run
@@ -190,6 +190,12 @@ class KindCluster(OwnNodes):
     def node_address(self, node: str) -> ipaddress.IPv4Address:
         """Return a node's address on the lab's network."""
         self._container(node)
+        if node not in self._addresses:
+            raise ClusterError(
+                gettext("Node {node!r} has no address").format(node=node),
+                why=gettext("its container was never made: bringing the lab up was cut off"),
+                fix=f"labkit down --name {self.spec.name}",
+            )
         return ipaddress.IPv4Address(self._addresses[node])
 
     def node_running(self, node: str) -> bool:

@@ -11,6 +11,7 @@ from labkit.cluster import parts, readiness, small_lab
 from labkit.cluster.parts import Missing
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
+from labkit.errors import ClusterError
 from labkit.language import gettext, gettext_noop
 
 State = Literal["running", "stopped", "not answering", "not initialised"]
@@ -188,7 +189,14 @@ def _node(cluster: Cluster, name: str, node: dict[str, Any] | None, pods: list[d
             container = (pod["status"].get("containerStatuses") or [{"name": pod["metadata"]["name"], "state": {}}])[0]
             components.append(ComponentStatus(container["name"], _container_state(container["state"])))
     role = "control-plane" if name == cluster.spec.node_names[0] else "worker"
-    return NodeStatus(name, role, str(cluster.node_address(name)), running, ready, tuple(components), joined)
+    return NodeStatus(name, role, _address(cluster, name), running, ready, tuple(components), joined)
+
+
+def _address(cluster: Cluster, name: str) -> str:
+    try:
+        return str(cluster.node_address(name))
+    except ClusterError:
+        return ""  # of a lab that was cut off when it was brought up
 
 
 def _container_state(state: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import labkit
 from labkit import paths
 from labkit.cluster import host_address, kind_host, kind_nodes, nodeimage
 from labkit.cluster.spec import LabSpec
+from labkit.cluster.state import LabFolder
 from labkit.errors import ClusterError, PreflightError, UsageError
 from labkit.node import forward
 from labkit.progress import PhaseEvent, Progress
@@ -36,6 +37,20 @@ def test_without_docker_no_lab_is_begun(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(PreflightError, match="Docker"):
         labkit.up("none", provider="kind", progress=Progress())
     assert "none" not in labkit.lab_names()
+
+
+def test_of_a_lab_that_was_cut_off_before_it_had_containers_the_state_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    monkeypatch.setenv("LABKIT_STATE", str(tmp_path))
+    LabFolder.of("cut").create(LabSpec(name="cut", provider="kind"))
+    lab = labkit.attach("cut")
+    first = lab.status().nodes[0]
+    assert (first.name, first.address, first.running) == ("master", "", False)
+    with pytest.raises(ClusterError, match="has no address") as caught:
+        lab.cluster.node_address("master")
+    assert caught.value.fix == "labkit down --name cut"
 
 
 @pytest.mark.cluster

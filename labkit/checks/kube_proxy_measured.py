@@ -66,7 +66,7 @@ def outlived(chain: Chain, pod: str, answer: Iterable[str] | str | None) -> Verd
     if answer is None:
         return unanswered(gettext('a set of nodes\' names, for example {"node-07"}; set() for none'))
     given = {answer} if isinstance(answer, str) else set(answer)
-    reports = [link for link in chain.links if link.source.startswith("kubelet") and f"pod {pod}" in link.what]
+    reports = [link for link in chain.links if link.source.startswith("kubelet") and pod in link.what]
     first = {node.node: _first(chain, node.node) for node in chain.nodes}
     if not reports:
         return Verdict(

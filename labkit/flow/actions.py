@@ -18,9 +18,8 @@ from labkit.language import gettext, gettext_noop
 
 ActionKind = Literal["create", "scale", "update", "delete", "change"]
 
-_DONE: Mapping[ActionKind, str] = {
+_DONE: Mapping[ActionKind, str] = {  # scaling has a number, too
     "create": gettext_noop("create {thing}"),
-    "scale": gettext_noop("scale {thing}"),
     "update": gettext_noop("update {thing}"),
     "delete": gettext_noop("delete {thing}"),
     "change": gettext_noop("change {thing}"),

@@ -95,10 +95,16 @@ def shop(lab: Lab) -> Iterator[Lab]:
 
 
 def _wait_for_pods(lab: Lab) -> None:
-    deadline = time.monotonic() + 60
-    while lab.kubectl("get deployment web -n spread -o jsonpath={.status.readyReplicas}") != "3":
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    """Wait for what kube-proxy goes by: an endpoint comes a while after its pod."""
+    ready = "{.items[*].endpoints[?(@.conditions.ready)].addresses}"
+    found = f"get endpointslices -n spread -l kubernetes.io/service-name=web -o jsonpath={ready}"
+    traces.eventually(lambda: len(lab.kubectl(found).split()) == 3, timeout=60)
+
+
+@pytest.fixture(autouse=True)
+def _in_iptables_mode(shop: Lab) -> None:
+    """Begin in the mode a new cluster has, whatever the test before came to."""
+    shop.proxy.switch("iptables")
 
 
 @pytest.fixture
@@ -291,11 +297,11 @@ def test_of_two_switches_at_once_the_second_is_refused(shop: Lab) -> None:
 
 
 def test_a_node_that_is_down_is_refused_before_anything_changes(shop: Lab) -> None:
-    node, before = shop.nodes["node-02"], shop.proxy.mode
+    node = shop.nodes["node-02"]
     node.stop()
     try:
         with pytest.raises(ClusterError, match="cannot be switched now") as caught:
-            shop.proxy.switch("iptables")
+            shop.proxy.switch("nftables")
         assert caught.value.fix == "labkit node start node-02"
         with pytest.raises(ClusterError, match="rules of node-02 cannot be read"):
             shop.proxy.rules("node-02")
@@ -304,18 +310,14 @@ def test_a_node_that_is_down_is_refused_before_anything_changes(shop: Lab) -> No
             shop.proxy.follow("spread/web"),
         ):
             pass
-        assert shop.proxy.mode == before
+        assert shop.proxy.mode == "iptables"
     finally:
         node.start()
-    deadline = time.monotonic() + 60
-    while not _has_rules(shop, "node-02"):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    traces.eventually(lambda: _has_rules(shop, "node-02"), timeout=60)
     _agreeing(shop)
 
 
 def test_a_node_that_goes_down_during_the_switch(shop: Lab, api: ApiServer) -> None:
-    shop.proxy.switch("iptables")
     node, text = shop.nodes["node-02"], modes.read(api).text
 
     def pull_the_plug(event: PhaseEvent) -> None:
@@ -335,7 +337,6 @@ def test_a_node_that_goes_down_during_the_switch(shop: Lab, api: ApiServer) -> N
 
 
 def test_pods_that_never_come_back(shop: Lab, api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.proxy.switch("iptables")
     text = modes.read(api).text
     patch = ["patch", "daemonset", "kube-proxy", "-n", "kube-system", "--patch"]
     nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"of-no-node": "true"}}}}}

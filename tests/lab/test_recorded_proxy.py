@@ -62,6 +62,9 @@ def test_the_lesson_of_ipvs_shows_what_this_kernel_may_lack() -> None:
             assert [endpoint.probability for endpoint in port.endpoints] == pytest.approx([1 / 3] * 3, abs=1e-6)
     compared = proxy.compare_modes("svc/web").comparison
     assert [(each.mode, len(each.choices)) for each in compared.seen] == [("iptables", 3), ("nftables", 3), ("ipvs", 3)]
+    packet = proxy.trace("svc/web", from_node="node-01").path
+    assert (packet.mode, packet.outcome, packet.status) == ("ipvs", "delivered", 200)
+    assert [step.chain for step in packet.steps] == ["virtual server", "real server", "connections"]
     panel = proxy.panel()
     assert all(not mode["unable"] for mode in panel.state["modes"])
     panel.press({"press": "ipvs"})

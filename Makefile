@@ -59,7 +59,7 @@ lock: ## bring the lock files up to date with pyproject.toml (needs uv)
 recordings: setup-test ## record the lessons that come with labkit anew, on a lab made for it
 	$(BIN)/python scripts/record_lessons.py
 
-recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machine (20 minutes, on a fast machine)
+recording-ipvs: setup-test ## record the lesson of ipvs anew, in a virtual machine (12 minutes of a fast and idle machine)
 	$(BIN)/python -m tests.vm.record
 
 sessions: setup-test ## record anew what the notebooks' labs answer, for where no cluster can run; NAME=01_architecture

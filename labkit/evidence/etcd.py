@@ -26,6 +26,8 @@ _BUDGET = 4 << 20
 _CHUNK = 1 << 16  # a pipe holds no more
 _RETRY_SECONDS = 1.0
 _END_SECONDS = 2.0
+#: So long an etcd may say nothing of a past that it has: one that cannot write, on a full disk, answers nothing at all.
+_SILENT_SECONDS = 10.0
 #: Shell, for the control plane's node: which etcd etcdctl speaks to, and who it is there.
 AS_HEALTH_CHECK = """
 k=/etc/kubernetes/pki/etcd
@@ -92,6 +94,7 @@ class EtcdWatch:
         self._failed = ""
         self._again = False
         self._retry_at = 0.0
+        self._heard_at = 0.0
         self._losses: list[Loss] = []
 
     @property
@@ -113,8 +116,13 @@ class EtcdWatch:
         running = self._process.poll() is None
         whole, more = self._read_lines(self._process)
         revisions = [revision for line in whole for revision in self._take(line)]
+        if whole or more or self.at_end:
+            self._heard_at = time.monotonic()
         if not running and not more:
             self._ended()
+        elif time.monotonic() - self._heard_at > _SILENT_SECONDS:
+            self.close()
+            self._fail(f"etcd has not answered for {_SILENT_SECONDS:.0f} s")
         return revisions
 
     def take_losses(self) -> list[Loss]:
@@ -151,6 +159,7 @@ class EtcdWatch:
         assert self._process.stdout is not None  # noqa: S101 - PIPE was asked for
         os.set_blocking(self._process.stdout.fileno(), False)
         self._rest, self._message, self._newest = b"", "", None
+        self._heard_at = time.monotonic()
 
     def _read_lines(self, process: subprocess.Popen[bytes]) -> tuple[list[bytes], bool]:
         """Return what the watch printed, and whether there may be more."""

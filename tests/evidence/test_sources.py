@@ -20,6 +20,7 @@ from labkit.evidence.model import ClusterFacts, Evidence, Revision, Span
 from labkit.evidence.runtime import RuntimeTail
 from labkit.evidence.scheduler import SchedulerTail
 from labkit.evidence.spans import SpanTail
+from tests import traces
 from tests.evidence.test_audit import BINDING
 
 DATA = Path(__file__).parent / "data"
@@ -338,6 +339,21 @@ def test_compacted_revisions_are_told_and_the_rest_is_read() -> None:
     assert [r.revision for r in _until_end(watch)] == [revision]
     assert program.asked == ["7", "501"]
     assert [loss.what for loss in watch.take_losses()] == ["revisions 7 to 500 are gone"]
+    watch.close()
+
+
+def test_an_etcd_that_answers_no_longer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etcd, "_SILENT_SECONDS", 0.2)
+    created = _responses()[1].decode()
+    revision = json.loads(created)["Events"][0]["kv"]["mod_revision"]
+    header = json.dumps({"header": {"revision": revision + 1}})
+    program = _Etcd(f"{header}\n{created}", f"{header}\n{created}")
+    watch = etcd.EtcdWatch(program, 1)
+    assert [r.revision for r in _until_end(watch)] == [revision]
+    (loss,) = watch.take_losses()
+    assert (loss.what, loss.why) == ("etcd's revisions cannot be read now", "etcd has not answered for 0 s")
+    traces.eventually(lambda: watch.read() == [] and len(program.asked) == 2)  # and is asked again
+    assert program.asked == ["1", str(revision + 1)]
     watch.close()
 
 

@@ -20,15 +20,13 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 
 # On a shared cluster that is broken each test fails slowly: enough is known by then.
 PYTEST := $(BIN)/pytest --maxfail=20
-SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
-# One at a time: a lab's start keeps two processors busy, so that two beside each other take as long, and are less sure.
-WITH_A_CLUSTER := cluster or kind or vm
+# Each process has a shared cluster of its own; while one waits for its kubelets, another has the processors.
+SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadgroup
 test: lint ## all checks and tests
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER))"
-	$(PYTEST) -m "$(WITH_A_CLUSTER)"
+	$(PYTEST) $(SIDE_BY_SIDE)
 
 test-quick: setup-test ## the tests that need no cluster, no browser and no whole notebook
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(WITH_A_CLUSTER) or browser or notebook)"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or kind or vm or browser or notebook)"
 
 test-kind: setup-test ## labs on real Docker containers, by kind, with a Docker daemon of the tests' own (as root)
 	$(BIN)/pytest -m kind

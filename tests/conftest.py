@@ -16,6 +16,20 @@ from labkit.progress import PhaseEvent, Progress
 from tests import chromium
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads it
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what has to be one after the other when tests run side by side (``--dist=loadgroup``).
+
+    A file's tests may share a lab of their own. A Docker daemon, and users, are the machine's. Whole notebooks share
+    nothing.
+    """
+    for item in items:
+        marked = {mark.name for mark in item.iter_markers()}
+        if "notebook" not in marked:
+            file = item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group("machine" if marked & {"kind", "user"} else file))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a browser where there is none."""
     if item.get_closest_marker("browser") is not None and not chromium.PROGRAM.exists():

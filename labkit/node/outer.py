@@ -15,7 +15,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -151,15 +152,14 @@ def start(folder: Path, *, privileged: bool = False) -> OuterSandbox:
         run = _run_as_is if privileged else _unshare
         process = run(bubblewrap, status_file.fileno(), log.fileno())
     deadline = time.monotonic() + _START_TIMEOUT
-    while time.monotonic() < deadline and process.poll() is None:
-        child = read_child_pid(status)
-        if child is not None and started.exists():
-            detach(process)
-            return OuterSandbox(folder, ProcessIdentity.of(child))
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    raise _refused(log_path.read_text(errors="replace").strip(), privileged=privileged)
+    with _ended_on_failure(process):
+        while time.monotonic() < deadline and process.poll() is None:
+            child = read_child_pid(status)
+            if child is not None and started.exists():
+                detach(process)
+                return OuterSandbox(folder, ProcessIdentity.of(child))
+            time.sleep(0.005)
+        raise _refused(log_path.read_text(errors="replace").strip(), privileged=privileged)
 
 
 def find(folder: Path) -> OuterSandbox | None:
@@ -232,19 +232,29 @@ def _unshare(command: list[str], status_fd: int | None, log_fd: int) -> subproce
     process = _popen(argv, status_fd, log_fd, stdin=subprocess.PIPE)
     assert process.stdin is not None  # noqa: S101 - PIPE was asked for
     try:
-        _wait_for_namespace(process)
-        _map_ids(process.pid)
-        process.stdin.write(b"\n")
-        process.stdin.close()
+        with _ended_on_failure(process):
+            _wait_for_namespace(process)
+            _map_ids(process.pid)
+            process.stdin.write(b"\n")
+            process.stdin.close()
     except (OSError, subprocess.CalledProcessError) as error:
-        process.kill()
-        process.wait()
         raise ClusterError(
             gettext("The lab's user namespace got no ids"),
             why=str(error),
             fix=gettext("look at /etc/subuid and /etc/subgid, or run `labkit doctor`"),
         ) from error
     return process
+
+
+@contextmanager
+def _ended_on_failure(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process where the block fails or is interrupted: before it has made the sandbox, `find` does not find it."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _popen(argv: list[str], status_fd: int | None, log_fd: int, stdin: int) -> subprocess.Popen[bytes]:

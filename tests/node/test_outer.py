@@ -111,6 +111,44 @@ def test_killed_while_starting_it_leaves_nothing_that_is_not_found(tmp_path: Pat
         traces.eventually(lambda: not _with_argument(str(tmp_path / "netns")))
 
 
+_STOPS_WHAT_IT_FINDS = """
+import pathlib, sys
+from labkit.node import outer
+folder = pathlib.Path(sys.argv[1])
+print("now", flush=True)
+try:
+    outer.start(folder)
+except KeyboardInterrupt:
+    if (left := outer.find(folder)) is not None:
+        left.kill()
+    sys.exit(130)
+"""
+
+
+def test_interrupted_while_starting_it_is_ended_or_found_at_once(tmp_path: Path) -> None:
+    """SIGINT at moments spread over a start, while the processors have other work: who clears up, leaves nothing."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    interrupted = 0
+    try:
+        for milliseconds in range(0, 45, 3):
+            command = [sys.executable, "-c", _STOPS_WHAT_IT_FINDS, str(tmp_path)]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+                assert child.stdout is not None
+                assert child.stdout.readline() == "now\n"
+                time.sleep(milliseconds / 1000)
+                child.send_signal(signal.SIGINT)
+            interrupted += child.returncode == 130
+            if child.returncode == 130:
+                traces.eventually(lambda: not _with_argument(str(tmp_path / "netns")), timeout=2)
+            elif (whole := outer.find(tmp_path)) is not None:
+                whole.kill()
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert interrupted
+
+
 def test_user_namespaces_are_told_apart_from_other_failures(tmp_path: Path) -> None:
     assert outer.id_map() in {"full", "single"}
 

@@ -212,7 +212,8 @@ def join(lab: Lab, asked: Asked, progress: Progress, *, since: datetime) -> Join
         code, lines = _run(command, phase)
         seconds = time.monotonic() - began
         output = "\n".join(line for _, line in lines)
-        if code == 0 and not _registered(lab, asked.name or asked.node, asked.seconds):
+        # As kubeadm waits for the API server (labkit.cluster.kubeadm): longer than for an answer to the first question.
+        if code == 0 and not _registered(lab, asked.name or asked.node, 3 * asked.seconds):
             code, output = 1, f"error: Node {asked.name or asked.node} is gone"
         if code != 0:
             if not before:

@@ -248,7 +248,7 @@ def _unshare(command: list[str], status_fd: int | None, log_fd: int) -> subproce
 
 @contextmanager
 def _ended_on_failure(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End a process where the block fails or is interrupted: before it has made the sandbox, `find` does not find it."""
+    """End a process where the block fails or is interrupted: until it has made the sandbox, `find` knows nothing."""
     try:
         yield
     except BaseException:

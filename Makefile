@@ -21,7 +21,7 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 # On a shared cluster that is broken each test fails slowly: enough is known by then.
 PYTEST := $(BIN)/pytest --maxfail=20
 # Each process has a shared cluster of its own; while one waits for its kubelets, another has the processors.
-SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadgroup
+SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
 test: lint ## all checks and tests
 	$(PYTEST) $(SIDE_BY_SIDE)
 

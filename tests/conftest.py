@@ -7,27 +7,24 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import labkit
 from labkit.lab import Lab
 from labkit.progress import PhaseEvent, Progress
-from tests import chromium
+from tests import chromium, side_by_side
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads it
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> side_by_side.Together:
+    """Tell pytest-xdist what belongs together."""
+    return side_by_side.Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what has to be one after the other when tests run side by side (``--dist=loadgroup``).
-
-    A file's tests may share a lab of their own. A Docker daemon, and users, are the machine's. Whole notebooks share
-    nothing.
-    """
-    for item in items:
-        marked = {mark.name for mark in item.iter_markers()}
-        if "notebook" not in marked:
-            file = item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group("machine" if marked & {"kind", "user"} else file))
+    """Check that it was told all."""
+    side_by_side.check(items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

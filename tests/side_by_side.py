@@ -1,0 +1,39 @@
+"""What has to be one after the other when tests run side by side, as `make test` has them.
+
+A file's tests may share a lab of their own; whole notebooks share nothing. What a machine has once, its Docker daemon
+and its users, some files share. By name, for who hands out the tests sees no marks; pytest-xdist's own groups do nothing
+with pytest 9.2, which has another attribute for what they change.
+"""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+_NOTEBOOKS = "tests/test_notebooks.py"
+_OF_THE_MACHINE = (
+    "tests/classroom/test_pod.py",
+    "tests/cluster/contract/",
+    "tests/cluster/test_kind_host.py",
+    "tests/lab/test_ordinary_user.py",
+    "tests/test_binder.py",
+)
+_MARKS = {"kind", "user"}
+
+
+class Together(LoadFileScheduling):  # type: ignore[misc]
+    """Gives one process what belongs together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        if file == _NOTEBOOKS:
+            return nodeid
+        return "the machine's" if file.startswith(_OF_THE_MACHINE) else file
+
+
+def check(items: list[pytest.Item]) -> None:
+    """Refuse a test whose marks say that it needs what the machine has once, and whose file is not named here."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if marks & _MARKS and not item.nodeid.startswith(_OF_THE_MACHINE):
+            raise pytest.UsageError(f"{item.nodeid} is marked {marks & _MARKS}: add its file to {__file__}")

@@ -1,8 +1,8 @@
 """What has to be one after the other when tests run side by side, as `make test` has them.
 
 A file's tests may share a lab of their own; whole notebooks share nothing. What a machine has once, its Docker daemon
-and its users, some files share. By name, for who hands out the tests sees no marks; pytest-xdist's own groups do nothing
-with pytest 9.2, which has another attribute for what they change.
+and its users, some files share. By name, for who hands out the tests sees no marks; and groups by mark, which
+pytest-xdist has, do nothing with pytest 9.2: the attribute by which they are told has another name there.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +14,14 @@ from labkit.checks.verdict import Verdict, looks, unanswered
 from labkit.errors import EvidenceError
 from labkit.flow import ObjectName
 from labkit.flow.names import name_of
-from labkit.flow.rollout import Rollout
+from labkit.flow.rollout import Count, Rollout
 from labkit.lab import Lab
 from labkit.lab.owners import reference
 from labkit.language import gettext
 
 Json = Mapping[str, Any]
+#: ms. A new pod takes longer until it is ready, and so long does an update last that makes it beside the old ones.
+_MOMENT = 300.0
 
 
 @looks
@@ -76,7 +79,7 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
     deployment : str
         Which; it is to have `most` pods.
     most, least : int
-        How many pods there may be at a time that nobody has deleted, and how many must be ready.
+        How many pods there may be, for longer than a moment, that nobody has deleted; and how many must be ready.
     """
     with lab.api_server() as api:
         found = objects.deployment(api, deployment)
@@ -89,19 +92,18 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
         rollout = lab.rollout(deployment, action="update").rollout
     except EvidenceError as error:
         return Verdict(None, gettext("There is no update to look at yet."), (str(error).splitlines()[0],))
-    for count in rollout.counts():
-        if count.alive > most or count.ready < least:
-            evidence = (gettext("there were: {pods}").format(pods=_alive(rollout, count.at)), *strategy)
-            after = f"{count.at / 1000:.1f}"
-            if count.alive > most:
-                why = gettext("{after} s after {action!r} there were {alive} pods.").format(
-                    after=after, action=rollout.action, alive=count.alive
-                )
-            else:
-                why = gettext("{after} s after {action!r} there were {ready} ready pods.").format(
-                    after=after, action=rollout.action, ready=count.ready
-                )
-            return Verdict(False, why, evidence)
+    if (count := _outside(rollout.counts(), most, least)) is not None:
+        evidence = (gettext("there were: {pods}").format(pods=_alive(rollout, count.at)), *strategy)
+        after = f"{count.at / 1000:.1f}"
+        if count.alive > most:
+            why = gettext("{after} s after {action!r} there were {alive} pods.").format(
+                after=after, action=rollout.action, alive=count.alive
+            )
+        else:
+            why = gettext("{after} s after {action!r} there were {ready} ready pods.").format(
+                after=after, action=rollout.action, ready=count.ready
+            )
+        return Verdict(False, why, evidence)
     if len(rollout.versions) < 2:
         return Verdict(None, gettext("The last update made no new pods."), strategy)
     return Verdict(
@@ -111,6 +113,20 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
         ),
         strategy,
     )
+
+
+def _outside(counts: Sequence[Count], most: int, least: int) -> Count | None:
+    """Return the first moment at which there were too many pods, or too few ready ones; None where there was none.
+
+    The deployment's controller counts the pods that replica sets are to have. Their own controller goes about each by
+    itself, so that the new pod may be made a moment before the old one is deleted (rolling.go and replica_set.go of
+    Kubernetes' pkg/controller/deployment and replicaset).
+    """
+    for number, count in enumerate(counts):
+        fewer = next((each.at for each in counts[number:] if each.alive <= most), math.inf)
+        if count.ready < least or fewer - count.at > _MOMENT:
+            return count
+    return None
 
 
 @looks

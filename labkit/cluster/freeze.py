@@ -26,13 +26,18 @@ LONGEST = 600.0
 
 _MARK = "labkit-holds"
 _PATIENCE = 5.0
-# A shell runs a trap only between commands or during `wait`, and gives what it runs in the background no input.
+# A shell runs a trap only between commands or during `wait`, and gives what it runs in the background no input. Who is
+# told to stop does so when each of its threads next has a processor.
 _HOLD = """
 seconds=$1; shift
 trap 'kill -CONT "$@" 2>/dev/null; kill $! 2>/dev/null' EXIT
 trap exit HUP INT TERM
 exec 3<&0
-kill -STOP "$@" && echo held
+kill -STOP "$@" || exit
+for pid; do
+    while grep -q '^State:.[^TZ]' "/proc/$pid/status" 2>/dev/null; do sleep 0.01; done
+done
+echo held
 timeout "$seconds" cat <&3 >/dev/null & wait
 """
 

@@ -188,11 +188,9 @@ def component_arguments(endpoint: str, *, small: bool = False) -> dict[str, dict
         "kube-apiserver": {
             "audit-policy-file": f"{EVIDENCE_FOLDER}/audit-policy.yaml",
             "audit-log-path": AUDIT_LOG,
-            # Written in order, but not while the request waits: 20 times a second, so that most requests find the
-            # processor free. By default each event is a batch (k8s.io/apiserver/pkg/server/options/audit.go).
+            # Written in order, but not while the request waits; of one event a batch by default, so at once
+            # (k8s.io/apiserver/pkg/server/options/audit.go). Larger ones are lost with an API server that is killed.
             "audit-log-mode": "batch",
-            "audit-log-batch-max-size": "400",
-            "audit-log-batch-max-wait": "50ms",
             "audit-log-maxsize": "100",
             "audit-log-maxbackup": "3",
             "tracing-config-file": f"{EVIDENCE_FOLDER}/tracing.yaml",

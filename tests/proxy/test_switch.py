@@ -96,9 +96,13 @@ def shop(lab: Lab) -> Iterator[Lab]:
 
 def _wait_for_pods(lab: Lab) -> None:
     """Wait for what kube-proxy goes by: an endpoint comes a while after its pod."""
-    ready = "{.items[*].endpoints[?(@.conditions.ready)].addresses}"
-    found = f"get endpointslices -n spread -l kubernetes.io/service-name=web -o jsonpath={ready}"
-    traces.eventually(lambda: len(lab.kubectl(found).split()) == 3, timeout=60)
+    selected = "get endpointslices -n spread -l kubernetes.io/service-name=web -o json"
+
+    def ready() -> int:
+        slices = json.loads(lab.kubectl(selected))["items"]
+        return sum(each["conditions"].get("ready", False) for found in slices for each in found["endpoints"] or [])
+
+    traces.eventually(lambda: ready() == 3, timeout=60)
 
 
 @pytest.fixture(autouse=True)

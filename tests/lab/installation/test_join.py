@@ -20,6 +20,7 @@ from labkit.lab.installation.join import Joined
 from labkit.lab.installation.ours import own_cluster
 from labkit.lab.installation.tokens import Token
 from labkit.progress import Progress
+from tests import traces
 from tests.cli.command import labkit as labkit_command
 from tests.lab.installation import authority
 
@@ -183,7 +184,9 @@ def test_the_printed_command_works_by_hand(young: Lab) -> None:
     printed = young.token.print_join_command(ttl="5m")
     said = by_hand.exec(f"{printed.strip()} {BY_HAND}")
     assert "This node has joined the cluster" in said
-    assert young.kubectl("get node by-hand --output name") == "node/by-hand"
+    # kubeadm ends when the kubelet has its certificate; that one registers its Node a moment later.
+    registered = "get node by-hand --ignore-not-found --output name"
+    traces.eventually(lambda: young.kubectl(registered) == "node/by-hand", timeout=30)
 
 
 def test_the_commands_do_the_same(young: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

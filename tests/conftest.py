@@ -17,6 +17,11 @@ from labkit.progress import PhaseEvent, Progress
 from tests import chromium, side_by_side
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for several labs at a time."""
+    side_by_side.more_inotify_instances(config)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> side_by_side.Together:
     """Tell pytest-xdist what belongs together."""
     return side_by_side.Together(config, log)

@@ -7,9 +7,13 @@ pytest-xdist has, do nothing with pytest 9.2: the attribute by which they are to
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
+_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 _NOTEBOOKS = "tests/test_notebooks.py"
 _OF_THE_MACHINE = (
     "tests/classroom/test_pod.py",
@@ -29,6 +33,19 @@ class Together(LoadFileScheduling):  # type: ignore[misc]
         if file == _NOTEBOOKS:
             return nodeid
         return "the machine's" if file.startswith(_OF_THE_MACHINE) else file
+
+
+def more_inotify_instances(config: pytest.Config) -> None:
+    """Let root have those of several labs until the tests end; `labkit.doctor` tells why. Others have what there is."""
+
+    def put_back() -> None:
+        _INSTANCES.write_text(before)
+
+    if os.geteuid() != 0 or hasattr(config, "workerinput"):
+        return
+    before = _INSTANCES.read_text()
+    _INSTANCES.write_text(str(max(1024, int(before))))
+    config.add_cleanup(put_back)
 
 
 def check(items: list[pytest.Item]) -> None:

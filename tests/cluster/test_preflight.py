@@ -55,6 +55,20 @@ def test_a_small_lab_needs_less_memory_and_is_offered(tmp_path: Path) -> None:
     assert "small" not in look(tmp_path, PLAIN | {"proc/meminfo": "MemAvailable: 700000 kB"})["memory"].fix
 
 
+def test_the_inotify_instances_of_other_labs_are_counted(tmp_path: Path) -> None:
+    opened = tmp_path / "root/proc/42/fd"
+    opened.mkdir(parents=True)
+    for number in range(88):
+        (opened / str(number)).symlink_to("anon_inode:inotify")
+    (opened / "88").symlink_to("anon_inode:[eventpoll]")
+    assert look(tmp_path, PLAIN)["inotify limits"].status == "met"
+    (opened / "89").symlink_to("anon_inode:inotify")
+    found = look(tmp_path, PLAIN)["inotify limits"]
+    assert (found.status, found.level) == ("unmet", "required")
+    assert "128, 89 of them in use" in found.found
+    assert "max_user_instances=512" in found.fix
+
+
 def programs(folder: Path, **scripts: str) -> str:
     """Make a folder of real programs, each a shell script."""
     folder.mkdir(exist_ok=True)
@@ -130,10 +144,10 @@ def test_this_machine_is_checked_quickly_and_without_doubt() -> None:
         ({"proc/self/cgroup": "4:memory:/\n0::/"}, "control groups", "not needed", "version 1", ""),
         ({"proc/self/status": "Cpus_allowed_list:\t5"}, "processors", "unmet", "1 processor", "second"),
         (
-            {"proc/sys/fs/inotify/max_user_instances": "64"},
+            {"proc/sys/fs/inotify/max_user_instances": "32"},
             "inotify limits",
             "unmet",
-            "max_user_instances 64",
+            "max_user_instances 32",
             "sudo sysctl -w fs.inotify.max_user_instances=512",
         ),
         (

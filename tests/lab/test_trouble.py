@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -250,6 +251,13 @@ def _serves(lab: Lab) -> bool:
     finally:
         lab.kubectl("delete deployment,service proof --ignore-not-found --wait=false")
     return True
+
+
+def test_the_inotify_instances_of_a_lab_are_counted_before_there_is_another(lab: Lab) -> None:
+    (found,) = (check.found for check in labkit.doctor().checks if check.name == "inotify limits")
+    used = re.search(r", (\d+) of them in use", found)
+    assert used
+    assert int(used[1]) >= 10 * len(lab.nodes), "a kubelet's and a kube-proxy's on each node"
 
 
 def test_nothing_listens_beyond_loopback(lab: Lab) -> None:

@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from labkit.language import gettext
 
+_INOTIFY = "anon_inode:inotify"
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # an ordinary user's PATH often lacks them; iptables lives there
 
 # Each line tries one thing in namespaces that end with the script, so the host stays as it is.
@@ -60,6 +62,15 @@ class Host:
     def has(self, name: str) -> bool:
         """Return whether a file or folder exists below the root."""
         return (self.root / name).exists()
+
+    def inotify_instances(self) -> int:
+        """Return how many inotify instances the caller's processes have open (inotify(7), proc_pid_fd(5))."""
+        count = 0
+        for process in (self.root / "proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has just ended
+                if process.stat().st_uid == os.geteuid():
+                    count += [str(opened.readlink()) for opened in (process / "fd").iterdir()].count(_INOTIFY)
+        return count
 
     def program(self, name: str) -> str | None:
         """Return where a program is, or None."""

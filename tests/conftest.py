@@ -22,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
     side_by_side.more_inotify_instances(config)
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Tell pytest-xdist how many processes this machine bears."""
+    return side_by_side.processes()
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> side_by_side.Together:
     """Tell pytest-xdist what belongs together."""
     return side_by_side.Together(config, log)

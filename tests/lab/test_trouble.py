@@ -262,18 +262,23 @@ def test_the_inotify_instances_of_a_lab_are_counted_before_there_is_another(lab:
 
 def test_nothing_listens_beyond_loopback(lab: Lab) -> None:
     lab.open("svc/kubernetes", port=443)
-    listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and _is_ours(lab, c.pid)]
-    addresses = {ipaddress.ip_address(c.laddr.ip) for c in listening if c.laddr}
-    assert ipaddress.ip_address("127.0.0.1") in addresses
-    assert [each for each in addresses if not (getattr(each, "ipv4_mapped", None) or each).is_loopback] == []
+    listening = [
+        (ipaddress.ip_address(c.laddr.ip), words)
+        for c in psutil.net_connections("inet")
+        if c.status == psutil.CONN_LISTEN and c.laddr and (words := _ours(lab, c.pid))
+    ]
+    assert "127.0.0.1" in {str(address) for address, _ in listening}
+    beyond = [each for each in listening if not (getattr(each[0], "ipv4_mapped", None) or each[0]).is_loopback]
+    assert beyond == []
 
 
-def _is_ours(lab: Lab, pid: int | None) -> bool:
+def _ours(lab: Lab, pid: int | None) -> list[str]:
+    """Return a process's command line, if it is labkit's."""
     try:
         words = psutil.Process(pid).cmdline() if pid is not None else []
     except psutil.NoSuchProcess:
-        return False
-    return any("labkit" in word or str(lab.cluster.folder.path) in word for word in words)
+        return []
+    return words if any("labkit" in word or str(lab.cluster.folder.path) in word for word in words) else []
 
 
 def test_secrets_are_for_their_owner_alone(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from labkit.checks import start
 from labkit.lab import Lab, replay
+from tests import traces
 
 RIGHT = {
     "the deployment": "kubectl",
@@ -60,12 +61,11 @@ def test_a_deployment_that_is_served(lab: Lab) -> None:
         assert alone.evidence[1].endswith(": Running")
         lab.kubectl("create service clusterip mine --tcp=80 --clusterip=None")
         lab.kubectl(["patch", "service", "mine", "--patch", '{"spec": {"selector": {"app": "another"}}}'])
-        astray = start.served(lab, "mine", 2)
-        assert astray.right is False
-        assert astray.evidence[-1].endswith("leads to nobody")
+        # EndpointSlices follow a Service and its pods a moment later.
+        traces.eventually(lambda: start.served(lab, "mine", 2).evidence[-1].endswith("leads to nobody"))
+        assert start.served(lab, "mine", 2).right is False
         lab.kubectl("delete service mine")
         lab.deploy("mine", image="nginx", replicas=2)
-        lab.kubectl("wait endpointslice --selector=kubernetes.io/service-name=mine --for=create --timeout=20s")
-        assert start.served(lab, "mine", 2).right
+        traces.eventually(lambda: start.served(lab, "mine", 2).right, timeout=20)
     finally:
         lab.kubectl("delete deployment,service mine --ignore-not-found")

@@ -22,8 +22,10 @@ demo: setup ## a cluster, Tomcat on it, what happened, in the terminal; KEEP=1 k
 PYTEST := $(BIN)/pytest --maxfail=20
 # Each process has a shared cluster of its own; while one waits for its kubelets, another has the processors.
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
+# What failed beside others has to pass alone (exit code 1: all ran, and some failed).
+ALONE := --last-failed --last-failed-no-failures=none
 test: lint ## all checks and tests
-	$(PYTEST) $(SIDE_BY_SIDE)
+	$(PYTEST) $(SIDE_BY_SIDE) || { [ $$? -eq 1 ] && $(PYTEST) $(ALONE); }
 
 test-quick: setup-test ## the tests that need no cluster, no browser and no whole notebook
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or kind or vm or browser or notebook)"

@@ -21,11 +21,11 @@ import pytest
 from labkit import paths
 from labkit.cluster import nodeimage
 from labkit.progress import Progress
-from tests import docker_desktop, docker_runtime
+from tests import docker_desktop, docker_runtime, inotify
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 # Nodes beside the tests' other labs need more than the kernel's 128 (kind.sigs.k8s.io/docs/user/known-issues).
-_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+_INSTANCES = 512
 _TABLES = {"filter": ("INPUT", "FORWARD", "OUTPUT"), "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")}
 
 
@@ -64,8 +64,8 @@ def running(*, desktop: bool = False) -> Iterator[str]:
     if desktop:
         command = [*place.enter_context(docker_desktop.machine(folder)), *command]
         command += ["--userland-proxy-path", str(docker_desktop.proxy(folder))]
-    rules, forwarding, instances = _rules(), _FORWARDING.read_text(), _INSTANCES.read_text()
-    _INSTANCES.write_text(str(max(512, int(instances))))
+    rules, forwarding = _rules(), _FORWARDING.read_text()
+    place.enter_context(inotify.at_least(_INSTANCES))
     before = os.environ.get("DOCKER_HOST")
     with (folder / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -89,7 +89,6 @@ def running(*, desktop: bool = False) -> Iterator[str]:
             os.environ["DOCKER_HOST"] = before
         subprocess.run(["iptables-restore"], input=rules, text=True, check=True)
         _FORWARDING.write_text(forwarding)
-        _INSTANCES.write_text(instances)
         for cgroup in Path("/sys/fs/cgroup").glob("**/docker"):
             cgroup.rmdir()
         shutil.rmtree(folder)

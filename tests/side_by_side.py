@@ -8,12 +8,14 @@ pytest-xdist has, do nothing with pytest 9.2: the attribute by which they are to
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+from tests import inotify
+
+_INSTANCES = 1024
 _INSTANCES_OF_TWO = 256  # a shared lab and another, for each of two processes, and JupyterLab
 _NOTEBOOKS = "tests/test_notebooks.py"
 _OF_THE_MACHINE = (
@@ -38,20 +40,15 @@ class Together(LoadFileScheduling):  # type: ignore[misc]
 
 def more_inotify_instances(config: pytest.Config) -> None:
     """Let root have those of several labs until the tests end; `labkit.doctor` tells why. Others have what there is."""
-
-    def put_back() -> None:
-        _INSTANCES.write_text(before)
-
-    if os.geteuid() != 0 or hasattr(config, "workerinput"):
-        return
-    before = _INSTANCES.read_text()
-    _INSTANCES.write_text(str(max(1024, int(before))))
-    config.add_cleanup(put_back)
+    if os.geteuid() == 0 and not hasattr(config, "workerinput"):
+        until_the_end = ExitStack()
+        until_the_end.enter_context(inotify.at_least(_INSTANCES))
+        config.add_cleanup(until_the_end.close)
 
 
 def processes() -> int | None:
     """Return how many there may be: one where two labs of each would not find their inotify instances; None for any."""
-    return 1 if os.geteuid() != 0 and int(_INSTANCES.read_text()) < _INSTANCES_OF_TWO else None
+    return 1 if os.geteuid() != 0 and int(inotify.LIMIT.read_text()) < _INSTANCES_OF_TWO else None
 
 
 def check(items: list[pytest.Item]) -> None:

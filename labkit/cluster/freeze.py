@@ -35,7 +35,7 @@ trap exit HUP INT TERM
 exec 3<&0
 kill -STOP "$@" || exit
 for pid; do
-    while grep -q '^State:.[^TZ]' "/proc/$pid/status" 2>/dev/null; do sleep 0.01; done
+    while grep -q '^State:.[RSD]' "/proc/$pid/status" 2>/dev/null; do sleep 0.01; done
 done
 echo held
 timeout "$seconds" cat <&3 >/dev/null & wait

@@ -118,11 +118,11 @@ class EtcdWatch:
         revisions = [revision for line in whole for revision in self._take(line)]
         if whole or more or self.at_end:
             self._heard_at = time.monotonic()
-        if not running and not more:
+        silent = time.monotonic() - self._heard_at > _SILENT_SECONDS
+        if silent:
+            self._message = f"etcd has not answered for {_SILENT_SECONDS:.0f} s"
+        if silent or not (running or more):
             self._ended()
-        elif time.monotonic() - self._heard_at > _SILENT_SECONDS:
-            self.close()
-            self._fail(f"etcd has not answered for {_SILENT_SECONDS:.0f} s")
         return revisions
 
     def take_losses(self) -> list[Loss]:

@@ -29,12 +29,11 @@ from labkit.lab import Lab
 from labkit.progress import Progress
 from scripts.build_notebooks import FOLDER, source
 from tests.chromium import chromium
+from tests.test_notebooks import SANITIZE, SMALL
 from tests.widgets.jupyterlab import jupyterlab, run, write
 
 _FLOW = "03_deploy_tomcat"
 _PARTS = ("flow", "all", "click", "memory")
-#: A measurement in a notebook is not what is measured here.
-_SMALL = {"LABKIT_BENCH_SERVICES": "5", "LABKIT_BENCH_REPEATS": "1"}
 #: In JupyterLab: the dashboard of the lab that runs, and on it one Tomcat.
 _DASHBOARD = """\
 import labkit
@@ -79,7 +78,7 @@ def main() -> None:
 
 def _environment(provider: str, name: str) -> dict[str, str]:
     """Return what a Jupyter Server and a learner would set."""
-    return {"LABKIT_PROVIDER": provider, "JPY_SESSION_NAME": str(FOLDER / f"{name}.ipynb"), **_SMALL}
+    return {"LABKIT_PROVIDER": provider, "JPY_SESSION_NAME": str(FOLDER / f"{name}.ipynb"), **SMALL}
 
 
 def _until_flow(provider: str) -> float:
@@ -110,6 +109,7 @@ def _all(provider: str) -> None:
             "-m",
             "pytest",
             "--nbval-lax",
+            f"--nbval-sanitize-with={SANITIZE}",
             "--nbval-cell-timeout=120",
             "-q",
             "-p",

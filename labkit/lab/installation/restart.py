@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,7 +23,7 @@ from labkit.flow.runtime import started
 from labkit.lab import services
 from labkit.language import gettext, gettext_noop
 from labkit.progress import Phase, Progress
-from labkit.proxy.connections import Counts, asking
+from labkit.proxy.connections import Counts, asking, awaiting
 from labkit.proxy.table import Table
 from labkit.views.restart import Moment, RestartSeen
 
@@ -37,6 +37,7 @@ _LEAST_AWAY = 2.0  # seconds: a Node's heartbeat has whole seconds, and must be 
 _LIMIT = 120.0  # seconds until it must be back
 _POLL_SECONDS = 0.1
 _AFTER = 1.0  # seconds that are watched after it is back
+_ANSWERS = 10.0  # seconds in which a Service must answer before; kube-proxy writes rules once a second at most
 # klog's text format (KEP-1602): level and day, time, process, place, message.
 _LINE = re.compile(r'[IWEF]\d{4} (\d\d:\d\d:\d\d\.\d{6}) +\d+ [^ ]+\] "?([^"]*)')
 _TOLD = {
@@ -148,7 +149,7 @@ def restart(lab: Lab, node: str, progress: Progress, *, away: float, service: st
     UsageError
         There is no such node or Service, the node is off already, or nobody else could ask.
     ClusterError
-        The node did not come back in two minutes.
+        The Service does not answer although all nodes are on, or the node did not come back in two minutes.
     """
     target = lab.nodes[node]
     if away < _LEAST_AWAY:
@@ -184,10 +185,12 @@ def restart(lab: Lab, node: str, progress: Progress, *, away: float, service: st
 _READY = gettext_noop("tells its status: Ready")
 
 
-def _asked(lab: Lab, node: str, service: str) -> AbstractContextManager[Counts]:
-    """Return the block during which another worker asks a Service."""
+@contextmanager
+def _asked(lab: Lab, node: str, service: str) -> Iterator[Counts]:
+    """Have another worker ask a Service during the block, which begins when the Service has answered once."""
     if not service:
-        return nullcontext(Counts())
+        yield Counts()
+        return
     others = [each.name for each in (*lab.nodes[1:], lab.nodes[0]) if each.name != node and each.running]
     if not others:
         raise UsageError(
@@ -197,7 +200,10 @@ def _asked(lab: Lab, node: str, service: str) -> AbstractContextManager[Counts]:
         )
     with lab.api_server() as api:
         address, port = services.address_of(api, f"svc/{service}", None)
-    return asking(lab.cluster, others[0], address, port, RATE)
+    with awaiting(lab.cluster, others[0], port, _ANSWERS) as until_answered:
+        until_answered(address)
+    with asking(lab.cluster, others[0], address, port, RATE) as counts:
+        yield counts
 
 
 def _wait(lab: Lab, node: str, on: datetime, phase: Phase) -> float:

@@ -94,8 +94,7 @@ def test_a_service_answers_while_the_master_is_away_and_its_return_is_told(any_l
     any_lab.deploy("web", image="labkit/standin", replicas=2, progress=Progress())
     seen = any_lab.restart("master", away=2, service="web", progress=Progress())
     assert [at for at, _ in seen.answers if at < seen.away], "nobody asked while the master was off"
-    # Some few fail, not only beside other tests, and why is not known; were it for the master, most would.
-    assert seen.failed <= len(seen.answers) // 20, seen
+    assert seen.failed == 0, seen
     told = [what for _, _, what, _ in seen.moments]
     assert [what for what in told if what.startswith("answers again: ")]
     assert {"create Node master: 409, there is one", "tells its status: Ready"} <= set(told)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from labkit.errors import UsageError
+from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
 from labkit.progress import Progress
 
@@ -48,6 +48,14 @@ def test_a_service_answers_while_the_master_is_away(lab: Lab, web: str) -> None:
     assert [what for what in started if what.startswith("starts etcd of ")]
     assert any(what.startswith("answers again: ") for _, _, what, _ in seen.moments)
     assert f"answered {len(seen.answers)} of {len(seen.answers)}" in seen.caption()
+
+
+def test_a_service_that_does_not_answer_before_is_told_and_the_node_stays_on(lab: Lab) -> None:
+    lab.kubectl("create service clusterip nobody --tcp=8080")
+    with pytest.raises(ClusterError, match="8080 does not answer on node-01"):
+        lab.restart("master", service="nobody")
+    assert lab.nodes[0].running
+    lab.kubectl("delete service nobody")
 
 
 def test_what_cannot_be_restarted(lab: Lab) -> None:

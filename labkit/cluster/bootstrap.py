@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from labkit.cluster import installer
+from labkit.cluster import freeze, installer
+from labkit.cluster.protocol import Cluster
+from labkit.cluster.readiness import READY
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 from labkit.language import gettext
@@ -22,6 +27,9 @@ from labkit.progress import Phase
 _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 _SIGNED_TIMEOUT = 600.0
 _POLL_SECONDS = 0.05
+#: Who waits too long once the API server has refused it.
+_IMPATIENT = ("kube-scheduler", "kube-controller-manager")
+_HELD_SECONDS = 60.0  # at most, however long the API server is not ready
 
 
 def new_token() -> str:
@@ -67,6 +75,44 @@ def kubeadm(command: Sequence[str], *, what: str, log: Path, phase: Phase) -> No
 
 def _phase(line: str) -> str:
     return line.partition("]")[0].lstrip("[") if line.startswith("[") else ""
+
+
+@contextmanager
+def held_until_ready(cluster: Cluster, port: int) -> Iterator[None]:
+    """Hold the scheduler and the controller-manager from the moment an API server serves until it is ready.
+
+    It serves a second and a half before it has made the roles by which they may read anything (hook
+    ``rbac/bootstrap-roles`` of pkg/registry/rbac/rest/storage_rbac.go). Who is refused in that time asks again up to
+    three seconds later, and longer each time (k8s.io/client-go/tools/cache/reflector.go), or looks once a second
+    (cmd/kube-controller-manager/app/helper.go, WaitForAPIServer). Held, they ask as soon as they get an answer.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        One whose control plane starts during the block.
+    port : int
+        Of 127.0.0.1, where its API server will be reached.
+    """
+    over = threading.Event()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hold") as pool:
+        holding = pool.submit(_hold_until_ready, cluster, port, over)
+        try:
+            yield
+        finally:
+            over.set()
+    holding.result()
+
+
+def _hold_until_ready(cluster: Cluster, port: int, over: threading.Event) -> None:
+    with closing(ApiServer.anonymous(port)) as api, ExitStack() as held:
+        while api.status(READY) is None:
+            if over.wait(_POLL_SECONDS):
+                return
+        for name in _IMPATIENT:
+            with suppress(ClusterError):  # it does not run yet, or not now: nothing is lost but time
+                held.enter_context(freeze.freeze(cluster, name, limit=_HELD_SECONDS))
+        while api.status(READY) != HTTPStatus.OK and not over.wait(_POLL_SECONDS):
+            pass
 
 
 def wait_for_signed_cluster_info(port: int, token: str, *, unless: Callable[[], bool] = lambda: False) -> None:

@@ -215,6 +215,10 @@ def component_arguments(endpoint: str, *, small: bool = False) -> dict[str, dict
             # What it keeps in memory for members that lag behind: a lab's etcd is alone.
             "snapshot-count": "500",
             "snapshot-catchup-entries": "10",
+            # Alone, it waits for votes that nobody else has: one timeout at most, by default a second
+            # (go.etcd.io/raft, "randomizedElectionTimeout"). Milliseconds; the second is at least five times the first.
+            "heartbeat-interval": "20",
+            "election-timeout": "100",
         },
     }
 

@@ -6,6 +6,7 @@ import datetime
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from labkit.errors import ClusterError
 from labkit.language import gettext
 from labkit.progress import Phase
 
+#: Where an API server says whether it serves everything (kubernetes.io/docs/reference/using-api/health-checks).
+READY = "/readyz"
 _TIMEOUT = 240.0
 _POLL_SECONDS = 0.1
 _COREDNS_REPLICAS = 2
@@ -72,7 +75,14 @@ def wait_until_ready(
     ClusterError
         It took too long; the message says what is lacking.
     """
-    _wait(kubeconfig, lambda api: pending(api, spec, list(nodes), since=since), phase, timeout)
+
+    def lacking(api: ApiServer) -> list[str]:
+        # A control plane that starts has no time to spare for lists.
+        if api.status(READY) != HTTPStatus.OK:
+            return [gettext("the API server")]
+        return pending(api, spec, list(nodes), since=since)
+
+    _wait(kubeconfig, lacking, phase, timeout)
 
 
 def wait_for_node(kubeconfig: Path, name: str, *, phase: Phase, since: float = 0.0, timeout: float = _TIMEOUT) -> None:

@@ -80,6 +80,13 @@ class ApiServer:
         parsed: dict[str, Any] = json.loads(body)
         return parsed
 
+    def status(self, path: str) -> int | None:
+        """Return the status of the server's answer (RFC 9110, section 15), or None where it does not (yet) answer."""
+        try:
+            return self._send("GET", path, {})[0]
+        except _UNREACHABLE:
+            return None
+
     def names(self, path: str) -> set[str] | None:
         """Return the names of the objects of a list, of which nothing else is sent; None as for `get`."""
         found = self.get(path, _NAMES)

@@ -303,6 +303,10 @@ def _kube_proxy() -> dict[str, Any]:
         "kind": "KubeProxyConfiguration",
         # The size of the machine's connection table is not a sandbox's to set.
         "conntrack": {"maxPerCore": 0, "min": 0},
+        # Only who may do so in the whole machine lowers it (proc_pid_oom_score_adj(5)). kube-proxy asks for -999, and
+        # each of its two tries ends with a sleep of 100 ms (pkg/util/oom/oom_linux.go). A kubelet does so, too, and is
+        # not spared it: in that time its certificate comes. Refused without one, it would ask a second later again.
+        "oomScoreAdj": 0,
     }
 
 

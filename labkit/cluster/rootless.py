@@ -182,12 +182,17 @@ class RootlessCluster(OwnNodes):
 
     def add_node(self, name: str, progress: Progress) -> None:
         """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
-        self.prepare_node(name, progress)
-        self.join_node(name, progress)
+        self._check_new(name)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="token") as pool:
+            token = pool.submit(self._make_token)
+            self.prepare_node(name, progress)
+        self._join_with(token.result(), name, progress)
 
     def join_node(self, name: str, progress: Progress) -> None:
         """Have a prepared node join by `kubeadm join`, with a token of its own; wait until it is Ready."""
-        token = self._make_token()
+        self._join_with(self._make_token(), name, progress)
+
+    def _join_with(self, token: str, name: str, progress: Progress) -> None:
         since = time.time()
         self._join(name, token, progress)
         self._wait_for_joined(name, progress, since=since)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from labkit.cluster import freeze, installer
 from labkit.cluster.protocol import Cluster
-from labkit.cluster.readiness import READY
+from labkit.cluster.readiness import READY, pause
 from labkit.cluster.rest import ApiServer
 from labkit.errors import ClusterError
 from labkit.language import gettext
@@ -77,9 +75,8 @@ def _phase(line: str) -> str:
     return line.partition("]")[0].lstrip("[") if line.startswith("[") else ""
 
 
-@contextmanager
-def held_until_ready(cluster: Cluster, port: int) -> Iterator[None]:
-    """Hold the scheduler and the controller-manager from the moment an API server serves until it is ready.
+def hold_until_ready(cluster: Cluster, port: int, *, unless: Callable[[], bool]) -> None:
+    """Wait until an API server is ready, and hold the scheduler and the controller-manager from when it serves.
 
     It serves a second and a half before it has made the roles by which they may read anything (hook
     ``rbac/bootstrap-roles`` of pkg/registry/rbac/rest/storage_rbac.go). Who is refused in that time asks again up to
@@ -89,30 +86,21 @@ def held_until_ready(cluster: Cluster, port: int) -> Iterator[None]:
     Parameters
     ----------
     cluster : Cluster
-        One whose control plane starts during the block.
+        One whose control plane starts.
     port : int
         Of 127.0.0.1, where its API server will be reached.
+    unless : callable
+        Ends the wait early, because there is nothing to wait for any more.
     """
-    over = threading.Event()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hold") as pool:
-        holding = pool.submit(_hold_until_ready, cluster, port, over)
-        try:
-            yield
-        finally:
-            over.set()
-    holding.result()
-
-
-def _hold_until_ready(cluster: Cluster, port: int, over: threading.Event) -> None:
+    began = time.monotonic()
     with closing(ApiServer.anonymous(port)) as api, ExitStack() as held:
-        while api.status(READY) is None:
-            if over.wait(_POLL_SECONDS):
-                return
-        for name in _IMPATIENT:
+        while (status := api.status(READY)) is None and not unless():
+            pause(began, _POLL_SECONDS)
+        for name in _IMPATIENT if status not in {None, HTTPStatus.OK} else ():
             with suppress(ClusterError):  # it does not run yet, or not now: nothing is lost but time
                 held.enter_context(freeze.freeze(cluster, name, limit=_HELD_SECONDS))
-        while api.status(READY) != HTTPStatus.OK and not over.wait(_POLL_SECONDS):
-            pass
+        while api.status(READY) != HTTPStatus.OK and not unless():
+            pause(began, _POLL_SECONDS)
 
 
 def wait_for_signed_cluster_info(port: int, token: str, *, unless: Callable[[], bool] = lambda: False) -> None:
@@ -136,12 +124,12 @@ def wait_for_signed_cluster_info(port: int, token: str, *, unless: Callable[[], 
         It was not signed in time.
     """
     key = f"jws-kubeconfig-{token.partition('.')[0]}"
-    deadline = time.monotonic() + _SIGNED_TIMEOUT
+    began = time.monotonic()
     with closing(ApiServer.anonymous(port)) as api:
         while key not in ((api.get(_CLUSTER_INFO) or {}).get("data") or {}):
             if unless():
                 break
-            if time.monotonic() > deadline:
+            if time.monotonic() > began + _SIGNED_TIMEOUT:
                 raise ClusterError(
                     gettext("The cluster does not sign its cluster-info"),
                     why=gettext("ConfigMap kube-public/cluster-info has no {key} after {seconds:.0f} s").format(
@@ -149,4 +137,4 @@ def wait_for_signed_cluster_info(port: int, token: str, *, unless: Callable[[], 
                     ),
                     fix=gettext("look at the controller-manager's log: its bootstrapsigner controller signs"),
                 )
-            time.sleep(_POLL_SECONDS)
+            pause(began, _POLL_SECONDS)

@@ -302,8 +302,8 @@ class RootlessCluster(OwnNodes):
         with ThreadPoolExecutor(thread_name_prefix="bootstrap") as pool:
             futures: list[Future[None]] = [pool.submit(self._init, token, progress)]
             try:
-                with bootstrap.held_until_ready(self, port):
-                    bootstrap.wait_for_signed_cluster_info(port, token, unless=futures[0].done)
+                bootstrap.hold_until_ready(self, port, unless=futures[0].done)
+                bootstrap.wait_for_signed_cluster_info(port, token, unless=futures[0].done)
                 if not futures[0].done() or futures[0].exception() is None:
                     self._write_kubeconfig()
                     futures += [pool.submit(self._join, name, token, progress) for name in self.spec.node_names[1:]]

@@ -6,6 +6,7 @@ apiserver.config.k8s.io/v1, as in Kubernetes 1.34.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,10 @@ _STARTUP_PROBE = {"initialDelaySeconds": 5, "periodSeconds": 1, "failureThreshol
 #: user's own choice (`labkit doctor` speaks of them).
 IGNORED_PREFLIGHT_ERRORS = ["Swap", "SystemVerification", "NumCPU", "Mem", "Hostname"]
 
-#: A garbage collector that lets the heap grow by a quarter, not by as much again: memory is scarcer in a lab than
-#: processor time (runtime, Go; docs/decisions/0010-memory.md says why not a limit).
-_FRUGAL = [{"name": "GOGC", "value": "25"}]
+#: Go's own variable (pkg.go.dev/runtime): by how many percent the heap may grow before it is collected. A quarter, not
+#: as much again: memory is scarcer in a lab than processor time, unless who makes the lab has set the variable
+#: (docs/decisions/0010-memory.md says why not a limit).
+_GOGC, _FRUGAL = "GOGC", "25"
 
 #: A component exports its spans when it has 512, or after this time (opentelemetry.io/docs/specs/otel/configuration/
 #: sdk-environment-variables, "Batch Span Processor"; five seconds by default), and drops what its queue cannot hold.
@@ -267,7 +269,8 @@ def _component(name: str, arguments: dict[str, dict[str, str]]) -> dict[str, Any
 
 
 def _environment(component: str) -> list[dict[str, str]]:
-    return _FRUGAL + (_arguments(_PROMPT_SPANS) if component in _TRACED else [])
+    collector = {_GOGC: os.environ.get(_GOGC, _FRUGAL)}
+    return _arguments(collector) + (_arguments(_PROMPT_SPANS) if component in _TRACED else [])
 
 
 def _volume(name: str, path: str, path_type: str, *, read_only: bool) -> dict[str, Any]:

@@ -51,7 +51,10 @@ def test_nodes_have_the_labs_names_and_the_labs_ranges(config: dict[str, Any]) -
     assert config["networking"]["apiServerAddress"] == "127.0.0.1"
 
 
-def test_what_is_mounted_is_there_before(shared: SharedFolders, config: dict[str, Any]) -> None:
+def test_what_is_mounted_is_there_before(
+    shared: SharedFolders, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOGC")
     shared.write(SPEC, "172.30.7.0/24", ENDPOINT)
     mounts = [mount for node in config["nodes"] for mount in node["extraMounts"]]
     assert all(Path(mount["hostPath"]).exists() for mount in mounts)

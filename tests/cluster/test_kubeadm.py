@@ -79,6 +79,18 @@ def test_the_options_reach_the_documents() -> None:
     assert proxy["conntrack"] == {"maxPerCore": 0, "min": 0}
 
 
+@pytest.mark.parametrize(("set_by_user", "expected"), [(None, "25"), ("100", "100")])
+def test_who_has_memory_to_spare_says_so_by_gos_own_variable(
+    set_by_user: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOGC")
+    if set_by_user is not None:
+        monkeypatch.setenv("GOGC", set_by_user)
+    _, cluster, *_ = yaml.safe_load_all(kubeadm.init_documents(LabSpec(), TOKEN))
+    components = (cluster["apiServer"], cluster["controllerManager"], cluster["scheduler"], cluster["etcd"]["local"])
+    assert all({"name": "GOGC", "value": expected} in component["extraEnvs"] for component in components)
+
+
 def test_the_audit_policy_never_logs_bodies_that_hold_secrets() -> None:
     policy = yaml.safe_load(kubeadm.files()["/etc/kubernetes/labkit/audit-policy.yaml"])
     body_rule = next(n for n, rule in enumerate(policy["rules"]) if rule["level"] == "RequestResponse")

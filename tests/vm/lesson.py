@@ -34,7 +34,7 @@ _FILE = Path("/vm") / f"{NAME}{SUFFIX}"
 _TITLE = "A Service in kube-proxy's three modes, ipvs too, in a virtual machine"
 _SECONDS = 240.0  # for what takes a minute at most on a machine that is not emulated
 _INIT_MINUTES = 20  # for the control plane, which takes ten where others use the machine, too
-_RARELY = [{"name": "GOGC", "value": "400"}]  # four times as much memory as is in use, before it is collected
+_RARELY = {"GOGC": "400"}  # four times as much memory as is in use, before it is collected
 _FIRST = {"kube-apiserver", "etcd"}
 _NICE = -15
 _initialised = threading.Event()
@@ -87,7 +87,7 @@ def main() -> None:
     patient = partial(_patient, kubeadm.init_documents)
     with (
         patch.object(kubeadm, "init_documents", patient),
-        patch.object(kubeadm, "_FRUGAL", _RARELY),
+        patch.dict(os.environ, _RARELY),
         patch.dict(process.run.__kwdefaults__, timeout=60.0 * _INIT_MINUTES),
         patch.object(bootstrap, "_SIGNED_TIMEOUT", 60.0 * _INIT_MINUTES),
         labkit.up("lab", privileged=True, progress=Progress(_say)) as lab,

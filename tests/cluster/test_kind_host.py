@@ -114,9 +114,9 @@ def test_of_a_node_image_for_which_the_disk_is_too_small_nothing_is_left(tmp_pat
         text=True,
         check=False,
     )
-    assert done.returncode == ClusterError.exit_code, done.stderr
-    assert "No space left on device" in done.stderr
-    assert "GB free" in done.stderr
+    assert done.returncode == PreflightError.exit_code, done.stderr
+    assert "has 0.1 GB free, and its parts take 2 GB" in done.stderr
+    assert "has 3 GB free, then try again" in done.stderr
     images = subprocess.run(["docker", "image", "ls", "--format", "{{.Repository}}"], check=True, capture_output=True)
     assert b"labkit/full" not in images.stdout
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -22,7 +23,7 @@ from labkit import paths
 from labkit.cluster import network_addon, network_agent
 from labkit.cluster.nodeimage import debian, oci, pods
 from labkit.components import Components, ensure, pins
-from labkit.errors import ClusterError
+from labkit.errors import ClusterError, PreflightError
 from labkit.language import gettext
 from labkit.node import connector, docker, netns, requester
 from labkit.progress import Progress
@@ -33,6 +34,7 @@ IMAGE = f"labkit/node:{pins()['kubernetes'].version}"
 RECIPE = "labkit.recipe"
 
 _FILES: Traversable = resources.files(__package__) / "files"
+_LEAST_FREE = 2e9  # bytes
 _LIB = "usr/local/lib/labkit"
 _ENTRYPOINT = f"/{_LIB}/entrypoint"
 _PACKAGES = (
@@ -130,7 +132,7 @@ def build(name: str = IMAGE, *, progress: Progress | None = None) -> str:
     Raises
     ------
     PreflightError
-        Docker or mmdebstrap cannot be used here.
+        Docker or mmdebstrap cannot be used here, or the disk is too small.
     ClusterError
         A step failed: no Debian mirror, or the disk is full. No part of the image is left.
     """
@@ -142,6 +144,7 @@ def build(name: str = IMAGE, *, progress: Progress | None = None) -> str:
     programs = ensure(progress)
     cache = paths.cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
+    _require_space(cache)
     replaced = [str(image["Id"]) for image in docker.inspect("image", [name])]
     try:
         with tempfile.TemporaryDirectory(prefix="node-image-", dir=cache) as scratch:
@@ -154,6 +157,19 @@ def build(name: str = IMAGE, *, progress: Progress | None = None) -> str:
         ) from error
     _remove_nameless(replaced)
     return name
+
+
+def _require_space(cache: Path) -> None:
+    """Refuse to begin what cannot end."""
+    free = shutil.disk_usage(cache).free
+    if free < _LEAST_FREE:
+        raise PreflightError(
+            gettext("There is no room for a node image"),
+            why=gettext("{cache} has {free:.1f} GB free, and its parts take {least:.0f} GB").format(
+                cache=cache, free=free / 1e9, least=_LEAST_FREE / 1e9
+            ),
+            fix=gettext("see that {cache} has 3 GB free, then try again").format(cache=cache),
+        )
 
 
 def _build(name: str, programs: Components, scratch: Path, progress: Progress) -> None:

@@ -7,7 +7,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from labkit.errors import ClusterError, PreflightError
@@ -25,6 +28,9 @@ _NOT_WANTED = [
 ]
 _WANTED = ["/usr/share/doc/*/copyright"]
 _TAIL = 12
+#: apt waits for ever for a file that its own download could not write, as the disk was full.
+_STALLED_SECONDS = 120.0
+_LOOK_SECONDS = 5.0
 
 
 def require() -> None:
@@ -63,13 +69,26 @@ def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: s
     Raises
     ------
     ClusterError
-        It failed: there is no way to Debian's packages, or the disk is full.
+        It failed, or nothing more came: there is no way to Debian's packages, or the disk is full.
     """
     command = ["mmdebstrap", f"--variant={variant}", f"--include={','.join(packages)}", "--format=tar"]
     command += [f"--dpkgopt=path-exclude={path}" for path in _NOT_WANTED]
     command += [f"--dpkgopt=path-include={path}" for path in _WANTED]
     command += [*hooks, SUITE, str(target)]
+    status, lines = _run(command, target, phase)
+    if status != 0:
+        target.unlink(missing_ok=True)
+        raise ClusterError(
+            gettext("Debian's packages could not be put together"),
+            why="\n".join(lines[-_TAIL:]) or gettext("mmdebstrap ended with {status}").format(status=status),
+            fix=gettext("see that the machine reaches a Debian mirror and that its disk has 2 GB free, then try again"),
+        )
+
+
+def _run(command: Sequence[str], target: Path, phase: Phase) -> tuple[int, list[str]]:
+    """Run mmdebstrap to its end; return its status and what it said."""
     lines: list[str] = []
+    over = threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix="labkit-debian-", dir=target.parent) as scratch,
         subprocess.Popen(
@@ -81,7 +100,9 @@ def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: s
             env={**os.environ, "TMPDIR": scratch},
             start_new_session=True,  # so that an interrupt ends apt and dpkg, too
         ) as process,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="stalled") as pool,
     ):
+        watching = pool.submit(_end_when_stalled, process, (Path(scratch), target), over)
         try:
             for line in process.stderr or ():
                 lines.append(line.rstrip())
@@ -91,10 +112,31 @@ def bootstrap(target: Path, packages: Sequence[str], phase: Phase, *, variant: s
         except BaseException:
             os.killpg(process.pid, signal.SIGTERM)
             raise
-    if status != 0:
-        target.unlink(missing_ok=True)
-        raise ClusterError(
-            gettext("Debian's packages could not be put together"),
-            why="\n".join(lines[-_TAIL:]) or gettext("mmdebstrap ended with {status}").format(status=status),
-            fix=gettext("see that the machine reaches a Debian mirror and that its disk has 2 GB free, then try again"),
-        )
+        finally:
+            over.set()
+        if watching.result():
+            lines.append(gettext("nothing more came for {seconds:.0f} s").format(seconds=_STALLED_SECONDS))
+    return status, lines
+
+
+def _end_when_stalled(process: subprocess.Popen[str], written: Sequence[Path], over: threading.Event) -> bool:
+    """End a process, and those that it started, when the files that it writes do not change; return whether it did."""
+    before, unchanged = -1, 0.0
+    while not over.wait(_LOOK_SECONDS):
+        now = sum(_size(path) for path in written)
+        unchanged = unchanged + _LOOK_SECONDS if now == before else 0.0
+        before = now
+        if unchanged >= _STALLED_SECONDS:
+            os.killpg(process.pid, signal.SIGTERM)
+            return True
+    return False
+
+
+def _size(path: Path) -> int:
+    """Return the bytes and the number of files in a folder, as far as they can be seen, or of a file."""
+    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names) if path.is_dir() else (path,)
+    found = 0
+    for file in files:
+        with suppress(OSError):
+            found += 1 + file.lstat().st_size
+    return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ from labkit.lab import Lab
 from labkit.progress import Progress
 from scripts.build_notebooks import FOLDER, source
 from tests.chromium import chromium
-from tests.test_notebooks import NOTEBOOKS, SANITIZE, SMALL
+from tests.test_notebooks import NOTEBOOKS, SMALL, by_nbval
 from tests.widgets.jupyterlab import jupyterlab, run, write
 
 _FLOW = "03_deploy_tomcat"
@@ -117,12 +116,9 @@ def _all(provider: str) -> None:
 
 def _by_nbval(path: Path, provider: str) -> float:
     """Return the seconds that a notebook takes, and print them."""
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", f"--nbval-sanitize-with={SANITIZE}"]
-    command += ["--nbval-cell-timeout=120", "-q", "-p", "no:cacheprovider", "-W", "default", str(path)]
     with tempfile.TemporaryDirectory(prefix="labkit-") as state:  # each has a lab of the same name
-        environment = os.environ | _environment(provider, path.stem) | {"LABKIT_STATE": state}
         started = time.monotonic()
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        done = by_nbval(path, _environment(provider, path.stem) | {"LABKIT_STATE": state})
         seconds = time.monotonic() - started
     print(f"  {path.stem}: {seconds:.1f} s{'' if done.returncode == 0 else ', FAILED'}", flush=True)
     return seconds

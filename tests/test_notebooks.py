@@ -130,7 +130,7 @@ def test_opened_without_a_kernel_every_panel_has_a_still(notebook: Path) -> None
 @pytest.mark.notebook
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(notebook: Path) -> None:
-    done = _run(notebook, SMALL)
+    done = by_nbval(notebook, SMALL)
     assert done.returncode == 0, done.stdout[-4000:]
 
 
@@ -162,7 +162,7 @@ def test_a_notebook_runs_with_no_cluster_no_process_and_no_network(notebook: Pat
     (startup / "00-alone.py").write_text(ALONE)
     # Jupyter Server tells a kernel in this way which notebook it is of.
     own = {"LABKIT_PROVIDER": "replay", "JPY_SESSION_NAME": str(notebook), "IPYTHONDIR": str(tmp_path)}
-    done = _run(notebook, own)
+    done = by_nbval(notebook, own)
     assert done.returncode == 0, done.stdout[-4000:]
 
 
@@ -187,7 +187,8 @@ def test_where_no_cluster_can_run_a_notebook_is_answered_from_its_session_and_sa
     assert "node-02" in done.stdout
 
 
-def _run(notebook: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def by_nbval(notebook: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a notebook by nbval, its cells compared as they are stored; the benchmark does so, too."""
     options = ["--nbval-lax", f"--nbval-sanitize-with={SANITIZE}", "--nbval-cell-timeout=120"]
     options += ["-p", "no:cacheprovider", "-W", "default"]
     command = [sys.executable, "-m", "pytest", *options, str(notebook)]

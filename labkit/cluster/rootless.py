@@ -182,7 +182,7 @@ class RootlessCluster(OwnNodes):
 
     def add_node(self, name: str, progress: Progress) -> None:
         """Add a worker by `kubeadm join` with a token of its own; wait until it and its system pods are Ready."""
-        self._check_new(name)
+        self._check_new(name)  # before there is a token for nothing
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="token") as pool:
             token = pool.submit(self._make_token)
             self.prepare_node(name, progress)

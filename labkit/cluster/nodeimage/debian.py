@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from labkit.cri import stats
 from labkit.errors import ClusterError, PreflightError
 from labkit.language import gettext
 from labkit.progress import Phase
@@ -102,7 +103,7 @@ def _run(command: Sequence[str], target: Path, phase: Phase) -> tuple[int, list[
         ) as process,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="stalled") as pool,
     ):
-        watching = pool.submit(_end_when_stalled, process, (Path(scratch), target), over)
+        watching = pool.submit(_end_when_stalled, process, Path(scratch), target, over)
         try:
             for line in process.stderr or ():
                 lines.append(line.rstrip())
@@ -119,24 +120,15 @@ def _run(command: Sequence[str], target: Path, phase: Phase) -> tuple[int, list[
     return status, lines
 
 
-def _end_when_stalled(process: subprocess.Popen[str], written: Sequence[Path], over: threading.Event) -> bool:
+def _end_when_stalled(process: subprocess.Popen[str], scratch: Path, target: Path, over: threading.Event) -> bool:
     """End a process, and those that it started, when the files that it writes do not change; return whether it did."""
-    before, unchanged = -1, 0.0
+    before, unchanged = (0, 0, 0), 0.0
     while not over.wait(_LOOK_SECONDS):
-        now = sum(_size(path) for path in written)
+        now = (*stats.disk(scratch), target.stat().st_size if target.exists() else 0)
         unchanged = unchanged + _LOOK_SECONDS if now == before else 0.0
         before = now
         if unchanged >= _STALLED_SECONDS:
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.killpg(process.pid, signal.SIGTERM)
             return True
     return False
-
-
-def _size(path: Path) -> int:
-    """Return the bytes and the number of files in a folder, as far as they can be seen, or of a file."""
-    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names) if path.is_dir() else (path,)
-    found = 0
-    for file in files:
-        with suppress(OSError):
-            found += 1 + file.lstat().st_size
-    return found

@@ -40,7 +40,7 @@ def test_one_that_stalls_is_ended_with_what_it_started(quick: Path) -> None:
 
 
 def test_one_that_is_slow_and_writes_is_left_alone(quick: Path) -> None:
-    script = "for second in 1 2 3 4 5; do sleep 0.5; echo $second >>$TMPDIR/list; done; echo done >"
+    script = "for second in 1 2 3 4 5; do sleep 0.5; echo $second >$TMPDIR/$second; done; echo done >"
     _program(quick / "mmdebstrap", f"{script}{quick}/made.tar")
     began = time.monotonic()
     with Progress(_quiet).phase("packages") as phase:

@@ -13,9 +13,6 @@ from pathlib import Path
 
 from labkit.cri import processes
 
-_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-
 
 @dataclass(slots=True)
 class Usage:
@@ -42,6 +39,9 @@ class Usage:
 
 def usage() -> dict[str, Usage]:
     """Return the usage of every container on the node, by the name of its mount namespace."""
+    # Asked for here, not at the import: Windows, which reads recordings and kind's labs, has no sysconf(3).
+    tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    page = os.sysconf("SC_PAGE_SIZE")
     found: dict[str, Usage] = {}
     for pid in processes.pids():
         fields = processes.stat(pid)
@@ -49,8 +49,8 @@ def usage() -> dict[str, Usage]:
         if not fields or not mounts:
             continue
         total = found.setdefault(mounts, Usage())
-        total.cpu += sum(map(int, fields[11:15])) * _TICK
-        total.memory += int(fields[21]) * _PAGE
+        total.cpu += sum(map(int, fields[11:15])) * tick
+        total.memory += int(fields[21]) * page
         total.minor_faults += int(fields[7])
         total.major_faults += int(fields[9])
         total.processes += 1

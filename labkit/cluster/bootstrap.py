@@ -27,6 +27,9 @@ _SIGNED_TIMEOUT = 600.0
 _POLL_SECONDS = 0.05
 #: Who waits too long once the API server has refused it.
 _IMPATIENT = ("kube-scheduler", "kube-controller-manager")
+#: By then they have the refusal of what they asked while the API server did not answer yet. Who is held before, has it
+#: when it is let go, and begins to wait then.
+_REFUSAL_SECONDS = 0.3
 _HELD_SECONDS = 60.0  # at most, however long the API server is not ready
 
 
@@ -96,6 +99,7 @@ def hold_until_ready(cluster: Cluster, port: int, *, unless: Callable[[], bool])
     with closing(ApiServer.anonymous(port)) as api, ExitStack() as held:
         while (status := api.status(READY)) is None and not unless():
             pause(began, _POLL_SECONDS)
+        time.sleep(_REFUSAL_SECONDS)
         for name in _IMPATIENT if status not in {None, HTTPStatus.OK} else ():
             with suppress(ClusterError):  # it does not run yet, or not now: nothing is lost but time
                 held.enter_context(freeze.freeze(cluster, name, limit=_HELD_SECONDS))

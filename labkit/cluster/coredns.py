@@ -8,6 +8,9 @@ name service.
 
 from __future__ import annotations
 
+import yaml
+
+from labkit.cluster.documents import dump_all
 from labkit.cluster.kubeadm import CONFIG
 
 #: Prints what `kubeadm init` would apply; it needs no API server.
@@ -15,5 +18,10 @@ PRINT_COMMAND = ["kubeadm", "init", "phase", "addon", "coredns", "--config", CON
 
 
 def manifest(printed: str) -> str:
-    """Return the YAML in what `PRINT_COMMAND` printed: kubeadm first tells that it reads the patches."""
-    return printed[printed.index("apiVersion:") :].rstrip() + "\n"
+    """Return the YAML in what `PRINT_COMMAND` printed: kubeadm first tells that it reads the patches.
+
+    The Deployment comes last. kubeadm prints it before the ServiceAccount of its pods. Until that is there the pods are
+    refused, and the controller tries them again later each time (pkg/controller/replicaset/replica_set.go).
+    """
+    objects = yaml.safe_load_all(printed[printed.index("apiVersion:") :])
+    return dump_all(sorted(objects, key=lambda each: bool(each["kind"] == "Deployment")))

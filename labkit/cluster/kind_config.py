@@ -166,8 +166,7 @@ def _patches(spec: LabSpec, endpoint: str) -> list[dict[str, Any]]:
         "kind": "KubeletConfiguration",
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "failCgroupV1": False,
-        # As in a rootless lab: how soon a mirror pod that could not be made is tried again.
-        "syncFrequency": "15s",
+        "syncFrequency": kubeadm.SYNC_FREQUENCY,
         "serializeImagePulls": False,
         "tracing": {"endpoint": endpoint, "samplingRatePerMillion": 1_000_000},
     }

@@ -41,6 +41,20 @@ LIVENESS_FAILURES = 60
 #: When a static pod is first asked whether it has started, and how often then; kubeadm says 10 s for both. The kubelet
 #: looks after the pod again when it answers, and only then makes the pod's mirror in the API, if it could not before.
 _STARTUP_PROBE = {"initialDelaySeconds": 5, "periodSeconds": 1, "failureThreshold": 240}
+#: kubeadm has the other three asked whether they are ready, too. The kubelet sends a pod's status when it has changed,
+#: and that of a mirror made late up to ten seconds later (pkg/kubelet/status/status_manager.go, syncPeriod): so this
+#: one changes a second after the mirror is there.
+_READINESS_PROBES = {
+    "kube-controller-manager": {
+        "httpGet": {"host": "127.0.0.1", "path": "/healthz", "port": 10257, "scheme": "HTTPS"},
+        "initialDelaySeconds": 6,
+        "periodSeconds": 1,
+        "timeoutSeconds": 15,
+    }
+}
+#: How often the kubelet looks after a pod of which it hears nothing new, and makes a mirror that it could not make for
+#: want of the API server's priority classes; by default up to 90 s (pkg/kubelet/kubelet.go, pod_workers.go).
+SYNC_FREQUENCY = "5s"
 
 #: kubeadm's preflight checks that a sandbox cannot meet and does not need: swap is the kubelet's to allow
 #: (failSwapOn: false), the kernel's configuration is not readable everywhere, and memory and processors are the
@@ -85,6 +99,10 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
         Whether kubeadm installs CoreDNS, too; by default labkit does, meanwhile (`labkit.cluster.coredns`).
     """
     arguments = component_arguments(TRACING_ENDPOINT, small=spec.small)
+
+    def component(name: str) -> dict[str, Any]:
+        return {"extraArgs": _arguments(arguments[name]), "extraEnvs": _environment(name, small=spec.small)}
+
     init = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
@@ -103,10 +121,10 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
         # Faster to make than RSA keys; kubeadm offers both.
         "encryptionAlgorithm": "ECDSA-P256",
         "networking": {"serviceSubnet": spec.service_cidr, "podSubnet": spec.pod_cidr},
-        "apiServer": {**_component("kube-apiserver", arguments), **api_server_access()},
-        "controllerManager": _component("kube-controller-manager", arguments),
-        "scheduler": _component("kube-scheduler", arguments),
-        "etcd": {"local": {"dataDir": "/var/lib/etcd", **_component("etcd", arguments)}},
+        "apiServer": {**component("kube-apiserver"), **api_server_access()},
+        "controllerManager": component("kube-controller-manager"),
+        "scheduler": component("kube-scheduler"),
+        "etcd": {"local": {"dataDir": "/var/lib/etcd", **component("etcd")}},
     }
     return dump_all([init, cluster, _kubelet(user_namespace=not spec.privileged), _kube_proxy()])
 
@@ -171,7 +189,7 @@ def files(endpoint: str = TRACING_ENDPOINT, *, environment: bool = False, small:
     return {
         f"{EVIDENCE_FOLDER}/audit-policy.yaml": _AUDIT_POLICY.read_text(),
         f"{EVIDENCE_FOLDER}/tracing.yaml": dump(tracing),
-        **{f"{PATCHES}/{name}+strategic.yaml": dump(_patch(name, environment)) for name in STATIC_PODS},
+        **{f"{PATCHES}/{name}+strategic.yaml": dump(_patch(name, environment, small=small)) for name in STATIC_PODS},
         f"{PATCHES}/corednsdeployment+strategic.yaml": dump({"spec": {**_PROMPT_COREDNS, **replicas}}),
     }
 
@@ -207,8 +225,8 @@ def component_arguments(endpoint: str, *, small: bool = False) -> dict[str, dict
             "flex-volume-plugin-dir": _VOLUME_PLUGINS,
             **({"controllers": small_lab.CONTROLLERS} if small else {}),
         },
-        # Level 10 makes the scheduler log each plugin's score for each node.
-        "kube-scheduler": {"leader-elect": "false", "v": "10"},
+        # Level 10 makes it log each plugin's score for each node, and would make its client write out each request.
+        "kube-scheduler": {"leader-elect": "false", "v": "5", "vmodule": "schedule_one=10"},
         "etcd": {
             "enable-distributed-tracing": "true",
             "distributed-tracing-address": endpoint,
@@ -244,32 +262,36 @@ def registration(spec: LabSpec, index: int) -> dict[str, Any]:
     index : int
         The node's; the control plane is 0.
     """
+    arguments = {"node-ip": str(node_address(index))}
+    if index == 0:
+        # As for kube-proxy, below. A worker's kubelet is not spared the sleep: in that time its certificate comes, and
+        # refused without one it would ask a second later again. The control plane's gets its own from kubeadm.
+        arguments["oom-score-adj"] = "0"
     return {
         "name": spec.node_names[index],
         "criSocket": f"unix://{CRI_SOCKET}",
         "imagePullPolicy": "IfNotPresent",
         "ignorePreflightErrors": IGNORED_PREFLIGHT_ERRORS,
-        "kubeletExtraArgs": _arguments({"node-ip": str(node_address(index))}),
+        "kubeletExtraArgs": _arguments(arguments),
     }
 
 
-def _patch(component: str, environment: bool) -> dict[str, Any]:
+def _patch(component: str, environment: bool, *, small: bool) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": component,
         "livenessProbe": {"failureThreshold": LIVENESS_FAILURES},
         "startupProbe": _STARTUP_PROBE,
     }
+    if component in _READINESS_PROBES:
+        container["readinessProbe"] = _READINESS_PROBES[component]
     if environment:
-        container["env"] = _environment(component)
+        container["env"] = _environment(component, small=small)
     return {"spec": {"containers": [container]}}
 
 
-def _component(name: str, arguments: dict[str, dict[str, str]]) -> dict[str, Any]:
-    return {"extraArgs": _arguments(arguments[name]), "extraEnvs": _environment(name)}
-
-
-def _environment(component: str) -> list[dict[str, str]]:
-    collector = {_GOGC: os.environ.get(_GOGC, _FRUGAL)}
+def _environment(component: str, *, small: bool) -> list[dict[str, str]]:
+    frugal = small_lab.GOGC.get(component, _FRUGAL) if small else _FRUGAL
+    collector = {_GOGC: os.environ.get(_GOGC, frugal)}
     return _arguments(collector) + (_arguments(_PROMPT_SPANS) if component in _TRACED else [])
 
 
@@ -287,9 +309,7 @@ def _kubelet(*, user_namespace: bool) -> dict[str, Any]:
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": ["none"],
         "failSwapOn": False,
-        # A mirror pod that could not be made, for want of the API server's priority classes, is tried again with the
-        # next sync; by default that is after 60 to 90 s (kubernetes/pkg/kubelet/kubelet.go, pod_workers.go).
-        "syncFrequency": "15s",
+        "syncFrequency": SYNC_FREQUENCY,
         "localStorageCapacityIsolation": False,
         "makeIPTablesUtilChains": False,
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0.1%", "nodefs.inodesFree": "0.1%"},
@@ -307,8 +327,7 @@ def _kube_proxy() -> dict[str, Any]:
         # The size of the machine's connection table is not a sandbox's to set.
         "conntrack": {"maxPerCore": 0, "min": 0},
         # Only who may do so in the whole machine lowers it (proc_pid_oom_score_adj(5)). kube-proxy asks for -999, and
-        # each of its two tries ends with a sleep of 100 ms (pkg/util/oom/oom_linux.go). A kubelet does so, too, and is
-        # not spared it: in that time its certificate comes. Refused without one, it would ask a second later again.
+        # each of its two tries ends with a sleep of 100 ms (pkg/util/oom/oom_linux.go).
         "oomScoreAdj": 0,
     }
 

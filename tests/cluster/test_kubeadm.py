@@ -74,21 +74,42 @@ def test_the_options_reach_the_documents() -> None:
     assert arguments["storage-media-type"] == "application/json"
     for component in ("controllerManager", "scheduler"):
         assert {"name": "leader-elect", "value": "false"} in cluster[component]["extraArgs"]
-    assert {"name": "v", "value": "10"} in cluster["scheduler"]["extraArgs"]
+    assert {"name": "vmodule", "value": "schedule_one=10"} in cluster["scheduler"]["extraArgs"]
     assert kubelet["tracing"]["samplingRatePerMillion"] == 1_000_000
     assert proxy["conntrack"] == {"maxPerCore": 0, "min": 0}
 
 
-@pytest.mark.parametrize(("set_by_user", "expected"), [(None, "25"), ("100", "100")])
+@pytest.mark.parametrize(
+    ("set_by_user", "small", "api_server", "others"),
+    [(None, False, "25", "25"), (None, True, "50", "25"), ("100", False, "100", "100"), ("100", True, "100", "100")],
+)
 def test_who_has_memory_to_spare_says_so_by_gos_own_variable(
-    set_by_user: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+    set_by_user: str | None, small: bool, api_server: str, others: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GOGC")
     if set_by_user is not None:
         monkeypatch.setenv("GOGC", set_by_user)
-    _, cluster, *_ = yaml.safe_load_all(kubeadm.init_documents(LabSpec(), TOKEN))
-    components = (cluster["apiServer"], cluster["controllerManager"], cluster["scheduler"], cluster["etcd"]["local"])
-    assert all({"name": "GOGC", "value": expected} in component["extraEnvs"] for component in components)
+    _, cluster, *_ = yaml.safe_load_all(kubeadm.init_documents(LabSpec(small=small), TOKEN))
+    components = (cluster["controllerManager"], cluster["scheduler"], cluster["etcd"]["local"])
+    assert {"name": "GOGC", "value": api_server} in cluster["apiServer"]["extraEnvs"]
+    assert all({"name": "GOGC", "value": others} in component["extraEnvs"] for component in components)
+
+
+def test_only_the_first_nodes_kubelet_is_told_to_leave_its_oom_score_alone() -> None:
+    given = [{a["name"] for a in kubeadm.registration(LabSpec(), index)["kubeletExtraArgs"]} for index in range(3)]
+    assert ["oom-score-adj" in names for names in given] == [True, False, False]
+
+
+def test_every_static_pod_is_asked_whether_it_is_ready(tmp_path: Path) -> None:
+    """By kubeadm's own manifest or by the patch, later than whether it has started."""
+    patches = {name: yaml.safe_load(text) for name, text in kubeadm.files().items() if name.startswith(kubeadm.PATCHES)}
+    asked = {}
+    for name, patch in patches.items():
+        (container,) = patch["spec"].get("containers", [None])
+        if container and "readinessProbe" in container:
+            delays = [container[probe]["initialDelaySeconds"] for probe in ("startupProbe", "readinessProbe")]
+            asked[Path(name).name] = delays
+    assert asked == {"kube-controller-manager+strategic.yaml": [5, 6]}
 
 
 def test_the_audit_policy_never_logs_bodies_that_hold_secrets() -> None:

@@ -121,8 +121,8 @@ class Runtime:
     def hops(self, start: datetime, end: datetime | None) -> list[Draft]:
         """Return the calls in a stretch of time, in order."""
         found: list[Draft] = []
-        nodes: set[str] = set()
         for uid, pod in self._pods.items():
+            logged: dict[str, datetime] = {}
             spans = {span.span_id: span for span in self._asked[uid]}
             for call in [*self._calls[uid], *self._pulled(uid)]:
                 if call.call in _WORDS:
@@ -130,9 +130,13 @@ class Runtime:
                     if span is not None:
                         del spans[span.span_id]
                     found.append(_from_call(call, pod, span))
-                    nodes.add(call.node)
-            logged = nodes & {call.node for call in self._calls[uid]}
-            found += [_from_span(span, pod) for span in spans.values() if span.node not in logged]
+                    logged[call.node] = max(call.time, logged.get(call.node, call.time))
+            # A log that is read while it is written may not have come so far yet.
+            found += [
+                _from_span(span, pod)
+                for span in spans.values()
+                if span.node not in logged or moment(span.start) > logged[span.node]
+            ]
         inside = [draft for draft in found if draft.start >= start and (end is None or draft.start < end)]
         return sorted(inside, key=lambda draft: (draft.start, draft.end, str(draft.evidence[0])))
 

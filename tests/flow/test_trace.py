@@ -271,6 +271,19 @@ def test_kubelets_spans_stand_in_for_the_runtimes_log() -> None:
     assert all(hop.observed and hop.evidence[0].source == "span" for hop in found)
 
 
+@pytest.mark.parametrize("which", [CREATE, SCALE, CRASH])
+def test_a_runtimes_log_that_is_behind_takes_no_hop_away(which: tuple[str, int]) -> None:
+    """Followed live, it is read call by call, and the kubelets' spans may be there before."""
+    subject, number = which
+    calls = evidence().runtime
+    counts = []
+    for read in range(len(calls) + 1):
+        partly = dataclasses.replace(evidence(), runtime=calls[:read])
+        counts.append(len(trace(partly, subject, action=number).hops))
+    assert counts == sorted(counts)
+    assert counts[-1] == len(flow(subject, number).hops)
+
+
 def test_losses_are_told() -> None:
     lossy = dataclasses.replace(evidence(), losses=(Loss("audit", "2 lines are no events", "cut off"),))
     assert trace(lossy, CREATE[0]).losses == ("audit: 2 lines are no events (cut off)",)

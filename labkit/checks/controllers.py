@@ -106,13 +106,10 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
         return Verdict(False, why, evidence)
     if len(rollout.versions) < 2:
         return Verdict(None, gettext("The last update made no new pods."), strategy)
-    return Verdict(
-        True,
-        gettext("{action!r} never had more than {most} pods, nor fewer than {least} ready.").format(
-            action=rollout.action, most=most, least=least
-        ),
-        strategy,
-    )
+    kept = gettext("{action!r} never had more than {most} pods, nor fewer than {least} ready.")
+    if any(count.alive > most for count in rollout.counts()):
+        kept = gettext("{action!r} had more than {most} pods only for a moment, and never fewer than {least} ready.")
+    return Verdict(True, kept.format(action=rollout.action, most=most, least=least), strategy)
 
 
 def _outside(counts: Sequence[Count], most: int, least: int) -> Count | None:

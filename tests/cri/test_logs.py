@@ -3,6 +3,7 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,14 +83,22 @@ def test_a_log_file_is_opened_anew_after_a_rotation(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new\n"
 
 
-def test_without_a_path_nothing_is_written() -> None:
+def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     log = LogFile(None)
     log.write(b"x")
     log.reopen()
     log.close()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_loses_lines_only() -> None:
-    log = LogFile(Path("/dev/full"))
-    log.write(b"x\n")
+def test_a_full_disk_loses_lines_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.symlink_to("/dev/full")
+    log = LogFile(path)
+    log.write(b"lost\n")
+    path.unlink()  # there is room again
+    log.reopen()
+    log.write(b"kept\n")
     log.close()
+    assert path.read_bytes() == b"kept\n"

@@ -243,11 +243,13 @@ def test_a_node_that_takes_too_long_gets_the_old_mode_back(shop: Lab, api: ApiSe
 def test_an_interrupt_puts_the_old_mode_back(shop: Lab, api: ApiServer) -> None:
     text = modes.read(api).text
     command = [*LABKIT, "--name", shop.name, "proxy", "mode", "nftables"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as switch:
+    # A node whose kubelet is held starts no new pod, so that the switch cannot be done before it is interrupted.
+    with shop.freeze("kubelet/node-01") as held, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as switch:
         assert switch.stderr is not None
         while "list the new pods" not in (line := switch.stderr.readline()):
             assert line
         switch.send_signal(signal.SIGINT)
+        held.thaw()
         rest = switch.stderr.read()
     assert switch.returncode == 130, rest
     assert modes.read(api).text == text

@@ -92,7 +92,8 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
         rollout = lab.rollout(deployment, action="update").rollout
     except EvidenceError as error:
         return Verdict(None, gettext("There is no update to look at yet."), (str(error).splitlines()[0],))
-    if (count := _outside(rollout.counts(), most, least)) is not None:
+    counts = rollout.counts()
+    if (count := _outside(counts, most, least)) is not None:
         evidence = (gettext("there were: {pods}").format(pods=_alive(rollout, count.at)), *strategy)
         after = f"{count.at / 1000:.1f}"
         if count.alive > most:
@@ -107,7 +108,7 @@ def updated_within(lab: Lab, deployment: str, *, most: int, least: int) -> Verdi
     if len(rollout.versions) < 2:
         return Verdict(None, gettext("The last update made no new pods."), strategy)
     kept = gettext("{action!r} never had more than {most} pods, nor fewer than {least} ready.")
-    if any(count.alive > most for count in rollout.counts()):
+    if any(count.alive > most for count in counts):
         kept = gettext("{action!r} had more than {most} pods only for a moment, and never fewer than {least} ready.")
     return Verdict(True, kept.format(action=rollout.action, most=most, least=least), strategy)
 

@@ -99,10 +99,11 @@ def hold_until_ready(cluster: Cluster, port: int, *, unless: Callable[[], bool])
     with closing(ApiServer.anonymous(port)) as api, ExitStack() as held:
         while (status := api.status(READY)) is None and not unless():
             pause(began, _POLL_SECONDS)
-        time.sleep(_REFUSAL_SECONDS)
-        for name in _IMPATIENT if status not in {None, HTTPStatus.OK} else ():
-            with suppress(ClusterError):  # it does not run yet, or not now: nothing is lost but time
-                held.enter_context(freeze.freeze(cluster, name, limit=_HELD_SECONDS))
+        if status not in {None, HTTPStatus.OK}:
+            time.sleep(_REFUSAL_SECONDS)
+            for name in _IMPATIENT:
+                with suppress(ClusterError):  # it does not run yet, or not now: nothing is lost but time
+                    held.enter_context(freeze.freeze(cluster, name, limit=_HELD_SECONDS))
         while api.status(READY) != HTTPStatus.OK and not unless():
             pause(began, _POLL_SECONDS)
 

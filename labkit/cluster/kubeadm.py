@@ -41,16 +41,14 @@ LIVENESS_FAILURES = 60
 #: When a static pod is first asked whether it has started, and how often then; kubeadm says 10 s for both. The kubelet
 #: looks after the pod again when it answers, and only then makes the pod's mirror in the API, if it could not before.
 _STARTUP_PROBE = {"initialDelaySeconds": 5, "periodSeconds": 1, "failureThreshold": 240}
-#: kubeadm has the other three asked whether they are ready, too. The kubelet sends a pod's status when it has changed,
-#: and that of a mirror made late up to ten seconds later (pkg/kubelet/status/status_manager.go, syncPeriod): so this
-#: one changes a second after the mirror is there.
-_READINESS_PROBES = {
-    "kube-controller-manager": {
-        "httpGet": {"host": "127.0.0.1", "path": "/healthz", "port": 10257, "scheme": "HTTPS"},
-        "initialDelaySeconds": 6,
-        "periodSeconds": 1,
-        "timeoutSeconds": 15,
-    }
+#: Of the controller-manager; kubeadm has the other three asked whether they are ready. The kubelet sends a pod's status
+#: when it has changed, and that of a mirror made late up to ten seconds later (pkg/kubelet/status/status_manager.go,
+#: syncPeriod): so this one changes a second after the mirror is there.
+_READINESS_PROBE = {
+    "httpGet": {"host": "127.0.0.1", "path": "/healthz", "port": 10257, "scheme": "HTTPS"},
+    "initialDelaySeconds": _STARTUP_PROBE["initialDelaySeconds"] + 1,
+    "periodSeconds": 1,
+    "timeoutSeconds": 15,
 }
 #: How often the kubelet looks after a pod of which it hears nothing new, and makes a mirror that it could not make for
 #: want of the API server's priority classes; by default up to 90 s (pkg/kubelet/kubelet.go, pod_workers.go).
@@ -282,8 +280,8 @@ def _patch(component: str, environment: bool, *, small: bool) -> dict[str, Any]:
         "livenessProbe": {"failureThreshold": LIVENESS_FAILURES},
         "startupProbe": _STARTUP_PROBE,
     }
-    if component in _READINESS_PROBES:
-        container["readinessProbe"] = _READINESS_PROBES[component]
+    if component == "kube-controller-manager":
+        container["readinessProbe"] = _READINESS_PROBE
     if environment:
         container["env"] = _environment(component, small=small)
     return {"spec": {"containers": [container]}}

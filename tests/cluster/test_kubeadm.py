@@ -100,8 +100,7 @@ def test_only_the_first_nodes_kubelet_is_told_to_leave_its_oom_score_alone() -> 
     assert ["oom-score-adj" in names for names in given] == [True, False, False]
 
 
-def test_every_static_pod_is_asked_whether_it_is_ready(tmp_path: Path) -> None:
-    """By kubeadm's own manifest or by the patch, later than whether it has started."""
+def test_the_controller_manager_alone_is_asked_by_a_patch_whether_it_is_ready_and_after_its_start() -> None:
     patches = {name: yaml.safe_load(text) for name, text in kubeadm.files().items() if name.startswith(kubeadm.PATCHES)}
     asked = {}
     for name, patch in patches.items():

@@ -33,8 +33,10 @@ def create_bridge(outer: OuterSandbox, pod_range: str) -> None:
     """Make the bridge, with the gateway's address.
 
     The gateway leads nowhere and says so to nodes and pods: a connection to an address outside, or to a Service before
-    kube-proxy has its rules, is refused at once instead of after the minutes that TCP would wait. It finds a pod
-    by asking on the bridge, and the pod's node answers for it (proxy ARP, RFC 1027).
+    kube-proxy has its rules, is refused at once instead of after the minutes that TCP would wait. A rule says it, to
+    every packet that would go out. Without a route the kernel would say it too, but to each sender once a second at
+    most (ip_error in net/ipv4/route.c, by ``net.ipv4.route.error_cost``, which is not a namespace's to set). It finds
+    a pod by asking on the bridge, and the pod's node answers for it (proxy ARP, RFC 1027).
 
     Parameters
     ----------
@@ -49,9 +51,14 @@ def create_bridge(outer: OuterSandbox, pod_range: str) -> None:
         f"addr add {GATEWAY}/{SUBNET.prefixlen} dev {_BRIDGE}",
         f"link set {_BRIDGE} up",
         f"route add {pod_range} dev {_BRIDGE}",
+        "route add default dev lo",
     ]
     run(outer.command(["ip", "-batch", "-"]), what=gettext("make the lab's bridge"), stdin="\n".join(batch))
-    settings = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"
+    settings = """
+        echo 1 >/proc/sys/net/ipv4/ip_forward
+        echo 0 >/proc/sys/net/ipv4/icmp_ratelimit
+        iptables -w -A FORWARD -o lo -j REJECT --reject-with icmp-net-unreachable
+    """
     run(outer.command(["sh", "-e", "-c", settings]), what=gettext("set up the lab's gateway"))
 
 

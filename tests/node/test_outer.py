@@ -182,6 +182,22 @@ def test_a_node_that_starts_again_is_found_at_once_by_those_who_knew_it(sandbox:
     assert "refused" in subprocess.run(ask, check=False, capture_output=True, text=True).stderr, "nobody answered"
 
 
+def test_each_of_many_connections_to_an_address_outside_is_refused_at_once(
+    sandbox: OuterSandbox, tmp_path: Path
+) -> None:
+    network.create_bridge(sandbox, "192.168.0.0/16")
+    network.connect_node(sandbox, tmp_path / "node", 0)
+    ask = """
+import errno, socket
+for _ in range(20):
+    with socket.socket() as connection:
+        connection.settimeout(0.9)  # Linux sends a second time after a second, and is answered then
+        print(errno.errorcode[connection.connect_ex(("192.0.2.10", 6443))])
+"""
+    command = sandbox.command(["nsenter", f"--net={tmp_path / 'node'}", sys.executable, "-c", ask])
+    assert run(command, what="connect").split() == ["ENETUNREACH"] * 20
+
+
 def test_a_taken_port_is_refused() -> None:
     with forward.listen() as listener, pytest.raises(UsageError, match="cannot be used"):
         forward.listen(listener.getsockname()[1])

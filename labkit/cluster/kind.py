@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from labkit.cluster import (
+    addons,
     bootstrap,
-    coredns,
     host_address,
     kind_config,
     kind_host,
@@ -323,10 +323,7 @@ class KindCluster(OwnNodes):
             first = self.spec.node_names[0]
             copy = ["cp", kind_config.KUBEADM_CONFIG, kubeadm.CONFIG]  # where `labkit repair` looks for it, too
             run(self.node_command(first, copy), what=gettext("copy kubeadm's configuration"))
-            printed = run(
-                self.node_command(first, coredns.PRINT_COMMAND), what=gettext("print kubeadm's manifest of CoreDNS")
-            )
-            manifests = [coredns.manifest(printed)]
+            manifests = [addons.manifest_of(self, addons.COREDNS)]
             if self.spec.network:
                 manifests.append(network_addon.manifest_for(self))
             # Validation would have the API server describe all its types first.

@@ -160,7 +160,7 @@ def _patches(spec: LabSpec, endpoint: str) -> list[dict[str, Any]]:
         "kind": "InitConfiguration",
         "apiVersion": _BETA_3,
         "patches": {"directory": kubeadm.PATCHES},
-        "skipPhases": ["preflight", "addon/coredns"],  # labkit.cluster.coredns applies it
+        "skipPhases": ["preflight", "addon/coredns"],  # labkit.cluster.addons applies it
     }
     kubelet = {
         "kind": "KubeletConfiguration",

@@ -78,7 +78,7 @@ JOIN_CONFIG = f"{EVIDENCE_FOLDER}/join.yaml"
 BY_HAND_IN_CONTAINER = f"--ignore-preflight-errors {','.join(IGNORED_PREFLIGHT_ERRORS)}"
 #: What a node of a rootless lab needs beside it.
 BY_HAND = f"--cri-socket unix://{CRI_SOCKET} {BY_HAND_IN_CONTAINER}"
-#: CoreDNS is asked each second whether it is ready (labkit.cluster.coredns says why).
+#: CoreDNS is asked each second whether it is ready (labkit.cluster.addons says why).
 _PROMPT_COREDNS = {"template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}}}
 
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
@@ -94,7 +94,7 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
     token : str
         The bootstrap token, ``[a-z0-9]{6}.[a-z0-9]{16}``.
     whole : bool
-        Whether kubeadm installs CoreDNS, too; by default labkit does, meanwhile (`labkit.cluster.coredns`).
+        Whether kubeadm installs its add-ons, too; by default labkit does, meanwhile (`labkit.cluster.addons`).
     """
     arguments = component_arguments(TRACING_ENDPOINT, small=spec.small)
 
@@ -108,7 +108,7 @@ def init_documents(spec: LabSpec, token: str, *, whole: bool = False) -> str:
         "localAPIEndpoint": {"advertiseAddress": spec.advertise_address, "bindPort": API_PORT},
         "nodeRegistration": registration(spec, 0),
         "patches": {"directory": PATCHES},
-        "skipPhases": [] if whole else ["addon/coredns"],
+        "skipPhases": [] if whole else ["addon"],
     }
     cluster = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labkit.cluster import network_addon
+from labkit.cluster import addons, network_addon
 from labkit.cluster.kubeadm import STATIC_PODS
 from labkit.cluster.protocol import Cluster
 from labkit.cluster.rest import ApiServer
 from labkit.cluster.spec import LabSpec
 from labkit.language import gettext, gettext_noop
 
-KUBE_PROXY = "kube-proxy"
-COREDNS = "coredns"
+KUBE_PROXY = addons.KUBE_PROXY
+COREDNS = addons.COREDNS
 NETWORK = network_addon.NAME
 
 #: The objects of each add-on in namespace kube-system, by kind.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from labkit.cluster import coredns, network_addon, parts, readiness
+from labkit.cluster import addons, network_addon, parts, readiness
 from labkit.cluster.documents import dump_all
 from labkit.cluster.kubeadm import CONFIG
 from labkit.cluster.parts import Missing
@@ -129,10 +129,7 @@ def _manifest(cluster: Cluster, part: str) -> tuple[str, str]:
     """Return an add-on's manifest as YAML, and where it is from."""
     if part == parts.NETWORK:
         return network_addon.manifest_for(cluster), gettext("labkit's own manifest")
-    command = ["kubeadm", "init", "phase", "addon", part, "--config", CONFIG, "--print-manifest"]
-    printed = _on_control_plane(cluster, command, gettext("print kubeadm's manifest of {part}").format(part=part))
-    said = " ".join(command[:5])
-    return coredns.manifest(printed), said
+    return addons.manifest_of(cluster, part), " ".join(addons.print_command(part)[:5])
 
 
 def _set_by_learner(document: dict[str, object], api: ApiServer) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from labkit.cluster import bootstrap, coredns, kubeadm, network_addon, readiness
+from labkit.cluster import addons, bootstrap, kubeadm, network_addon, readiness
 from labkit.cluster.documents import dump
 from labkit.cluster.forwards import Forwards, Target
 from labkit.cluster.own_nodes import OwnNodes
@@ -29,6 +30,7 @@ from labkit.progress import Progress
 
 _API = "api"
 _ADMIN = "etc/kubernetes/admin.conf"
+_SUPER = "/etc/kubernetes/super-admin.conf"
 _KUBELET = "etc/kubernetes/kubelet.conf"
 
 
@@ -299,15 +301,19 @@ class RootlessCluster(OwnNodes):
         """Run `kubeadm init`; join the workers and apply the network as soon as each can be."""
         token = bootstrap.new_token()
         port = self._forwards.port(_API)
+        self.write_init_files(kubeadm.init_documents(self.spec, token))
         with ThreadPoolExecutor(thread_name_prefix="bootstrap") as pool:
-            futures: list[Future[None]] = [pool.submit(self._init, token, progress)]
+            init = pool.submit(self._init, progress)
+            manifests = pool.submit(self._add_ons)
+            futures: list[Future[Any]] = [init, manifests]
             try:
-                bootstrap.hold_until_ready(self, port, unless=futures[0].done)
-                bootstrap.wait_for_signed_cluster_info(port, token, unless=futures[0].done)
-                if not futures[0].done() or futures[0].exception() is None:
+                bootstrap.hold_until_ready(self, port, unless=init.done)
+                if not _failed(init):
+                    futures.append(pool.submit(self._create_add_ons, manifests, progress))
+                bootstrap.wait_for_signed_cluster_info(port, token, unless=init.done)
+                if not _failed(init):
                     self._write_kubeconfig()
                     futures += [pool.submit(self._join, name, token, progress) for name in self.spec.node_names[1:]]
-                    futures.append(pool.submit(self._apply_add_ons, progress))
                 for future in futures:
                     future.result()
             except BaseException:
@@ -316,9 +322,8 @@ class RootlessCluster(OwnNodes):
         with progress.phase(gettext("system pods")) as phase:
             readiness.wait_until_ready(self.kubeconfig, self.spec, self.spec.node_names, since=0, phase=phase)
 
-    def _init(self, token: str, progress: Progress) -> None:
+    def _init(self, progress: Progress) -> None:
         node = self._control_plane
-        self.write_init_files(kubeadm.init_documents(self.spec, token))
         with progress.phase("kubeadm init") as phase:
             node.wait_for_runtime(self._running_sandbox())
             command = ["kubeadm", "init", "--config", kubeadm.CONFIG]
@@ -336,18 +341,20 @@ class RootlessCluster(OwnNodes):
             log = self.folder.logs / f"kubeadm-join-{name}.log"
             bootstrap.kubeadm(command, what=f"kubeadm join of {name}", log=log, phase=phase)
 
-    def _apply_add_ons(self, progress: Progress) -> None:
+    def _add_ons(self) -> str:
+        """Return the manifests of what runs in each cluster, kube-proxy's first: a node needs its role to join."""
+        manifests = [addons.manifest_of(self, add_on) for add_on in (addons.KUBE_PROXY, addons.COREDNS)]
+        if self.spec.network:
+            manifests.append(network_addon.manifest_for(self))
+        return "---\n".join(manifests)
+
+    def _create_add_ons(self, manifests: Future[str], progress: Progress) -> None:
         with progress.phase(gettext("add-ons")):
-            name = self._control_plane.name
-            printed = run(
-                self.node_command(name, coredns.PRINT_COMMAND), what=gettext("print kubeadm's manifest of CoreDNS")
-            )
-            manifests = [coredns.manifest(printed)]
-            if self.spec.network:
-                manifests.append(network_addon.manifest_for(self))
-            # Validation would have the API server describe all its types first.
-            apply = ["kubectl", "apply", "--validate=false", "--filename", "-"]
-            run(self.node_command(name, apply), what=gettext("apply the add-ons"), stdin="---\n".join(manifests))
+            # kubeadm gives its administrator the right a moment later. Validation would have the API server describe
+            # all its types first.
+            create = ["kubectl", "--kubeconfig", _SUPER, "create", "--validate=false", "--filename", "-"]
+            command = self.node_command(self._control_plane.name, create)
+            run(command, what=gettext("apply the add-ons"), stdin=manifests.result())
 
     def _write_kubeconfig(self) -> None:
         """Copy the administrator's kubeconfig to the host, with the address that reaches the API server from there."""
@@ -373,6 +380,10 @@ def remove(folder: LabFolder) -> None:
     if sandbox is not None:
         sandbox.kill()
     outer.remove_tree(folder.path)
+
+
+def _failed(future: Future[None]) -> bool:
+    return future.done() and future.exception() is not None
 
 
 def _write(node: Node, files: dict[str, str]) -> None:

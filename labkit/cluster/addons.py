@@ -23,6 +23,7 @@ COREDNS = "coredns"
 KUBE_PROXY = "kube-proxy"
 
 _WORKLOADS = frozenset({"DaemonSet", "Deployment"})
+_RIGHTS = "labkit:nodes-read-add-ons"
 _TIMEOUT = 120.0
 
 
@@ -44,6 +45,36 @@ def manifest_of(cluster: Cluster, add_on: str) -> str:
     command = cluster.node_command(cluster.spec.node_names[0], print_command(add_on))
     what = gettext("print kubeadm's manifest of {part}").format(part=add_on)
     return manifest(run(command, what=what, timeout=_TIMEOUT))
+
+
+def rights_of_nodes() -> str:
+    """Return the manifest of a role by which nodes may read the ConfigMaps that the add-ons' pods mount.
+
+    They may anyhow, once the API server's node authorizer knows of the pods: it hears of them by a watch of its own
+    (plugin/pkg/auth/authorizer/node/graph_populator.go). A kubelet that heard first is refused, asks again a second
+    later, and its pod comes two seconds late.
+    """
+    group = "rbac.authorization.k8s.io"
+    metadata = {"name": _RIGHTS, "namespace": "kube-system"}
+    rule = {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": [COREDNS, KUBE_PROXY, "kube-root-ca.crt"],
+        "verbs": ["get", "list", "watch"],
+    }
+    nodes = {"apiGroup": group, "kind": "Group", "name": "system:nodes"}
+    return dump_all(
+        [
+            {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]},
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "RoleBinding",
+                "metadata": metadata,
+                "roleRef": {"apiGroup": group, "kind": "Role", "name": _RIGHTS},
+                "subjects": [nodes],
+            },
+        ]
+    )
 
 
 def print_command(add_on: str) -> list[str]:

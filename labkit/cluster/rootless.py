@@ -303,10 +303,10 @@ class RootlessCluster(OwnNodes):
         port = self._forwards.port(_API)
         self.write_init_files(kubeadm.init_documents(self.spec, token))
         with ThreadPoolExecutor(thread_name_prefix="bootstrap") as pool:
-            init = pool.submit(self._init, progress)
-            manifests = pool.submit(self._add_ons)
-            futures: list[Future[Any]] = [init, manifests]
             try:
+                init = pool.submit(self._init, progress)
+                manifests = pool.submit(self._add_ons)
+                futures: list[Future[Any]] = [init, manifests]
                 bootstrap.hold_until_ready(self, port, unless=init.done)
                 if not _failed(init):
                     futures.append(pool.submit(self._create_add_ons, manifests, progress))

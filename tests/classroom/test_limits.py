@@ -60,7 +60,7 @@ def test_every_process_of_a_real_one_ends_whatever_started_it() -> None:
         group.make()
     except PreflightError as error:
         pytest.skip(str(error))
-    script = "setsid sleep 300 & setsid sleep 300 & wait"
+    script = "setsid sleep 300 & setsid sleep 300 & exec sleep 300"
     process = subprocess.Popen(["sh", "-c", script], preexec_fn=group.enter)  # noqa: PLW1509 - no thread runs
     end = time.monotonic() + 10
     while len(list(group._processes())) < 3:

@@ -8,6 +8,8 @@ from labkit.checks import start
 from labkit.lab import Lab, replay
 from tests import traces
 
+#: A pod that is deleted and stays, on no node, until its finalizer is taken away.
+_NEVER_GONE = '{"metadata": {"finalizers": ["example.com/stays"]}, "spec": {"nodeSelector": {"nowhere": "yes"}}}'
 RIGHT = {
     "the deployment": "kubectl",
     "the replica set": "deployment-controller",
@@ -50,6 +52,8 @@ def test_a_deployment_that_is_served(lab: Lab) -> None:
     assert start.served(lab, "mine", 2).right is None
     lab.kubectl("create deployment mine --image=nginx")
     try:
+        lab.kubectl(["run", "leaving", "--image=nginx", "--labels=app=mine", f"--overrides={_NEVER_GONE}"])
+        lab.kubectl("delete pod leaving --wait=false")
         few = start.served(lab, "mine", 2)
         assert few.right is False
         assert "another number of pods than 2" in few.why
@@ -58,7 +62,7 @@ def test_a_deployment_that_is_served(lab: Lab) -> None:
         alone = start.served(lab, "mine", 2)
         assert alone.why == "No Service is called mine: the pods have no common address."
         assert alone.evidence[0] == "deployment mine: 2 of 2 pods are Ready"
-        assert alone.evidence[1].endswith(": Running")
+        assert all(line.endswith(": Running") for line in alone.evidence[1:]), "of the pod that leaves nothing is said"
         lab.kubectl("create service clusterip mine --tcp=80 --clusterip=None")
         lab.kubectl(["patch", "service", "mine", "--patch", '{"spec": {"selector": {"app": "another"}}}'])
         # EndpointSlices follow a Service and its pods a moment later.
@@ -68,4 +72,5 @@ def test_a_deployment_that_is_served(lab: Lab) -> None:
         lab.deploy("mine", image="nginx", replicas=2)
         traces.eventually(lambda: start.served(lab, "mine", 2).right, timeout=20)
     finally:
+        lab.kubectl(["patch", "pod", "leaving", "--patch", '{"metadata": {"finalizers": null}}'])
         lab.kubectl("delete deployment,service mine --ignore-not-found")

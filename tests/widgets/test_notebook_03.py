@@ -142,7 +142,7 @@ def _deploy_and_watch(page: Page) -> None:
     panel.get_by_role("button", name="Deploy").click()
     counts = _hops_until(page, lambda: "1 of 1 pods ready" in (panel.locator("h4").text_content() or ""))
     assert len(set(counts)) > 1, counts
-    assert counts == sorted(counts)
+    assert counts == sorted(counts), " ".join(map(str, counts))
 
 
 def _scale(page: Page, replicas: str, *, of: int) -> None:

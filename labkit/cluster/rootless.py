@@ -324,8 +324,8 @@ class RootlessCluster(OwnNodes):
 
     def _init(self, progress: Progress) -> None:
         node = self._control_plane
+        node.wait_for_runtime(self._running_sandbox())
         with progress.phase("kubeadm init") as phase:
-            node.wait_for_runtime(self._running_sandbox())
             command = ["kubeadm", "init", "--config", kubeadm.CONFIG]
             log = self.folder.logs / "kubeadm-init.log"
             bootstrap.kubeadm(self.node_command(node.name, command), what="kubeadm init", log=log, phase=phase)

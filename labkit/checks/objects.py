@@ -40,6 +40,11 @@ def pods_of(api: ApiServer, app: str) -> list[dict[str, Any]]:
     return items
 
 
+def staying_pods_of(api: ApiServer, app: str) -> list[dict[str, Any]]:
+    """Return those of `pods_of` that nobody has deleted: no longer a deployment's, they are listed until they ended."""
+    return [pod for pod in pods_of(api, app) if "deletionTimestamp" not in pod["metadata"]]
+
+
 @one_call
 def drawn(lab: Lab, components: Sequence[str]) -> str:  # noqa: ARG001 - a recorded lab gives what was drawn then
     """Return one of some components, by lot.

@@ -63,12 +63,11 @@ def sent_to(lab: Lab, deployment: str, node: str) -> Verdict:
     """
     with lab.api_server() as api:
         found = objects.deployment(api, deployment)
-        listed = objects.pods_of(api, deployment)
+        pods = objects.staying_pods_of(api, deployment)
         labels = (api.get(f"/api/v1/nodes/{node}") or {"metadata": {"labels": {}}})["metadata"]["labels"]
     if found is None:
         return Verdict(None, gettext("There is no deployment {name} yet.").format(name=deployment))
     spec = found["spec"]["template"]["spec"]
-    pods = [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
     evidence = (
         gettext("the deployment asks for: {asked}").format(asked=_asks(spec)),
         *(

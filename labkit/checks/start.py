@@ -108,13 +108,12 @@ def served(lab: Lab, name: str, replicas: int) -> Verdict:
     """
     with lab.api_server() as api:
         deployment = objects.deployment(api, name)
-        listed = objects.pods_of(api, name)
+        pods = objects.staying_pods_of(api, name)
         service = api.get(f"/api/v1/namespaces/default/services/{quote(name, safe='')}")
         label = quote(f"{_SERVICE_LABEL}={name}", safe="")
         slices = api.get(f"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector={label}")
     if deployment is None:
         return Verdict(None, gettext("There is no deployment {name} yet.").format(name=name))
-    pods = [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
     wanted, ready = deployment["spec"]["replicas"], deployment["status"].get("readyReplicas", 0)
     evidence = (
         gettext("deployment {name}: {ready} of {wanted} pods are Ready").format(name=name, ready=ready, wanted=wanted),

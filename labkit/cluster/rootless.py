@@ -343,8 +343,8 @@ class RootlessCluster(OwnNodes):
 
     def _add_ons(self) -> str:
         """Return the manifests of what runs in each cluster, kube-proxy's first: a node needs its role to join."""
-        manifests = [addons.manifest_of(self, add_on) for add_on in (addons.KUBE_PROXY, addons.COREDNS)]
-        manifests.insert(0, addons.rights_of_nodes())
+        made_by_kubeadm = (addons.manifest_of(self, add_on) for add_on in (addons.KUBE_PROXY, addons.COREDNS))
+        manifests = [addons.rights_of_nodes(), *made_by_kubeadm]
         if self.spec.network:
             manifests.append(network_addon.manifest_for(self))
         return "---\n".join(manifests)

@@ -98,7 +98,10 @@ def _cost(lab: Lab, follower: int, blocks: int, requests: int) -> None:
 def _start_twin(lab: Lab, name: str) -> int:
     """Start one more API server on the control plane's node; return its port there."""
     node = lab.spec.node_names[0]
-    words = lab.nodes[node].exec("tr '\\0' '\\n' </proc/$(pidof kube-apiserver | cut -d' ' -f1)/cmdline").split("\n")
+    words, variables = (
+        lab.nodes[node].exec(f"tr '\\0' '\\n' </proc/$(pidof kube-apiserver | cut -d' ' -f1)/{of}").split("\n")
+        for of in ("cmdline", "environ")
+    )
     arguments = [word for word in words if name == "on" or not word.startswith(_CAPTURE)]
     replaced = {
         "--secure-port": str(_PORTS[name]),
@@ -107,7 +110,7 @@ def _start_twin(lab: Lab, name: str) -> int:
     }
     kept = [word for word in arguments if word.partition("=")[0] not in replaced]
     added = [f"{flag}={value}" for flag, value in replaced.items() if name == "on" or not flag.startswith(_CAPTURE)]
-    environment = ["env", "GOGC=25", "OTEL_BSP_SCHEDULE_DELAY=500", "OTEL_BSP_MAX_QUEUE_SIZE=8192"]
+    environment = ["env", *(each for each in variables if each.startswith(("GOGC=", "OTEL_")))]
     subprocess.Popen(  # ends with the lab
         lab.cluster.node_command(node, [*environment, *kept, *added]),
         stdout=subprocess.DEVNULL,

@@ -27,6 +27,6 @@ _IDLE = (
 #: kubeadm's own choice of controllers (cmd/kubeadm/app/phases/controlplane/manifests.go), without the idle ones.
 CONTROLLERS = ",".join(["*", "bootstrapsigner", "tokencleaner", *(f"-{name}" for name in _IDLE)])
 
-#: Of which component Go collects the memory less often than in other labs, `GOGC`: what that takes, a gigabyte has
+#: How often Go collects the API server's memory, `GOGC`; less often than in other labs: what that takes, a gigabyte has
 #: room for, and where labs are small, processor time is scarce, too.
-GOGC = {"kube-apiserver": "50"}
+API_SERVER_GOGC = "50"

@@ -23,19 +23,20 @@ keep_running() { # NAME COMMAND...
 
 run_kubelet() { # in the background: exec replaces that shell
     # Written by `kubeadm init` and `kubeadm join`; kubelet's own unit file for systemd reads the same one.
-    . /var/lib/kubelet/kubeadm-flags.env
+    . $flags
     export GOGC=25 # memory is scarcer in a lab than processor time
     export OTEL_BSP_SCHEDULE_DELAY=500 OTEL_BSP_MAX_QUEUE_SIZE=8192 # as in labkit/cluster/kubeadm.py
     # shellcheck disable=SC2086  # the flags are words
     exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
-        --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml $KUBELET_KUBEADM_ARGS
+        --kubeconfig=/etc/kubernetes/kubelet.conf --config=$config $KUBELET_KUBEADM_ARGS
 }
 
-configured() { [ -s /var/lib/kubelet/config.yaml ] && [ -s /var/lib/kubelet/kubeadm-flags.env ]; }
+config=/var/lib/kubelet/config.yaml flags=/var/lib/kubelet/kubeadm-flags.env
+configured() { [ -s $config ] && [ -s $flags ]; }
 
 keep_kubelet() { # as long as it is configured: `kubeadm reset` takes its files away, and has no systemd to stop it
     while :; do
-        until configured; do sleep 0.05; done
+        configured || "$python" -I -S "${0%/*}/until_written.py" $config $flags
         run_kubelet >>"$log/kubelet.log" 2>&1 &
         kubelet=$!
         (

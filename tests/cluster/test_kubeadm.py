@@ -81,7 +81,7 @@ def test_the_options_reach_the_documents() -> None:
 
 @pytest.mark.parametrize(
     ("set_by_user", "small", "api_server", "others"),
-    [(None, False, "25", "25"), (None, True, "50", "25"), ("100", False, "100", "100"), ("100", True, "100", "100")],
+    [(None, False, "35", "25"), (None, True, "50", "25"), ("100", False, "100", "100"), ("100", True, "100", "100")],
 )
 def test_who_has_memory_to_spare_says_so_by_gos_own_variable(
     set_by_user: str | None, small: bool, api_server: str, others: str, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
-"""Wait until files have something in them: for a node's supervisor (init.sh). Nothing is imported that is slow to import.
+"""Wait until files have something in them: for a node's supervisor (init.sh).
 
 A shell has to start a program for every look but the first, twenty a second on each node that is not configured yet.
+Nothing is imported here that is slow to import.
 """
 
 import os

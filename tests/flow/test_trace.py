@@ -144,6 +144,35 @@ def test_notifications_came_before_what_they_led_to(which: tuple[str, int]) -> N
             assert told.end <= hop.start
 
 
+@pytest.mark.parametrize("which", ALL)
+def test_what_spans_add_takes_back_no_hop_that_was_observed(which: tuple[str, int]) -> None:
+    """Who follows a flow has its audit events first."""
+    whole, (subject, number) = evidence(), which
+    early = trace(dataclasses.replace(whole, spans=()), subject, action=number)
+    known = [(hop.kind, hop.source, hop.target, hop.verb, hop.object, hop.revision) for hop in flow(*which).hops]
+    observed = [
+        (hop.kind, hop.source, hop.target, hop.verb, hop.object, hop.revision) for hop in early.hops if hop.observed
+    ]
+    assert Counter(observed) <= Counter(known)
+
+
+def test_a_notification_is_taken_back_when_the_write_turns_out_to_be_later_than_what_it_led_to() -> None:
+    """What etcd's span says of the moment of a write outweighs that of its request."""
+    whole, (subject, number) = evidence(), CREATE
+    hops = flow(*CREATE).hops
+    told = next(hop for hop in hops if hop.kind == "notify" and hop.target.id == "kube-scheduler")
+    written = chain(flow(*CREATE), told)[-3]  # etcd told the API server in between
+    led_to = next(hop for hop in hops if hop.cause == told.number)
+    ids = {each.id.partition("/")[2] for each in written.evidence if each.source == "span"}
+    late = round((led_to.start - written.start + timedelta(milliseconds=1)).total_seconds() * 1e9)
+    spans = tuple(
+        dataclasses.replace(span, start=span.start + late, end=span.end + late) if span.span_id in ids else span
+        for span in whole.spans
+    )
+    less = trace(dataclasses.replace(whole, spans=spans), subject, action=number)
+    assert (told.target, told.revision) not in {(hop.target, hop.revision) for hop in less.hops if hop.kind == "notify"}
+
+
 def test_revisions_are_those_of_etcd_even_where_the_answer_has_none() -> None:
     stored = [hop for hop in flow(*CREATE).hops if hop.kind == "persist"]
     revisions = [hop.revision for hop in stored if hop.revision]

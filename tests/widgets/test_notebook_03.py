@@ -6,6 +6,7 @@ dashboard.
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -142,7 +143,9 @@ def _deploy_and_watch(page: Page) -> None:
     panel.get_by_role("button", name="Deploy").click()
     counts = _hops_until(page, lambda: "1 of 1 pods ready" in (panel.locator("h4").text_content() or ""))
     assert len(set(counts)) > 1, counts
-    assert counts == sorted(counts), " ".join(map(str, counts))
+    # When spans come, a later time of a write may show that nobody was told of it before: two notifications less.
+    gains = [later - earlier for earlier, later in itertools.pairwise(counts)]
+    assert min(gains) >= -2, " ".join(map(str, counts))
 
 
 def _scale(page: Page, replicas: str, *, of: int) -> None:

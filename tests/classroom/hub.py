@@ -46,7 +46,7 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
 c.ConfigurableHTTPProxy.pid_file = "{folder}/proxy.pid"
 c.LabSpawner.create_accounts = True
 c.LabSpawner.log_folder = "{folder}/log"
-c.LabSpawner.environment = {environment!r}
+c.LabSpawner.environment = {{**c.LabSpawner.environment, **{environment!r}}}
 next(each for each in c.JupyterHub.services if each["name"] == "class")["url"] = "http://127.0.0.1:{class_port}"
 c.JupyterHub.services.append({{"name": "tests", "api_token": "{token}"}})
 c.JupyterHub.load_roles.append(

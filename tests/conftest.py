@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,14 @@ from tests import chromium, side_by_side
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for several labs at a time."""
+    """Make room for several labs at a time, and have the programs that tests interrupt hear it.
+
+    What a shell put into the background, or nohup started, ignores signals of a terminal, and so would its children.
+    """
     side_by_side.more_inotify_instances(config)
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_xdist_auto_num_workers() -> int | None:

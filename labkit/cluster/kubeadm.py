@@ -291,7 +291,9 @@ def _patch(component: str, environment: bool, *, small: bool) -> dict[str, Any]:
 
 
 def _environment(component: str, *, small: bool) -> list[dict[str, str]]:
-    frugal = {"kube-apiserver": small_lab.API_SERVER_GOGC if small else _API_SERVER_GOGC}.get(component, _FRUGAL)
+    frugal = _FRUGAL
+    if component == "kube-apiserver":
+        frugal = small_lab.API_SERVER_GOGC if small else _API_SERVER_GOGC
     collector = {_GOGC: os.environ.get(_GOGC, frugal)}
     return _arguments(collector) + (_arguments(_PROMPT_SPANS) if component in _TRACED else [])
 

@@ -5,6 +5,8 @@
 set -u
 python=$1
 log=/var/log/labkit
+config=/var/lib/kubelet/config.yaml
+flags=/var/lib/kubelet/kubeadm-flags.env
 PATH=/opt/labkit/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
@@ -31,7 +33,6 @@ run_kubelet() { # in the background: exec replaces that shell
         --kubeconfig=/etc/kubernetes/kubelet.conf --config=$config $KUBELET_KUBEADM_ARGS
 }
 
-config=/var/lib/kubelet/config.yaml flags=/var/lib/kubelet/kubeadm-flags.env
 configured() { [ -s $config ] && [ -s $flags ]; }
 
 keep_kubelet() { # as long as it is configured: `kubeadm reset` takes its files away, and has no systemd to stop it

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
 
 from labkit.errors import EvidenceError, UsageError
 from labkit.evidence.model import Evidence, Loss
-from labkit.flow import Flow, actions, trace
+from labkit.flow import Flow, Hop, actions, trace
 from labkit.flow.completeness import completeness
 from labkit.flow.export import to_json
 from tests.flow.lessons import (
@@ -149,20 +150,20 @@ def test_what_spans_add_takes_back_no_hop_that_was_observed(which: tuple[str, in
     """Who follows a flow has its audit events first."""
     whole, (subject, number) = evidence(), which
     early = trace(dataclasses.replace(whole, spans=()), subject, action=number)
-    known = [(hop.kind, hop.source, hop.target, hop.verb, hop.object, hop.revision) for hop in flow(*which).hops]
-    observed = [
-        (hop.kind, hop.source, hop.target, hop.verb, hop.object, hop.revision) for hop in early.hops if hop.observed
-    ]
-    assert Counter(observed) <= Counter(known)
+
+    def told(hops: Iterable[Hop]) -> Counter[object]:
+        return Counter((hop.kind, hop.source, hop.target, hop.verb, hop.object, hop.revision) for hop in hops)
+
+    assert told(hop for hop in early.hops if hop.observed) <= told(flow(*which).hops)
 
 
 def test_a_notification_is_taken_back_when_the_write_turns_out_to_be_later_than_what_it_led_to() -> None:
     """What etcd's span says of the moment of a write outweighs that of its request."""
     whole, (subject, number) = evidence(), CREATE
-    hops = flow(*CREATE).hops
-    told = next(hop for hop in hops if hop.kind == "notify" and hop.target.id == "kube-scheduler")
-    written = chain(flow(*CREATE), told)[-3]  # etcd told the API server in between
-    led_to = next(hop for hop in hops if hop.cause == told.number)
+    made = flow(*CREATE)
+    told = next(hop for hop in made.hops if hop.kind == "notify" and hop.target.id == "kube-scheduler")
+    written = chain(made, told)[-3]  # etcd told the API server in between
+    led_to = next(hop for hop in made.hops if hop.cause == told.number)
     ids = {each.id.partition("/")[2] for each in written.evidence if each.source == "span"}
     late = round((led_to.start - written.start + timedelta(milliseconds=1)).total_seconds() * 1e9)
     spans = tuple(

@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jupyterhub.spawner import LocalProcessSpawner
-from traitlets import Bool, Float, Unicode
+from traitlets import Bool, Float, Integer, Unicode
 
 from labkit.classroom.apart import OwnNetwork
 from labkit.classroom.limits import ControlGroup
+from labkit.cluster import turns
 from labkit.node import forward
 from labkit.node.process import ProcessIdentity
 
@@ -39,6 +40,13 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
         _PUT_AWAY_SECONDS, help="How long an account's labs may take to be recorded and stopped."
     ).tag(config=True)
 
+    labs_starting = Integer(
+        len(os.sched_getaffinity(0)) + 1, help="How many labs may start at the same moment; 0 lets all of them."
+    ).tag(config=True)
+    turns_folder = Unicode("/run/labkit-classroom/turns", help="What the labs that start take turns by.").tag(
+        config=True
+    )
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._ways: list[ProcessIdentity] = []
@@ -53,6 +61,13 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
     def network(self) -> OwnNetwork:
         """The account's network."""
         return OwnNetwork(self.user.name)
+
+    def get_env(self) -> dict[str, str]:
+        """Return the environment of the account's server, and so of the labs that are started in it."""
+        environment: dict[str, str] = super().get_env()
+        if self.labs_starting:
+            environment[turns.FOLDER_VARIABLE] = self.turns_folder
+        return environment
 
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Return what a child does before it becomes its program: still as root, it enters the group."""
@@ -110,6 +125,7 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
         """Make the account's control group and network, and the ways into and out of the latter."""
         self.group.make()
         self.network.make()
+        turns.make(Path(self.turns_folder), self.labs_starting)
         log = Path(self.log_folder) / f"{self.user.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self.network.open_ways(listener, urlsplit(self.hub.api_url).port or 80, log=log)

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from labkit.cluster import addons, bootstrap, kubeadm, network_addon, readiness
+from labkit.cluster import addons, bootstrap, kubeadm, network_addon, readiness, turns
 from labkit.cluster.documents import dump
 from labkit.cluster.forwards import Forwards, Target
 from labkit.cluster.own_nodes import OwnNodes
@@ -92,7 +92,7 @@ class RootlessCluster(OwnNodes):
         if images is not None:
             folder.catalogue.write_bytes(images)
         cluster = cls(folder, programs)
-        with cluster._undone_on_failure():
+        with cluster._undone_on_failure(), turns.turn(progress):
             with progress.phase(gettext("nodes")):
                 cluster._boot(spec.node_names, api_port=api_port)
             if init:
@@ -156,8 +156,8 @@ class RootlessCluster(OwnNodes):
 
     def start(self, progress: Progress) -> None:
         """Boot all nodes again, and wait until the control plane and the nodes have come back by themselves."""
-        since = time.time()
-        with self._undone_on_failure():
+        with self._undone_on_failure(), turns.turn(progress):
+            since = time.time()
             with progress.phase(gettext("nodes")):
                 self._boot(self.spec.node_names)
             if not self.initialised:

@@ -58,7 +58,7 @@ c.JupyterHub.load_roles.append(
 )
 """
 _SETTINGS = Path(__file__).parents[2] / "docs/classroom/jupyterhub_config.py"
-_SECONDS = 300.0
+_SECONDS = 600.0
 
 
 @dataclass(frozen=True)

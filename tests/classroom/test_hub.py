@@ -40,7 +40,7 @@ _PROCESSORS = 1.5
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A Hub with a teacher's view, which leaves nothing; one account has a disk of its own, which can be full."""
-    settings = f"c.LabSpawner.cpu_limit = {_PROCESSORS}\n"
+    settings = f"c.LabSpawner.cpu_limit = {_PROCESSORS}\nc.LabSpawner.labs_starting = 1\n"
     with _disk_of(NAMES[1]), hubs.classroom(tmp_path_factory.mktemp("hub"), settings) as running:
         yield running
     assert traces.of_a_class(NAMES) == []
@@ -69,13 +69,14 @@ def students(hub: Hub) -> tuple[Student, Student]:
     with ThreadPoolExecutor() as pool:
         told = list(pool.map(lambda each: each.run(_UP), (ann, ben)))
     assert all(text.splitlines()[-1].startswith("lab runs at https://127.0.0.1:") for text in told), told
+    assert sorted("turn finished" in text for text in told) == [False, True], f"one of them waits for the other: {told}"
     return ann, ben
 
 
 _UP = """
 import labkit
 from labkit.progress import Progress
-lab = labkit.up(workers=1, progress=Progress())
+lab = labkit.up(workers=1, progress=Progress(lambda event: print(event.phase, event.state)))
 lab.deploy("tomcat", image="tomcat8")
 print("lab runs at", lab.api.configuration.host)
 """
@@ -109,6 +110,26 @@ def test_each_has_an_own_lab_and_reaches_no_other(students: tuple[Student, Stude
     tried = _TRY.format(api=api, page=page.strip("/"), path=kubeconfig, pid=pid, home=str(ann.home))
     assert ben.run(tried).split() == ["ConnectionRefusedError"] * 2 + ["PermissionError"] * 4
     assert ann.run(tried).split()[:3] == ["reached"] * 3, "whose they are reaches them"
+
+
+_TURNS = """
+import fcntl, os, pathlib
+place = pathlib.Path(os.environ["LABKIT_TURNS"])
+(turn,) = place.iterdir()
+fcntl.flock(turn.open(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("taken")
+for what in (turn.unlink, lambda: turn.write_text("x"), lambda: (place / "mine").touch()):
+    try:
+        what()
+        print("reached")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_a_turn_can_be_taken_and_not_be_taken_away(students: tuple[Student, Student]) -> None:
+    ann, _ = students
+    assert ann.run(_TURNS).split() == ["taken"] + ["PermissionError"] * 3
 
 
 def test_processors_are_bounded(students: tuple[Student, Student]) -> None:

@@ -7,7 +7,6 @@ are up sooner, and the first at once (docs/decisions/0018-a-class-on-one-server.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -72,6 +71,8 @@ def _wait(folder: Path, until_up: ExitStack) -> None:
 
 def _taken(folder: Path, until_up: ExitStack) -> bool:
     """Take a turn that is free; where nobody can hold any, there is nothing to wait for."""
+    import fcntl  # noqa: PLC0415 - Windows has none, and no turns either
+
     try:
         turns = sorted(folder.iterdir())
     except OSError as error:

@@ -32,6 +32,14 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
     ----------
     create_accounts : bool
         Whether a Unix user is made where there is none of that name.
+    log_folder : str
+        Where each account's ways into and out of its network write messages.
+    put_away_seconds : float
+        How long an account's labs may take to be recorded and stopped.
+    labs_starting : int
+        How many labs may start at the same moment, while the others wait for their turn; 0 lets all of them.
+    turns_folder : str
+        What they take turns by (`labkit.cluster.turns`).
     """
 
     create_accounts = Bool(False, help="Make a Unix user, with a home, for whoever logs in first.").tag(config=True)
@@ -39,13 +47,10 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
     put_away_seconds = Float(
         _PUT_AWAY_SECONDS, help="How long an account's labs may take to be recorded and stopped."
     ).tag(config=True)
-
     labs_starting = Integer(
         len(os.sched_getaffinity(0)) + 1, help="How many labs may start at the same moment; 0 lets all of them."
     ).tag(config=True)
-    turns_folder = Unicode("/run/labkit-classroom/turns", help="What the labs that start take turns by.").tag(
-        config=True
-    )
+    turns_folder = Unicode("/run/labkit-turns", help="What the labs that start take turns by.").tag(config=True)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

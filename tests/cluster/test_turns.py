@@ -161,6 +161,11 @@ def test_without_turns_nobody_waits(
     assert ("no turns to start in" in caplog.text) == (number is None)
 
 
-def test_what_accounts_can_lock_they_cannot_change(folder: Path) -> None:
+def test_what_accounts_can_lock_they_cannot_change(tmp_path: Path) -> None:
+    folder, umask = tmp_path / "turns", os.umask(0o077)
+    try:
+        turns.make(folder, 1)
+    finally:
+        os.umask(umask)
     assert folder.stat().st_mode & 0o777 == 0o755
     assert (folder / "0").stat().st_mode & 0o777 == 0o444

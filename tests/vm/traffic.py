@@ -6,6 +6,7 @@ usage: traffic.py serve ADDRESS… | traffic.py ask tcp|udp ADDRESS PORT TIMES [
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import socket
 import sys
@@ -41,22 +42,27 @@ def _serve_udp(datagrams: socket.socket, address: str) -> None:
 
 def ask(protocol: str, address: str, port: int, times: int, from_port: int = 0) -> dict[str, int]:
     """Ask again and again, each time from a new port or once from one; return how often each answer or error came."""
-    answers = (_ask(protocol, address, port, from_port) for _ in range(times))
-    return dict(collections.Counter(answers))
-
-
-def _ask(protocol: str, address: str, port: int, from_port: int) -> str:
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(type=kind) as client:
-        client.settimeout(_SECONDS)
-        try:
-            client.bind(("", from_port))
-            client.connect((address, port))
-            if protocol == "udp":
-                client.send(b"?")
-            return client.recv(64).decode()
-        except OSError as error:
-            return type(error).__name__
+    answers: collections.Counter[str] = collections.Counter()
+    with contextlib.ExitStack() as to_the_end:
+        for _ in range(times):
+            with contextlib.ExitStack() as once:
+                # A datagram's port stays taken: ipvs leads one that asks again to the endpoint it led to before.
+                client = (once if protocol == "tcp" else to_the_end).enter_context(socket.socket(type=kind))
+                answers[_ask(client, address, port, from_port)] += 1
+    return dict(answers)
+
+
+def _ask(client: socket.socket, address: str, port: int, from_port: int) -> str:
+    client.settimeout(_SECONDS)
+    try:
+        client.bind(("", from_port))
+        client.connect((address, port))
+        if client.type == socket.SOCK_DGRAM:
+            client.send(b"?")
+        return client.recv(64).decode()
+    except OSError as error:
+        return type(error).__name__
 
 
 if __name__ == "__main__":

@@ -69,10 +69,7 @@ class LabSpawner(LocalProcessSpawner):  # type: ignore[misc]
 
     def get_env(self) -> dict[str, str]:
         """Return the environment of the account's server, and so of the labs that are started in it."""
-        environment: dict[str, str] = super().get_env()
-        if self.labs_starting:
-            environment[turns.FOLDER_VARIABLE] = self.turns_folder
-        return environment
+        return {**super().get_env(), turns.FOLDER_VARIABLE: self.turns_folder}
 
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Return what a child does before it becomes its program: still as root, it enters the group."""

@@ -85,21 +85,24 @@ import labkit
 lab = labkit.attach()
 print(lab.api.configuration.host.rpartition(":")[2], lab.kubeconfig, lab.open("svc/tomcat").rpartition(":")[2])
 """
-_TRY = """
-import os, pathlib, socket, urllib.request
-for port in ({api}, {page}):
-    try:
-        socket.create_connection(("127.0.0.1", port), 5)
-        print("reached")
-    except OSError as error:
-        print(type(error).__name__)
-for what in (lambda: pathlib.Path({path!r}).read_text(), lambda: os.kill({pid}, 9), lambda: os.listdir({home!r}),
-             lambda: pathlib.Path("/proc/{pid}/environ").read_text()):
+_EACH = """
+for what in tried:
     try:
         what()
         print("reached")
     except OSError as error:
         print(type(error).__name__)
+"""
+_TRY = """
+import os, pathlib, socket
+tried = (
+    lambda: socket.create_connection(("127.0.0.1", {api}), 5),
+    lambda: socket.create_connection(("127.0.0.1", {page}), 5),
+    lambda: pathlib.Path({path!r}).read_text(),
+    lambda: os.kill({pid}, 9),
+    lambda: os.listdir({home!r}),
+    lambda: pathlib.Path("/proc/{pid}/environ").read_text(),
+)
 """
 
 
@@ -107,7 +110,7 @@ def test_each_has_an_own_lab_and_reaches_no_other(students: tuple[Student, Stude
     ann, ben = students
     api, kubeconfig, page = ann.run(_WHERE).split()
     (pid,) = traces.pids_of("kube-apiserver", ann.name)
-    tried = _TRY.format(api=api, page=page.strip("/"), path=kubeconfig, pid=pid, home=str(ann.home))
+    tried = _TRY.format(api=api, page=page.strip("/"), path=kubeconfig, pid=pid, home=str(ann.home)) + _EACH
     assert ben.run(tried).split() == ["ConnectionRefusedError"] * 2 + ["PermissionError"] * 4
     assert ann.run(tried).split()[:3] == ["reached"] * 3, "whose they are reaches them"
 
@@ -118,18 +121,13 @@ place = pathlib.Path(os.environ["LABKIT_TURNS"])
 (turn,) = place.iterdir()
 fcntl.flock(turn.open(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 print("taken")
-for what in (turn.unlink, lambda: turn.write_text("x"), lambda: (place / "mine").touch()):
-    try:
-        what()
-        print("reached")
-    except OSError as error:
-        print(type(error).__name__)
+tried = (turn.unlink, lambda: turn.write_text("x"), lambda: (place / "mine").touch())
 """
 
 
 def test_a_turn_can_be_taken_and_not_be_taken_away(students: tuple[Student, Student]) -> None:
     ann, _ = students
-    assert ann.run(_TURNS).split() == ["taken"] + ["PermissionError"] * 3
+    assert ann.run(_TURNS + _EACH).split() == ["taken"] + ["PermissionError"] * 3
 
 
 def test_processors_are_bounded(students: tuple[Student, Student]) -> None:

@@ -29,6 +29,7 @@ NETWORK = "labkit-network"
 _PROGRAMS = (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns",
 )  # fmt: skip
+_RUNTIME_OF_CONTAINERS = "containerd"
 _MODULES = {"labkit.cri": RUNTIME, "labkit.cluster.network_agent": NETWORK}
 #: Flags whose file has a certificate: as a server, and as a client of etcd.
 _SERVER_FLAGS = ("tls-cert-file", "cert-file")
@@ -222,6 +223,8 @@ def name_of(command: Sequence[str]) -> str:
     program = command[0].rpartition("/")[2] if command else ""
     if program in _PROGRAMS:
         return program
+    if program == _RUNTIME_OF_CONTAINERS:
+        return RUNTIME
     if program.startswith("python") and "-m" in command[:-1]:
         return _MODULES.get(command[command.index("-m") + 1], "")
     return ""

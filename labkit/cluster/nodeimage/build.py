@@ -21,7 +21,7 @@ from pathlib import Path
 
 from labkit import paths
 from labkit.cluster import network_addon, network_agent
-from labkit.cluster.nodeimage import debian, oci, pods
+from labkit.cluster.nodeimage import debian, oci, pods, servers
 from labkit.components import Components, ensure, pins
 from labkit.errors import ClusterError, PreflightError
 from labkit.language import gettext
@@ -73,6 +73,8 @@ _SUPERFLUOUS = (
     "var/cache/debconf",
     "var/lib/apt/lists",
 )
+#: What the pod network needs; kind's own images have the same (images/base/Dockerfile).
+_PLUGINS = ("host-local", "loopback", "portmap", "ptp")
 #: Units that are for machines with a keyboard, or that time their own work.
 _MASKED = (
     "apt-daily.timer",
@@ -94,11 +96,13 @@ def recipe() -> str:
     digest = hashlib.sha256(platform.machine().encode())
     for pin in pins().values():
         digest.update(pin.folder_name.encode())
-    ours = (debian, oci, pods, network_addon, network_agent, connector, netns, requester)
+    ours = (debian, oci, pods, servers, network_addon, network_agent, connector, netns, requester)
     for source in (__file__, *(str(module.__file__) for module in ours)):
         digest.update(Path(source).read_bytes())
     for file in sorted(_FILES.iterdir(), key=lambda file: file.name):
         digest.update(file.read_bytes())
+    for script in servers.scripts():
+        digest.update(script)
     return digest.hexdigest()[:16]
 
 
@@ -173,18 +177,21 @@ def _require_space(cache: Path) -> None:
 
 
 def _build(name: str, programs: Components, scratch: Path, progress: Progress) -> None:
-    system, tools, java = scratch / "system.tar", scratch / "tools.tar", scratch / "java.tar"
+    system, tools, java, others = (scratch / f"{name}.tar" for name in ("system", "tools", "java", "servers"))
     with ThreadPoolExecutor() as pool:
         node = pool.submit(_bootstrap_node, system, progress)
         extracts = [
             pool.submit(_extract, "Debian packages of pods", tools, pods.TOOLS, (_MERGED_USR,), progress),
             pool.submit(_extract, "Java", java, pods.JAVA, (_MERGED_USR, pods.JAVA_ALONE), progress),
+            pool.submit(
+                _extract, "PHP, MariaDB, nginx", others, servers.PACKAGES, (_MERGED_USR, servers.ALONE), progress
+            ),
         ]
         for extract in extracts:
             extract.result()
         with progress.phase(gettext("pod images")):
             archive = scratch / "pods.tar"
-            digests = oci.write_archive(archive, pods.images(programs, tools, java, scratch))
+            digests = oci.write_archive(archive, pods.images(programs, tools, java, others, scratch))
         node.result()
     with progress.phase(gettext("node image")) as phase:
         phase.advance(gettext("adding the Kubernetes programs"))
@@ -246,7 +253,7 @@ def _add_programs(system: Path, programs: Components) -> None:
             oci.add_folder(archive, folder, 0o755)
         for program in ("kubeadm", "kubectl", "kubelet", "etcdctl"):
             oci.add_file(archive, programs.program(program), f"usr/bin/{program}")
-        for plugin in pins()["cni"].programs:
+        for plugin in _PLUGINS:
             oci.add_file(archive, programs.cni_dir / plugin, f"opt/cni/bin/{plugin}")
         oci.add_modules(archive, (connector, netns, requester))
         for script in scripts:

@@ -24,6 +24,8 @@ SUITE = "bookworm"
 _NOT_WANTED = [
     *("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*", "/usr/share/lintian/*"),
     "/usr/lib/*/gconv/*",  # iconv(1)'s tables of old character sets
+    # Of Python: what helps those who write programs.
+    *(f"/usr/lib/python3*/{name}*" for name in ("doctest", "pdb", "pydoc", "test/", "turtle", "unittest/")),
     # Of Java: what a compiler for older releases needs, and classes laid out for heaps of more than 32 GB.
     *("/usr/lib/jvm/*/lib/ct.sym", "/usr/lib/jvm/*/lib/server/classes_nocoops.jsa"),
 ]

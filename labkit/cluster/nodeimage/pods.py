@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from labkit.cluster import network_agent
-from labkit.cluster.nodeimage import oci
+from labkit.cluster.nodeimage import oci, servers
 from labkit.cluster.nodeimage.oci import Image, Layer
 from labkit.components import Components, pins
 
@@ -45,15 +45,15 @@ _PATH = "/opt/labkit/tomcat/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 _ENTRYPOINTS: Traversable = resources.files("labkit.cri") / "entrypoints"
 
 
-def images(programs: Components, tools: Path, java: Path, folder: Path) -> list[Image]:
+def images(programs: Components, tools: Path, java: Path, others: Path, folder: Path) -> list[Image]:
     """Return the pod images, packed.
 
     Parameters
     ----------
     programs : Components
         The Kubernetes programs and Tomcat.
-    tools, java : Path
-        Tar files of the packages `TOOLS` and `JAVA`.
+    tools, java, others : Path
+        Tar files of the packages `TOOLS`, `JAVA` and `servers.PACKAGES`.
     folder : Path
         Gets the layers.
     """
@@ -87,6 +87,7 @@ def images(programs: Components, tools: Path, java: Path, folder: Path) -> list[
             (busybox, packed.java(), packed.tomcat()),
             _tomcat(),
         ),
+        *servers.images(debian, others, tools, _PATH, folder),
     ]
 
 
@@ -141,11 +142,11 @@ class _Layers:
 
     def etcd(self) -> Layer:
         """Return etcd; its client is on the node."""
-        return self._programs_in("etcd", {"etcd": "usr/local/bin/etcd"})
+        return self._programs_in("etcd", {"etcd": "usr/local/bin/etcd"}, level=oci.SMALLEST)
 
     def coredns(self) -> Layer:
         """Return CoreDNS."""
-        return self._programs_in("coredns", {"coredns": "coredns"})
+        return self._programs_in("coredns", {"coredns": "coredns"}, level=oci.SMALLEST)
 
     def debian(self) -> Layer:
         """Return the tools, as Debian has them."""
@@ -211,12 +212,12 @@ class _Layers:
 
         return self._pack("standin", add)
 
-    def _programs_in(self, name: str, places: dict[str, str]) -> Layer:
+    def _programs_in(self, name: str, places: dict[str, str], *, level: int = oci.USUAL) -> Layer:
         def add(archive: tarfile.TarFile) -> None:
             for program, place in places.items():
                 oci.add_file(archive, self._programs.program(program), place)
 
-        return self._pack(name, add)
+        return oci.pack(self._folder / f"{name}.tar.zst", add, level=level)
 
     def _pack(self, name: str, add: Callable[[tarfile.TarFile], None]) -> Layer:
         return oci.pack(self._folder / f"{name}.tar.zst", add)

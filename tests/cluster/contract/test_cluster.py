@@ -16,8 +16,11 @@ from labkit.lab import Lab
 from labkit.lab.happenings import Explanation
 from labkit.progress import Progress
 from tests import traces
+from tests.notebooks import cell
 
 from .conftest import NAME, NODES, docker, skip_rootless
+
+BLOG = cell("02_pods", "blog = ")["blog"]
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +149,7 @@ def test_a_packets_way_is_seen(any_lab: Lab, tomcat: str) -> None:
     assert path.endpoint_name in {f"pod/{pod.metadata.name}" for pod in _pods(any_lab, tomcat)}
 
 
-def test_a_pod_is_entered_and_its_log_read(any_lab: Lab, tomcat: str) -> None:
+def test_a_pod_is_entered_and_its_log_page(any_lab: Lab, tomcat: str) -> None:
     pod = _pods(any_lab, tomcat)[0].metadata.name
     assert str(any_lab.kubectl(["exec", pod, "--", "hostname"])).strip() == pod
     assert "Server startup" in any_lab.kubectl(["logs", pod])
@@ -248,3 +251,26 @@ def _all_run(lab: Lab) -> bool:
     """Whether every node is Ready, and every pod of the system runs again."""
     status = lab.status()
     return all(node.ready and all(part.state == "running" for part in node.components) for node in status.nodes)
+
+
+def test_a_worker_has_the_same_components(any_lab: Lab) -> None:
+    skip_rootless(any_lab, "tests/lab/test_components.py")
+    components = any_lab.components()
+    names = {each.name for each in components.found if each.node == "node-02"}
+    assert sorted(names - {"coredns"}) == ["container runtime", "kube-proxy", "kubelet", "labkit-network"]
+    assert all("container runtime" in {peer.name for peer in each.calls} for each in components.named("kubelet"))
+
+
+def test_the_lessons_servers_are_in_its_nodes(any_lab: Lab) -> None:
+    skip_rootless(any_lab, "tests/pods/test_images.py")
+    any_lab.kubectl("apply --filename -", stdin=BLOG)
+    any_lab.deploy("front", image="nginx")
+    try:
+        any_lab.kubectl("wait --for=condition=Ready pod/blog --timeout=60s")
+        url = any_lab.open("svc/blog")
+        _page(f"{url}/?title=Pods+share+localhost")
+        assert "Pods share localhost" in _page(url)
+        assert "nginx" in _page(any_lab.open("svc/front"))
+    finally:
+        any_lab.kubectl("delete deployment,service front")
+        any_lab.kubectl("delete --filename -", stdin=BLOG)

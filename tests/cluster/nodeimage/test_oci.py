@@ -75,3 +75,21 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
     (tmp_path / "source.tar").write_bytes(os.urandom(1 << 20))
     with pytest.raises(OSError, match="No space left"):
         oci.pack_tar(Path("/dev/full"), tmp_path / "source.tar")
+
+
+def test_a_layer_of_the_rest_leaves_out_what_is_below(tmp_path: Path) -> None:
+    files = {"below.tar": ("./usr/lib/libc", "./usr/bin/sh"), "whole.tar": ("./usr/lib/libc", "./usr/bin/php")}
+    for archive, names in files.items():
+        with tarfile.open(tmp_path / archive, "w") as written:
+            oci.add_folder(written, "./usr/lib", 0o755)
+            for name in names:
+                oci.add_text(written, name, name)
+            oci.add_link(written, "./lib", "usr/lib")
+    layer = oci.pack_rest(tmp_path / "rest.tar.zst", tmp_path / "whole.tar", tmp_path / "below.tar", level=oci.SMALLEST)
+    plain = _unpacked(layer.path.read_bytes())
+    assert layer.diff_id == f"sha256:{hashlib.sha256(plain).hexdigest()}"
+    with tarfile.open(fileobj=io.BytesIO(plain)) as rest:
+        assert rest.getnames() == ["./usr/lib", "./usr/bin/php"]
+        program = rest.extractfile("./usr/bin/php")
+        assert program is not None
+        assert program.read() == b"./usr/bin/php"

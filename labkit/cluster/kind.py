@@ -39,6 +39,18 @@ from labkit.progress import Phase, Progress
 
 _log = logging.getLogger(__name__)
 
+#: Connects its input and output with an address. Who answers not yet, as a Service whose rules are still to be written,
+#: is asked again for as long as labkit.node.forwarder asks; what was said to nobody is still to be read then.
+_CONNECT = """\
+exec 3>&1
+for try in $(seq 100); do
+    said=$(busybox nc "$0" "$1" 2>&1 >&3) && exit
+    case $said in *"can't connect"*) sleep 0.1 ;; *) break ;; esac
+done
+echo "$said" >&2
+exit 1
+"""
+
 
 class KindCluster(OwnNodes):
     """A cluster of Docker containers; `labkit.cluster.protocol.Cluster` says what each method does.
@@ -234,7 +246,7 @@ class KindCluster(OwnNodes):
 
     def forward(self, address: str, port: int, *, local_port: int = 0) -> int:
         """Make an address of the cluster reachable at 127.0.0.1, as seen from the control plane's node."""
-        connect = self.node_command(self.spec.node_names[0], ["busybox", "nc", address, str(port)])
+        connect = self.node_command(self.spec.node_names[0], ["sh", "-c", _CONNECT, address, str(port)])
         return self._processes.forward(f"{address}-{port}", connect, local_port)
 
     @property

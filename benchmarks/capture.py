@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=40, help="of each kind in a block (default 40)")
     options = parser.parse_args()
     components.ensure()
-    lab = labkit.up("bench-capture", progress=Progress())
+    lab = labkit.up("bench-capture", provider="rootless", progress=Progress())
     try:
         ours, theirs = multiprocessing.Pipe()
         follower = multiprocessing.get_context("spawn").Process(target=_follow, args=(lab.name, theirs), daemon=True)

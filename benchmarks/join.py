@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=5, help="how many machines join, one after the other (default 5)")
     options = parser.parse_args()
     components.ensure()
-    with labkit.up("bench", workers=0, progress=Progress()) as lab:
+    with labkit.up("bench", workers=0, provider="rootless", progress=Progress()) as lab:
         seconds = [
             lab.join(f"node-{number:02d}", progress=Progress()).seconds for number in range(1, options.nodes + 1)
         ]

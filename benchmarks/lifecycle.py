@@ -43,7 +43,7 @@ def _one_life(figures: dict[str, list[float]]) -> None:
 
     def up() -> None:
         nonlocal lab
-        lab = labkit.up("bench", progress=Progress(record))
+        lab = labkit.up("bench", provider="rootless", progress=Progress(record))
 
     _time(figures, "up: three nodes, all of the system Ready (s)", up)
     assert lab is not None

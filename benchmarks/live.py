@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--deployments", type=int, default=8, help="how many to follow (default 8)")
     options = parser.parse_args()
     delays: list[float] = []
-    with labkit.up("bench", progress=Progress()) as lab:
+    with labkit.up("bench", provider="rootless", progress=Progress()) as lab:
         time.sleep(_QUIET)
         for number in range(options.deployments):
             delays += _follow(lab, f"bench-{number}")

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="a file for the plot: .svg, .png or .pdf")
     options = parser.parse_args()
     options.services = options.services or (_MANY if options.privileged else _FEW)
-    with labkit.up("bench", privileged=options.privileged, progress=Progress()) as lab:
+    with labkit.up("bench", privileged=options.privileged, provider="rootless", progress=Progress()) as lab:
         time.sleep(_QUIET)
         _measure(lab, options)
 

@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
     seconds: dict[str, list[float]] = defaultdict(list)
     counts: dict[str, list[connections.Counts]] = defaultdict(list)
-    with labkit.up("bench", progress=Progress()) as lab:
+    with labkit.up("bench", provider="rootless", progress=Progress()) as lab:
         time.sleep(_QUIET)
         for _ in range(options.runs):
             for mode in ("nftables", "iptables"):

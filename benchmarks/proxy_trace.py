@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="packets in each mode (default 20)")
     options = parser.parse_args()
-    with labkit.up("bench", progress=Progress()) as lab:
+    with labkit.up("bench", provider="rootless", progress=Progress()) as lab:
         lab.deploy("web", image="nginx", replicas=2, progress=Progress())
         time.sleep(_QUIET)
         for mode in ("iptables", "nftables"):

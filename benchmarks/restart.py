@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=3, help="restarts of each (default 3)")
     options = parser.parse_args()
-    with labkit.up("bench", progress=Progress()) as lab:
+    with labkit.up("bench", provider="rootless", progress=Progress()) as lab:
         lab.deploy("web", image="labkit/standin", replicas=2, progress=Progress())
         time.sleep(_QUIET)
         for title, node in (("worker", "node-01"), ("master", "master")):

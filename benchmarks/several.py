@@ -32,7 +32,7 @@ def main() -> None:
     with ExitStack() as until_the_end:
         for number in range(1, options.labs + 1):
             started = time.monotonic()
-            lab = labkit.up(f"bench-{number}", small=options.small, progress=Progress())
+            lab = labkit.up(f"bench-{number}", small=options.small, provider="rootless", progress=Progress())
             labs.append(until_the_end.enter_context(lab))
             seconds = time.monotonic() - started
             lab.deploy("tomcat", progress=Progress())

@@ -36,13 +36,16 @@ def main() -> None:
         shown = "  ".join(f"{sort} {value:7.1f}" for sort, value in medians.items())
         print(f"{name:40} {shown}  ratio {ratio:.2f}")
     if not options.no_jupyterlab:
-        with labkit.up("bench", small=True, progress=Progress()) as lab, notebooks.dashboard(lab) as (_, folder):
+        with (
+            labkit.up("bench", small=True, provider="rootless", progress=Progress()) as lab,
+            notebooks.dashboard(lab) as (_, folder),
+        ):
             notebooks.print_memory(lab, folder)
 
 
 def _one_lab(figures: dict[str, dict[str, list[float]]], sort: str, *, small: bool) -> None:
     started = time.monotonic()
-    with labkit.up("bench", small=small, progress=Progress()) as lab:
+    with labkit.up("bench", small=small, provider="rootless", progress=Progress()) as lab:
         figures["up, all of the system Ready (s)"][sort].append(time.monotonic() - started)
         lab.deploy("tomcat", progress=Progress())
         for name, value in memory(lab).items():

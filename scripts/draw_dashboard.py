@@ -33,7 +33,7 @@ _VISIBLE = """element => {
 def main() -> None:
     """Make a lab, deploy by the dashboard's button, and take the picture."""
     with (
-        labkit.up("picture", progress=Progress()),
+        labkit.up("picture", provider="rootless", progress=Progress()),
         tempfile.TemporaryDirectory() as folder,
         jupyterlab(Path(folder)) as server,
         chromium() as browser,

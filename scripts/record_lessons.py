@@ -133,7 +133,7 @@ LESSONS = (
 def main() -> None:
     """Record all lessons."""
     FOLDER.mkdir(exist_ok=True)
-    with labkit.up("lab") as lab:
+    with labkit.up("lab", provider="rootless") as lab:
         time.sleep(10)  # the cluster's own first business is over
         for lesson in (each for each in LESSONS if each.name in sys.argv[1:] or not sys.argv[1:]):
             path = FOLDER / f"{lesson.name}{SUFFIX}"

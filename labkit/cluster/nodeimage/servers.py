@@ -39,6 +39,8 @@ ALONE = (
 )
 #: PHP's own, in the order in which they need one another; Debian's package would choose them when it is configured.
 _EXTENSIONS = ("mysqlnd", "pdo", "ctype", "mysqli", "pdo_mysql", "posix", "tokenizer")
+#: All one nginx: a rolling update needs two names.
+_NGINX_TAGS = ("latest", "1.27", "1.28")
 _ENTRYPOINTS: Traversable = resources.files("labkit.cri") / "entrypoints"
 _ENTRYPOINT = "usr/local/bin/entrypoint"
 
@@ -85,7 +87,7 @@ def images(below: tuple[Layer, ...], packages: Path, tools: Path, path: str, fol
             {"Entrypoint": [f"/{_ENTRYPOINT}"], "Cmd": ["mariadbd"]},
         ),
         _image(
-            ("nginx:latest",),
+            tuple(f"nginx:{tag}" for tag in _NGINX_TAGS),
             (*layers, own, _script(folder, "nginx.sh")),
             path,
             80,

@@ -158,7 +158,7 @@ import time
 before = lab.anatomy("blog")
 for path in ("/tmp/mark", "/notes/mark"):
     lab.kubectl(["exec", "blog", "-c", "php", "--", "touch", path])
-kill = "(sleep 0.5; kill -INT $(pgrep -o php)) > /dev/null 2>&1 &"
+kill = "(sleep 0.5; kill -INT $(pidof php php8.2)) > /dev/null 2>&1 &"
 lab.kubectl(["exec", "blog", "-c", "php", "--", "sh", "-c", kill])
 restarted = "jsonpath={.status.containerStatuses[?(@.name=='php')].restartCount}=1"
 lab.kubectl(["wait", f"--for={restarted}", "pod/blog", "--timeout=30s"])

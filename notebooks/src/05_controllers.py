@@ -89,7 +89,7 @@ def pods():
 
 print(pods())
 victim, other, _ = lab.kubectl("get pods --selector app=web --output jsonpath={.items[*].metadata.name}").split()
-kill = "(sleep 0.5; kill -TERM $(pgrep -o nginx)) > /dev/null 2>&1 &"
+kill = "(sleep 0.5; kill -TERM $(pidof nginx)) > /dev/null 2>&1 &"
 lab.kubectl(["exec", victim, "--", "sh", "-c", kill])
 restarted = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
 lab.kubectl(["wait", restarted, f"pod/{victim}", "--timeout=30s"])

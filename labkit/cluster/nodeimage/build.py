@@ -25,7 +25,7 @@ from labkit.cluster.nodeimage import debian, oci, pods, servers
 from labkit.components import Components, ensure, pins
 from labkit.errors import ClusterError, PreflightError
 from labkit.language import gettext
-from labkit.node import connector, docker, netns, requester
+from labkit.node import connector, docker, netns, requester, rule_monitor
 from labkit.progress import Progress
 
 #: The image's name where none is given.
@@ -73,6 +73,8 @@ _SUPERFLUOUS = (
     "var/cache/debconf",
     "var/lib/apt/lists",
 )
+#: labkit's own programs that run there.
+_ON_NODES = (connector, netns, requester, rule_monitor)
 #: What the pod network needs; kind's own images have the same (images/base/Dockerfile).
 _PLUGINS = ("host-local", "loopback", "portmap", "ptp")
 #: Units that are for machines with a keyboard, or that time their own work.
@@ -96,7 +98,7 @@ def recipe() -> str:
     digest = hashlib.sha256(platform.machine().encode())
     for pin in pins().values():
         digest.update(pin.folder_name.encode())
-    ours = (debian, oci, pods, servers, network_addon, network_agent, connector, netns, requester)
+    ours = (debian, oci, pods, servers, network_addon, network_agent, *_ON_NODES)
     for source in (__file__, *(str(module.__file__) for module in ours)):
         digest.update(Path(source).read_bytes())
     for file in sorted(_FILES.iterdir(), key=lambda file: file.name):
@@ -255,7 +257,7 @@ def _add_programs(system: Path, programs: Components) -> None:
             oci.add_file(archive, programs.program(program), f"usr/bin/{program}")
         for plugin in _PLUGINS:
             oci.add_file(archive, programs.cni_dir / plugin, f"opt/cni/bin/{plugin}")
-        oci.add_modules(archive, (connector, netns, requester))
+        oci.add_modules(archive, _ON_NODES)
         for script in scripts:
             oci.add_text(archive, _text(script), f"{_LIB}/{script}", 0o755)
         for place, text in settings.items():

@@ -13,6 +13,7 @@ from labkit.checks import experiment, objects
 from labkit.checks.outage import ANSWERS, LETTERS, Outage
 from labkit.checks.verdict import Lettered, Verdict, looks, unanswered, yes_or_no
 from labkit.errors import ClusterError, UsageError
+from labkit.flow.runtime import started
 from labkit.lab import Lab
 from labkit.lab.components import RUNTIME
 from labkit.lab.session.experiments import one_call
@@ -195,13 +196,12 @@ def started_again_by(lab: Lab, killed: Killed, answer: str | None) -> Verdict:
         return unanswered(gettext('a component\'s name, for example "etcd"'))
     name = answer.strip().removeprefix("the ").partition("/")[0].partition(" on ")[0]
     pod = f"{killed.component}-{killed.node}"
-    calls = lab.evidence(killed.time).runtime
-    starts = [call for call in calls if call.call == "StartContainer" and call.pod == pod]
+    starts = [each for each in started(lab.evidence(killed.time), killed.node) if each.pod == pod]
     if not starts:
         return Verdict(
             None, gettext("Nobody has had {component} started again yet.").format(component=killed.component)
         )
-    after = (starts[0].time - killed.time).total_seconds()
+    after = (starts[0].begun - killed.time).total_seconds()
     told = gettext("{runtime} of {node}: StartContainer {component}, {after:.1f} s after it was killed").format(
         runtime=RUNTIME, node=killed.node, component=killed.component, after=after
     )

@@ -10,6 +10,7 @@ from typing import ClassVar
 from labkit.evidence.model import Evidence
 from labkit.flow.actors import actor
 from labkit.flow.names import name_of
+from labkit.flow.runtime import KUBELET, started
 from labkit.language import gettext, gettext_noop
 from labkit.proxy.connections import Counts
 from labkit.proxy.table import Table
@@ -230,13 +231,16 @@ def _created(evidence: Evidence, deployment: str) -> Iterator[tuple[str, datetim
 
 
 def _started(evidence: Evidence, deployment: str, pod: str) -> Iterator[tuple[str, datetime, str]]:
-    """Return the containers that were started, as the nodes' runtimes logged it: a kubelet asked them to."""
-    for call in evidence.runtime:
-        if call.call == "StartContainer" and not call.error:
-            if call.pod == pod:
-                yield RESTARTED, call.time, gettext("kubelet on {node}").format(node=call.node)
-            elif call.pod.startswith(f"{deployment}-"):
-                yield RUNS, call.time, gettext("kubelet on {node}").format(node=call.node)
+    """Return the containers that were started; a kubelet asked for it."""
+    nodes = {call.node for call in evidence.runtime} or {
+        each.node for each in evidence.spans if each.service == KUBELET
+    }
+    for node in sorted(nodes):
+        for each in started(evidence, node):
+            if each.pod == pod:
+                yield RESTARTED, each.begun, gettext("kubelet on {node}").format(node=node)
+            elif each.pod.startswith(f"{deployment}-"):
+                yield RUNS, each.begun, gettext("kubelet on {node}").format(node=node)
 
 
 def _finding(deed: tuple[datetime, str] | None, times: Times) -> Finding:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from labkit.checks import drills, outage
-from labkit.checks.outage import Finding, Outage, Outages
+from labkit.checks.outage import Finding, Outage, Outages, Times
 from labkit.errors import UsageError
+from labkit.evidence.model import ClusterFacts, Evidence, Span
 from labkit.lab import Lab
 from labkit.progress import Progress
 
@@ -43,6 +45,25 @@ def test_what_a_request_needs() -> None:
     assert few.right is False
     assert "1 more" in few.why
     assert "kubelet" not in repr(few)
+
+
+def test_where_the_runtime_keeps_no_log_the_kubelets_spans_tell_what_was_started() -> None:
+    stopped = datetime(2026, 1, 1, tzinfo=UTC)
+    at = int(stopped.timestamp()) * 10**9
+    call = "runtime.v1.RuntimeService/StartContainer"
+    spans = (
+        Span("1", "2", "", "kubelet", "node-01", "syncPod", at, at + 10**9, {"k8s.pod.name": "ended-1"}),
+        Span("1", "3", "2", "kubelet", "node-01", call, at + 10**9, at + 10**9),
+        Span("1", "4", "", "kubelet", "node-02", "syncPod", at, at + 9 * 10**9, {"k8s.pod.name": "try-1-x"}),
+        Span("1", "5", "4", "kubelet", "node-02", call, at + 9 * 10**9, at + 9 * 10**9),
+    )
+    times = Times(stopped, stopped + timedelta(seconds=4))
+    facts = ClusterFacts("lab", "kind", "v1.34.3", "master", ("master", "node-01", "node-02"))
+    found = outage.read(Evidence(facts, (), spans=spans), times, "try-1", "ended-1")
+    assert found[outage.RESTARTED].worked
+    assert found[outage.RESTARTED].observed == "after 1.00 s, by kubelet on node-01"
+    assert not found[outage.RUNS].worked
+    assert found[outage.RUNS].observed == "not in 4 s; 5.00 s after it went on, by kubelet on node-02"
 
 
 def test_a_drill_says_what_was_predicted_and_what_was_seen() -> None:

@@ -267,10 +267,12 @@ def test_the_lessons_servers_are_in_its_nodes(any_lab: Lab) -> None:
     any_lab.deploy("front", image="nginx")
     try:
         any_lab.kubectl("wait --for=condition=Ready pod/blog --timeout=60s")
+        any_lab.kubectl("expose pod blog --port=80")
         url = any_lab.open("svc/blog")
         _page(f"{url}/?title=Pods+share+localhost")
         assert "Pods share localhost" in _page(url)
         assert "nginx" in _page(any_lab.open("svc/front"))
     finally:
         any_lab.kubectl("delete deployment,service front")
-        any_lab.kubectl("delete --filename -", stdin=BLOG)
+        any_lab.kubectl("delete service blog --ignore-not-found")
+        any_lab.kubectl("delete --filename - --grace-period=1", stdin=BLOG)

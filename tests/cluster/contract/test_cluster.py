@@ -149,7 +149,7 @@ def test_a_packets_way_is_seen(any_lab: Lab, tomcat: str) -> None:
     assert path.endpoint_name in {f"pod/{pod.metadata.name}" for pod in _pods(any_lab, tomcat)}
 
 
-def test_a_pod_is_entered_and_its_log_page(any_lab: Lab, tomcat: str) -> None:
+def test_a_pod_is_entered_and_its_log_read(any_lab: Lab, tomcat: str) -> None:
     pod = _pods(any_lab, tomcat)[0].metadata.name
     assert str(any_lab.kubectl(["exec", pod, "--", "hostname"])).strip() == pod
     assert "Server startup" in any_lab.kubectl(["logs", pod])

@@ -10,7 +10,7 @@ from typing import ClassVar
 from labkit.evidence.model import Evidence
 from labkit.flow.actors import actor
 from labkit.flow.names import name_of
-from labkit.flow.runtime import KUBELET, started
+from labkit.flow.runtime import started
 from labkit.language import gettext, gettext_noop
 from labkit.proxy.connections import Counts
 from labkit.proxy.table import Table
@@ -232,10 +232,7 @@ def _created(evidence: Evidence, deployment: str) -> Iterator[tuple[str, datetim
 
 def _started(evidence: Evidence, deployment: str, pod: str) -> Iterator[tuple[str, datetime, str]]:
     """Return the containers that were started; a kubelet asked for it."""
-    nodes = {call.node for call in evidence.runtime} or {
-        each.node for each in evidence.spans if each.service == KUBELET
-    }
-    for node in sorted(nodes):
+    for node in evidence.cluster.nodes:
         for each in started(evidence, node):
             if each.pod == pod:
                 yield RESTARTED, each.begun, gettext("kubelet on {node}").format(node=node)

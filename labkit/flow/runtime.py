@@ -27,8 +27,6 @@ _WORDS = {
 }
 """The calls that change something (k8s.io/cri-api, runtime/v1/api.proto)."""
 _START = "StartContainer"
-#: The service whose spans tell of a node's runtime.
-KUBELET = "kubelet"
 #: Between what a call was to do and why it did not.
 FAILED = gettext_noop(": failed, ")
 _SYNCS = frozenset({"syncPod", "syncTerminatingPod", "syncTerminatedPod"})
@@ -71,7 +69,7 @@ def started(evidence: Evidence, node: str) -> Iterator[Started]:
             )
     if calls:
         return
-    spans = [span for span in evidence.spans if span.service == KUBELET and span.node == node]
+    spans = [span for span in evidence.spans if span.service == "kubelet" and span.node == node]
     pods = {span.span_id: text(span.attributes, "k8s.pod.name") for span in spans if span.name == "syncPod"}
     for span in spans:
         if span.parent_id in pods and span.name.rpartition("/")[2] == _START:
@@ -105,7 +103,7 @@ class Runtime:
             elif call.call == "PullImage":
                 self._pulls.append(call)
         self._syncs: dict[str, list[Span]] = defaultdict(list)
-        kubelets = [span for span in spans if span.service == KUBELET]
+        kubelets = [span for span in spans if span.service == "kubelet"]
         for span in kubelets:
             uid = str(span.attributes.get("k8s.pod.uid", ""))
             if uid in pods and span.name in _SYNCS:

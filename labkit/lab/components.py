@@ -26,10 +26,9 @@ from labkit.proxy.table import Table
 
 RUNTIME = "container runtime"
 NETWORK = "labkit-network"
-_PROGRAMS = (
+_PROGRAMS = {"containerd": RUNTIME} | {name: name for name in (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns",
-)  # fmt: skip
-_RUNTIME_OF_CONTAINERS = "containerd"
+)}  # fmt: skip
 _MODULES = {"labkit.cri": RUNTIME, "labkit.cluster.network_agent": NETWORK}
 #: Flags whose file has a certificate: as a server, and as a client of etcd.
 _SERVER_FLAGS = ("tls-cert-file", "cert-file")
@@ -222,9 +221,7 @@ def name_of(command: Sequence[str]) -> str:
     """Return which component a command line is of; empty where of none."""
     program = command[0].rpartition("/")[2] if command else ""
     if program in _PROGRAMS:
-        return program
-    if program == _RUNTIME_OF_CONTAINERS:
-        return RUNTIME
+        return _PROGRAMS[program]
     if program.startswith("python") and "-m" in command[:-1]:
         return _MODULES.get(command[command.index("-m") + 1], "")
     return ""

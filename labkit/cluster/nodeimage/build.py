@@ -101,10 +101,8 @@ def recipe() -> str:
     ours = (debian, oci, pods, servers, network_addon, network_agent, *_ON_NODES)
     for source in (__file__, *(str(module.__file__) for module in ours)):
         digest.update(Path(source).read_bytes())
-    for file in sorted(_FILES.iterdir(), key=lambda file: file.name):
+    for file in sorted([*_FILES.iterdir(), *servers.ENTRYPOINTS.iterdir()], key=lambda file: file.name):
         digest.update(file.read_bytes())
-    for script in servers.scripts():
-        digest.update(script)
     return digest.hexdigest()[:16]
 
 
@@ -179,7 +177,7 @@ def _require_space(cache: Path) -> None:
 
 
 def _build(name: str, programs: Components, scratch: Path, progress: Progress) -> None:
-    system, tools, java, others = (scratch / f"{name}.tar" for name in ("system", "tools", "java", "servers"))
+    system, tools, java, others = (scratch / f"{part}.tar" for part in ("system", "tools", "java", "servers"))
     with ThreadPoolExecutor() as pool:
         node = pool.submit(_bootstrap_node, system, progress)
         extracts = [

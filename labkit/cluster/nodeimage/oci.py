@@ -114,13 +114,14 @@ def pack_rest(path: Path, source: Path, base: Path, *, level: int = USUAL) -> La
     """
     with tarfile.open(base) as below:
         known = {member.name for member in below if not member.isdir()}
-    with _compressed(path, level) as packed, tarfile.open(source) as unpacked:
-        plain = _Hashed(packed)
-        with tarfile.open(fileobj=plain, mode="w|") as archive:
+
+    def add(archive: tarfile.TarFile) -> None:
+        with tarfile.open(source) as unpacked:
             for member in unpacked:
                 if member.name not in known:
                     archive.addfile(member, unpacked.extractfile(member) if member.isreg() else None)
-    return Layer(path, _digest(path), plain.digest)
+
+    return pack(path, add, level=level)
 
 
 def add_file(archive: tarfile.TarFile, source: Path, name: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import tarfile
 from collections.abc import Callable
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from labkit.cluster import network_agent
@@ -42,7 +40,6 @@ JAVA_ALONE = (
     + " -delete"
 )
 _PATH = "/opt/labkit/tomcat/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_ENTRYPOINTS: Traversable = resources.files("labkit.cri") / "entrypoints"
 
 
 def images(programs: Components, tools: Path, java: Path, others: Path, folder: Path) -> list[Image]:
@@ -124,7 +121,7 @@ def _tomcat() -> dict[str, object]:
 
 def _entrypoint(name: str) -> str:
     """Return a rootless image's script, told by the container itself what the rootless runtime tells it."""
-    script = (_ENTRYPOINTS / name).read_text("utf-8")
+    script = (servers.ENTRYPOINTS / name).read_text("utf-8")
     known = "export LABKIT_POD=$(hostname) LABKIT_IP=$(hostname -i) LABKIT_NODE='(kubectl get pods -o wide)'"
     return script.replace("#!/bin/sh\n", f"#!/bin/sh\n{known}\n", 1)
 
@@ -217,7 +214,7 @@ class _Layers:
             for program, place in places.items():
                 oci.add_file(archive, self._programs.program(program), place)
 
-        return oci.pack(self._folder / f"{name}.tar.zst", add, level=level)
+        return self._pack(name, add, level=level)
 
-    def _pack(self, name: str, add: Callable[[tarfile.TarFile], None]) -> Layer:
-        return oci.pack(self._folder / f"{name}.tar.zst", add)
+    def _pack(self, name: str, add: Callable[[tarfile.TarFile], None], *, level: int = oci.USUAL) -> Layer:
+        return oci.pack(self._folder / f"{name}.tar.zst", add, level=level)

@@ -41,13 +41,9 @@ ALONE = (
 _EXTENSIONS = ("mysqlnd", "pdo", "ctype", "mysqli", "pdo_mysql", "posix", "tokenizer")
 #: All one nginx: a rolling update needs two names.
 _NGINX_TAGS = ("latest", "1.27", "1.28")
-_ENTRYPOINTS: Traversable = resources.files("labkit.cri") / "entrypoints"
+#: The scripts that start what a rootless lab has images of, and a node image, too.
+ENTRYPOINTS: Traversable = resources.files("labkit.cri") / "entrypoints"
 _ENTRYPOINT = "usr/local/bin/entrypoint"
-
-
-def scripts() -> list[bytes]:
-    """Return what starts the servers, for who asks whether an image is up to date."""
-    return [(_ENTRYPOINTS / name).read_bytes() for name in ("mariadb.sh", "nginx.sh")]
 
 
 def images(below: tuple[Layer, ...], packages: Path, tools: Path, path: str, folder: Path) -> list[Image]:
@@ -112,12 +108,12 @@ def _own(archive: tarfile.TarFile) -> None:
     extensions = "".join(f"extension={name}\n" for name in _EXTENSIONS)
     oci.add_text(archive, extensions, "etc/php/8.2/cli/conf.d/10-labkit.ini", 0o644)
     oci.add_link(archive, "usr/bin/php", "php8.2")
-    for folder in ("var/www/html", "var/lib/php/sessions", "var/lib/mysql", "run/mysqld"):
-        oci.add_folder(archive, folder, 0o755)
-    for folder in ("etc/nginx/conf.d", "var/log/nginx", "var/lib/nginx"):
+    folders = ["var/www/html", "var/lib/php/sessions", "var/lib/mysql", "run/mysqld"]
+    folders += ["etc/nginx/conf.d", "var/log/nginx", "var/lib/nginx"]
+    for folder in folders:
         oci.add_folder(archive, folder, 0o755)
 
 
 def _script(folder: Path, name: str) -> Layer:
-    script = (_ENTRYPOINTS / name).read_text("utf-8")
+    script = (ENTRYPOINTS / name).read_text("utf-8")
     return oci.pack(folder / f"{name}.tar.zst", lambda archive: oci.add_text(archive, script, _ENTRYPOINT))

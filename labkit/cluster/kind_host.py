@@ -135,18 +135,13 @@ def refuse_others_cluster(name: str) -> None:
         )
 
 
-def unavailable() -> str:
-    """Return why no kind lab can be made here; empty where it can. Nothing is fetched or started."""
+def unavailable(spec: LabSpec) -> str:
+    """Return why such a lab cannot be one of containers here; empty where it can. Nothing is fetched or started."""
     try:
-        refuse_windows()
-        docker.require()
-    except PreflightError as error:
+        require(spec)
+    except (PreflightError, UsageError) as error:
         return error.what
-    if find_optional("kind") is None:
-        return "kind is not installed"
-    if not docker.inspect("image", [nodeimage.IMAGE]):
-        return f"Docker has no node image {nodeimage.IMAGE} (labkit image build-node)"
-    return ""
+    return "" if find_optional("kind") is not None else gettext("kind is not installed")
 
 
 def create(program: Path, config: Path, kubeconfig: Path, spec: LabSpec, *, log: Path, phase: Phase) -> None:

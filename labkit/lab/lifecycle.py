@@ -77,9 +77,9 @@ def up(
     node_names : sequence of str
         The names instead, the control plane's first.
     provider : {"auto", "rootless", "kind", "context", "replay"}
-        Where the nodes run; by default as `LABKIT_PROVIDER` says. ``auto`` is ``rootless`` where this machine allows
-        it; else ``kind`` where Docker answers and has a node image; else, in a notebook of labkit's own, ``replay``.
-        What was chosen instead, and why, is told.
+        Where the nodes run; by default as `LABKIT_PROVIDER` says. ``auto`` is ``kind`` where Docker answers, has a
+        node image, and kind is installed; else ``rootless``; where this machine allows neither, in a notebook of
+        labkit's own, ``replay``. What was chosen, and why, is told. A lab that is there keeps its provider.
     network : bool
         Whether the network add-on is applied; True by default. Without it nodes stay NotReady.
     service_cidr, pod_network_cidr : str
@@ -152,30 +152,43 @@ def up(
     given = {key: value for key, value in given.items() if value is not None}
     values = {"node_names": default_node_names(small_lab.WORKERS), **given} if small else given
     asked = [Mirror.parse(text) for text in registry_mirrors or ()]
+    folder = LabFolder.of(name)
+    nobody_chose = provider == "auto"
+    why = ""
+    if nobody_chose and not folder.ready_file.exists():
+        provider, why = _choose(LabSpec(name=name, **values), init=init)
     _refuse_contradictions(provider, asked, node_image, network_without_init=bool(network) and not init)
     if provider == "context":
         _refuse_useless(given, provider)
         return _up_context(name, progress, kubeconfig, context, audit_log)
     chosen = {"kubeconfig": kubeconfig, "context": context, "audit_log": audit_log}
     _refuse_useless({key: value for key, value in chosen.items() if value is not None}, provider)
-    if provider == "kind":
-        return _up_kind(LabSpec(name=name, provider=provider, **values), given, api_port, asked, progress, init=init)
     spec = LabSpec(name=name, **(values if init else {**values, "network": False}))
     Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
-    folder = LabFolder.of(name)
     try:
-        with watch(progress) as reporter, folder.locked():
-            return Lab(_up(folder, spec, given, api_port, reporter, init=init))
+        with watch(progress) as reporter:
+            if why:
+                with reporter.phase(gettext("provider {provider}: {why}").format(provider=provider, why=why)):
+                    pass
+            if provider == "kind":
+                made_of_containers = dataclasses.replace(spec, provider=provider)
+                return _up_kind(made_of_containers, given, api_port, asked, reporter, init=init)
+            if not (nobody_chose and init):  # nodes that are not initialised are rootless
+                given["provider"] = spec.provider
+            with folder.locked():
+                return Lab(_up(folder, spec, given, api_port, reporter, init=init))
     except PreflightError as error:
-        if provider == "auto" and init and not spec.privileged and not spec.catalogue and not kind_host.unavailable():
-            with watch(progress) as reporter, reporter.phase(gettext("provider kind")) as phase:
-                phase.advance(
-                    gettext("Docker answers, and here rootless labs are impossible: {what}").format(what=error.what)
-                )
-            return _up_kind(dataclasses.replace(spec, provider="kind"), given, api_port, asked, progress, init=init)
-        if provider == "auto" and running_notebook() in sessions():
+        if nobody_chose and running_notebook() in sessions():
             return instead(None, why=error)
         raise
+
+
+def _choose(spec: LabSpec, *, init: bool) -> tuple[str, str]:
+    """Return of which provider a new lab is where nobody says it, and why."""
+    if not init:
+        return "rootless", gettext("kind would run kubeadm init itself")
+    reason = kind_host.unavailable(dataclasses.replace(spec, provider="kind"))
+    return ("rootless", reason) if reason else ("kind", gettext("Docker answers, and kind is installed"))
 
 
 def attach(name: str = "lab") -> Lab:

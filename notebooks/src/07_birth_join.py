@@ -90,9 +90,9 @@ from labkit.errors import ClusterError
 
 node = lab.prepare("node-03")
 tries = [
-    {"token": "abcdef.0123456789abcdef"},
+    {"token": "nobody.0123456789abcdef"},
     {"ca_hash": "sha256:" + 64 * "0"},
-    {"token": "abcdef.0123456789abcde"},
+    {"token": "nobody.0123456789abcde"},
     {"name": "master"},
 ]
 for wrong in tries:

@@ -12,7 +12,7 @@ import pytest
 
 import labkit
 from labkit import paths
-from labkit.cluster import host_address, kind_host, kind_nodes, nodeimage
+from labkit.cluster import host_address, kind_host, kind_nodes, nodeimage, preflight
 from labkit.cluster.spec import LabSpec
 from labkit.cluster.state import LabFolder
 from labkit.errors import ClusterError, PreflightError, UsageError
@@ -33,10 +33,27 @@ def test_kind_initialises_by_itself() -> None:
 
 def test_without_docker_no_lab_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")  # that of other tests may run
-    assert "Docker" in kind_host.unavailable()
+    assert "Docker" in kind_host.unavailable(LabSpec(provider="kind"))
     with pytest.raises(PreflightError, match="Docker"):
         labkit.up("none", provider="kind", progress=Progress())
     assert "none" not in labkit.lab_names()
+
+
+@pytest.mark.parametrize(("init", "why"), [(True, "Docker"), (False, "kind would run kubeadm init itself")])
+def test_where_nobody_names_a_provider_it_is_told_why_nodes_are_no_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, init: bool, why: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    monkeypatch.setenv("LABKIT_STATE", str(tmp_path))
+    told: list[PhaseEvent] = []
+
+    def impossible(*_checks: object, **_options: object) -> None:
+        raise PreflightError("Here no lab can be made", fix="none")
+
+    monkeypatch.setattr(preflight, "require", impossible)
+    with pytest.raises(PreflightError, match="no lab can be made"):
+        labkit.up("none", init=init, progress=Progress(told.append))
+    assert told[0].phase.startswith(f"provider rootless: {why}")
 
 
 def test_of_a_lab_that_was_cut_off_before_it_had_containers_the_state_is_told(
@@ -58,12 +75,12 @@ def test_of_a_lab_that_was_cut_off_before_it_had_containers_the_state_is_told(
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("docker_with_node_image")
 def test_without_the_node_image_it_is_said_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kind_host.unavailable() == ""
+    assert kind_host.unavailable(LabSpec(provider="kind")) == ""
     monkeypatch.setattr(nodeimage, "IMAGE", "labkit/node:none")
     with pytest.raises(PreflightError, match="no node image labkit/node:none") as caught:
         kind_host.require(LabSpec(provider="kind"))
     assert "labkit image build-node" in caught.value.fix
-    assert "labkit image build-node" in kind_host.unavailable()
+    assert kind_host.unavailable(LabSpec(provider="kind")) == "Docker has no node image labkit/node:none"
 
 
 @pytest.mark.cluster
@@ -96,7 +113,7 @@ def test_who_has_no_containers_has_no_use_for_a_node_image(provider: str) -> Non
 @pytest.mark.usefixtures("docker_with_node_image")
 def test_without_kind_it_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
-    assert kind_host.unavailable() == "kind is not installed"
+    assert kind_host.unavailable(LabSpec(provider="kind")) == "kind is not installed"
 
 
 #: The command, without its look at the disk before it begins.
@@ -218,7 +235,7 @@ def test_whether_containers_reach_this_machine_is_tried() -> None:
 def test_on_windows_it_is_said_where_labs_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as other:
         other.setattr(sys, "platform", "win32")
-        assert "Windows" in kind_host.unavailable()
+        assert "Windows" in kind_host.unavailable(LabSpec(provider="kind"))
         with pytest.raises(PreflightError, match="WSL 2") as refused:
             kind_host.require(LabSpec(provider="kind"))
         with pytest.raises(PreflightError, match="WSL 2"):

@@ -1,11 +1,13 @@
-"""The host as the checks see it: its files, its programs, and one trial of the namespaces that nodes are made of."""
+"""The host as the checks see it: its files, programs, clock and runtime, and one trial of what nodes are made of."""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 from labkit.language import gettext
 
 _INOTIFY = "anon_inode:inotify"
+_TIMEX = 208  # bytes of struct timex on 64-bit Linux (adjtimex(2))
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # an ordinary user's PATH often lacks them; iptables lives there
 
 # Each line tries one thing in namespaces that end with the script, so the host stays as it is.
@@ -71,6 +74,36 @@ class Host:
                 if process.stat().st_uid == os.geteuid():
                     count += [str(opened.readlink()) for opened in (process / "fd").iterdir()].count(_INOTIFY)
         return count
+
+    def running(self) -> frozenset[str]:
+        """Return the names of the processes that run (proc(5), comm)."""
+        names = set()
+        for folder in (self.root / "proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                names.add((folder / "comm").read_text().strip())
+        return frozenset(names)
+
+    def clock_state(self) -> int:
+        """Return what the kernel says of its clock (adjtimex(2), return value); raise `OSError` where it does not."""
+        if sys.platform != "linux":
+            raise OSError(gettext("only Linux has adjtimex(2), which tells it"))
+        timex = ctypes.create_string_buffer(_TIMEX)  # modes 0: the clock is only read
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
+        if state < 0:
+            raise OSError(ctypes.get_errno(), "adjtimex")
+        return int(state)
+
+    def runtime_version(self, socket: str) -> str:
+        """Return name and version of the container runtime at a socket; raise `OSError` where it does not answer."""
+        from labkit.cluster.preflight import cri_questions  # noqa: PLC0415 - gRPC takes long to import
+
+        return cri_questions.version(self.root, socket)
+
+    def runtime_images(self, socket: str) -> frozenset[str]:
+        """Return the tags of all images that a runtime has; raise `OSError` where it does not answer."""
+        from labkit.cluster.preflight import cri_questions  # noqa: PLC0415 - as above
+
+        return cri_questions.images(self.root, socket)
 
     def program(self, name: str) -> str | None:
         """Return where a program is, or None."""

@@ -9,9 +9,6 @@ production-environment/container-runtimes, and kubeadm's own checks (cmd/kubeadm
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,7 +23,6 @@ Part = Literal["name", "clock", "kubelet", "runtime", "proxy", "pod network", "c
 
 _BRIDGE = "proc/sys/net/bridge/bridge-nf-call-iptables"
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
-_TIMEX = 208  # bytes of struct timex on 64-bit Linux (adjtimex(2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ def _hosts(host: Host) -> Finding:
 
 def _firewall(host: Host) -> Finding:
     off = host.as_root("systemctl disable --now firewalld")
-    if "firewalld" in set(_running(host)):
+    if "firewalld" in host.running():
         return Finding(
             "unmet",
             gettext("firewalld runs"),
@@ -122,15 +118,6 @@ def _firewall(host: Host) -> Finding:
             gettext("Open 6443, 2379-2380, 10250, 10256, 30000-32767."),
         )
     return Finding("met", gettext("nothing in iptables' INPUT chain turns packets away"))
-
-
-def _running(host: Host) -> Iterator[str]:
-    """Return the names of the processes that run (proc(5), comm)."""
-    for folder in (host.root / "proc").glob("[0-9]*"):
-        try:
-            yield (folder / "comm").read_text().strip()
-        except OSError:  # it has ended meanwhile
-            continue
 
 
 def _selinux(host: Host) -> Finding:
@@ -186,14 +173,8 @@ def _ipv6(host: Host) -> Finding:
     return Finding("unmet", found, host.sysctl("net.ipv6.conf.all.disable_ipv6=1"))
 
 
-def _clock(_host: Host) -> Finding:
-    if sys.platform != "linux":
-        raise OSError(gettext("only Linux has adjtimex(2), which tells it"))
-    timex = ctypes.create_string_buffer(_TIMEX)  # modes 0: the clock is only read
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
-    if state < 0:
-        raise OSError(ctypes.get_errno(), "adjtimex")
-    if state == _TIME_ERROR:
+def _clock(host: Host) -> Finding:
+    if host.clock_state() == _TIME_ERROR:
         return Finding(
             "unmet",
             gettext("the kernel says that nothing keeps its clock right"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from labkit.errors import UsageError
-from labkit.lab.installation.ours import own_cluster, prepared_cluster
+from labkit.lab.installation.ours import own_cluster
 from labkit.lab.installation.reset import reset
 from labkit.language import gettext
 from labkit.progress import Progress
@@ -32,13 +32,13 @@ class NodeCalls:
         Raises
         ------
         UsageError
-            There is no such node, or it was not prepared by labkit.
+            There is no such node, or it is not labkit's.
         ClusterError
             It does not run.
         """
         from labkit.lab.installation import preparation  # noqa: PLC0415 - most have no use for it
 
-        prepared_cluster(cast("Lab", self))
+        own_cluster(cast("Lab", self))
         return preparation.of_node(cast("Lab", self).nodes[node])
 
     def restart(self, node: str, *, away: float = 5.0, service: str = "", progress: Progress | None = None) -> Restart:

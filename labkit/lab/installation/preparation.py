@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
+from labkit.cluster.kind import KindCluster
 from labkit.errors import UsageError
 from labkit.lab.nodes import LabNode
 from labkit.language import gettext, gettext_noop, language
 from labkit.proxy.table import Table
+
+if TYPE_CHECKING:
+    from labkit.cluster.preflight import Check
+    from labkit.cluster.preflight.preparation import Step
 
 _STYLE = "div.labkit-preparation svg{max-width:100%;height:auto;display:block}"
 
@@ -135,9 +141,7 @@ def this_machine() -> Preparation:
     """
     from labkit.cluster.preflight import preparation  # noqa: PLC0415 - as on a node, where nothing else is needed
 
-    found = preparation.look()
-    lines = (PreparedLine(step.part, step.line, **dataclasses.asdict(check)) for step, check in found)
-    return Preparation(gettext("This machine"), tuple(lines))
+    return Preparation(gettext("This machine"), tuple(map(_line, preparation.look())))
 
 
 def of_node(node: LabNode) -> Preparation:
@@ -148,6 +152,26 @@ def of_node(node: LabNode) -> Preparation:
     ClusterError
         The node does not run.
     """
+    look = _within_container if isinstance(node.cluster, KindCluster) else _within_node
+    return Preparation(node.name, look(node))
+
+
+def _within_node(node: LabNode) -> tuple[PreparedLine, ...]:
+    """Look by labkit's own program: the nodes of a rootless lab have the machine's Python."""
     speaks = f"LABKIT_LANG={language()}"  # of our environment a node knows nothing
     printed = node.exec(["env", speaks, sys.executable, "-I", "-m", "labkit.cluster.preflight"])
-    return Preparation(node.name, tuple(PreparedLine(**line) for line in json.loads(printed)))
+    return tuple(PreparedLine(**line) for line in json.loads(printed))
+
+
+def _within_container(node: LabNode) -> tuple[PreparedLine, ...]:
+    """Look from outside: a container has no labkit."""
+    from labkit.cluster.preflight import entered, preparation  # noqa: PLC0415 - as above
+
+    node.exec("true")  # tells if it does not run; the checks would each be unknown
+    host = entered.EnteredHost(functools.partial(node.cluster.node_command, node.name))
+    return tuple(map(_line, preparation.look(host)))
+
+
+def _line(found: tuple[Step, Check]) -> PreparedLine:
+    step, check = found
+    return PreparedLine(step.part, step.line, **dataclasses.asdict(check))

@@ -10,7 +10,7 @@ import pytest
 import labkit
 from labkit.cluster import nodeimage
 from labkit.lab import Lab
-from labkit.progress import Progress
+from labkit.progress import PhaseEvent, Progress
 from tests import docker_daemon
 
 # The node image may have to be built.
@@ -44,9 +44,13 @@ def any_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     mirror = request.getfixturevalue("mirror")
     with docker_daemon.with_node_image():
         docker("tag", nodeimage.IMAGE, IMAGE)
+        told: list[PhaseEvent] = []
+        # Nobody names a provider: Docker answers and kind is installed.
         with labkit.up(
-            NAME, provider="kind", node_image=IMAGE, registry_mirrors=[f"docker.io={mirror}"], progress=Progress()
+            NAME, node_image=IMAGE, registry_mirrors=[f"docker.io={mirror}"], progress=Progress(told.append)
         ) as made:
+            assert told[0].phase == "provider kind: Docker answers, and kind is installed"
+            assert made.cluster.provider == "kind"
             yield made
         docker("image", "rm", IMAGE)
         left = [*docker("ps", "--all", "--quiet"), *docker("network", "ls", "--quiet", "--filter", "name=labkit-")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import client
@@ -168,6 +169,14 @@ def test_it_is_found_again(any_lab: Lab) -> None:
     assert again.nodes["master"].address == any_lab.nodes["master"].address
     with pytest.raises(UsageError, match="exists and is different"):
         labkit.up(any_lab.name, workers=1, provider=any_lab.cluster.provider, progress=Progress())
+    assert labkit.up(any_lab.name, progress=Progress()).cluster.provider == any_lab.cluster.provider
+
+
+@pytest.mark.parametrize("asked", [{"provider": "rootless"}, {"init": False}])
+def test_who_asks_for_a_rootless_one_does_not_get_it_instead(any_lab: Lab, asked: dict[str, Any]) -> None:
+    skip_rootless(any_lab, "test_it_is_found_again")
+    with pytest.raises(UsageError, match=r"exists and is different\n.*its provider is 'kind', not 'rootless'"):
+        labkit.up(any_lab.name, progress=Progress(), **asked)
 
 
 def test_a_node_is_switched_off_and_on(any_lab: Lab) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from labkit.checks import nodes
 from labkit.cluster import network_addon
 from labkit.errors import ClusterError, UsageError
 from labkit.lab import Lab
@@ -143,7 +144,23 @@ def test_a_node_that_was_deleted_comes_back_by_its_kubelet_and_by_kubeadm(any_la
     assert _ready(any_lab, "node-02")
 
 
-@pytest.mark.parametrize("what", [Lab.init, Lab.reset, lambda lab: lab.preflight("master")])
+def test_how_a_node_is_prepared_is_looked_at_on_the_node(any_lab: Lab) -> None:
+    node = any_lab.nodes["node-01"]
+    worker = {line.name: line for line in any_lab.preflight(node.name).lines}
+    for name in ("host name", "hosts", "firewall", "ip_forward", "packages", "container engine", "core images"):
+        assert worker[name].status == "met", worker[name]
+    assert f" is {node.address}; " in worker["hosts"].found
+    assert "kube-proxy:v1.34.3" in worker["core images"].found
+    assert not [line for line in worker.values() if line.status == "unknown"]
+    node.exec("echo 0 > /proc/sys/net/ipv4/ip_forward")
+    try:
+        assert not nodes.repaired(any_lab, node.name, "true").right
+        assert nodes.repaired(any_lab, node.name, "sysctl -w net.ipv4.ip_forward=1").right
+    finally:
+        node.exec("echo 1 > /proc/sys/net/ipv4/ip_forward")
+
+
+@pytest.mark.parametrize("what", [Lab.init, Lab.reset])
 def test_what_needs_nodes_that_labkit_prepared_is_refused(any_lab: Lab, what: Callable[[Lab], object]) -> None:
     skip_rootless(any_lab, "tests/lab/installation/test_init.py")
     with pytest.raises(UsageError, match=r"not prepared by labkit[\s\S]*--provider rootless"):

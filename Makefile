@@ -27,8 +27,8 @@ ALONE := --last-failed --last-failed-no-failures=none
 test: lint ## all checks and tests
 	$(PYTEST) $(SIDE_BY_SIDE) || { [ $$? -eq 1 ] && $(PYTEST) $(ALONE); }
 
-test-quick: setup-test ## the tests that need no cluster, no browser and no whole notebook
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or kind or vm or browser or notebook)"
+test-quick: setup-test ## the tests that need no cluster, no browser, no notebook and no other program: under a minute
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not (cluster or kind or vm or browser or notebook or programs)"
 
 test-kind: setup-test ## labs on real Docker containers, by kind, with a Docker daemon of the tests' own (as root)
 	$(BIN)/pytest -m kind

@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 _LINUX_ALONE = """
 os.setns os.unshare os.memfd_create os.pidfd_open os.sched_getaffinity os.sched_setaffinity os.eventfd os.pipe2
 signal.pidfd_send_signal

@@ -18,6 +18,8 @@ from labkit.cluster.state import LabFolder
 from labkit.components import pins
 from tests.cli.command import LABKIT, here, in_terminal, labkit, without_escapes
 
+pytestmark = pytest.mark.programs
+
 FAULT = "from labkit.cli import app, main; app.run = lambda: [][0]; main()"
 
 

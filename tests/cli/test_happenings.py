@@ -13,6 +13,8 @@ from labkit.lab.lessons import shipped
 from labkit.lab.recorded import DEFAULT
 from tests.cli.command import labkit
 
+pytestmark = pytest.mark.programs
+
 FORBID = "echo 0 >/proc/sys/user/max_user_namespaces && exec "
 
 

@@ -18,6 +18,8 @@ from labkit.cli.app import app
 from labkit.cluster.state import LabFolder
 from tests.cli.command import labkit
 
+pytestmark = pytest.mark.programs
+
 ROOT: Any = typer.main.get_command(app)
 
 

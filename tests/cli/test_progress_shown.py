@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.command import in_terminal, without_escapes
 
+pytestmark = pytest.mark.programs
+
 PROGRAM = """
 import threading, time
 from labkit.cli.progress import progress

@@ -16,6 +16,8 @@ from labkit.lab.lessons import shipped
 from labkit.lab.recorded import DEFAULT
 from tests.cli.command import LABKIT, here, in_terminal, labkit, without_escapes
 
+pytestmark = pytest.mark.programs
+
 MARKUP = "<script>alert(1)[bold red]\\u001b]0;owned\\u0007\\u001b[2J"  # as JSON writes it
 
 

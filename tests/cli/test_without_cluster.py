@@ -11,6 +11,8 @@ from labkit.cluster.state import LabFolder
 from labkit.components import pins
 from tests.cli.command import LABKIT, here, in_terminal, labkit, without_escapes
 
+pytestmark = pytest.mark.programs
+
 
 def test_status_with_no_lab_says_how_to_make_one(no_lab: Path) -> None:
     done = labkit("status")

@@ -14,6 +14,8 @@ import pytest
 from labkit.cri import api_pb2 as api
 from tests.cri.conftest import Node, Pod, eventually, running_node
 
+pytestmark = pytest.mark.programs
+
 
 def env(**values: str) -> list[api.KeyValue]:
     return [api.KeyValue(key=key, value=value) for key, value in values.items()]

@@ -8,6 +8,8 @@ import pytest
 from labkit.cri import api_pb2 as api
 from tests.cri.conftest import Node, Pod
 
+pytestmark = pytest.mark.programs
+
 
 def test_an_exec_has_the_containers_surroundings(pod: Pod) -> None:
     container = pod.run(command=["sleep", "60"], envs=[api.KeyValue(key="A", value="b c")], working_dir="/srv")

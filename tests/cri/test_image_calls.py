@@ -6,6 +6,8 @@ import pytest
 from labkit.cri import api_pb2 as api
 from tests.cri.conftest import Node
 
+pytestmark = pytest.mark.programs
+
 
 def spec(image: str) -> api.ImageSpec:
     return api.ImageSpec(image=image)

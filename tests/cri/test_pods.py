@@ -11,6 +11,8 @@ import pytest
 from labkit.cri import api_pb2 as api
 from tests.cri.conftest import Node, Pod, eventually
 
+pytestmark = pytest.mark.programs
+
 
 def test_the_network_is_not_ready_until_it_is_configured(own_node: Node) -> None:
     def network() -> api.RuntimeCondition:

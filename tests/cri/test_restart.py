@@ -11,6 +11,8 @@ from labkit.cri import api_pb2 as api
 from labkit.cri import processes
 from tests.cri.conftest import Node, eventually, running_node
 
+pytestmark = pytest.mark.programs
+
 
 def freeze(node: Node) -> processes.Identity:
     """Kill the runtime and keep the next one from starting, until `thaw`."""

@@ -10,6 +10,8 @@ import pytest
 from labkit.cri import api_pb2 as api
 from tests.cri.conftest import Node, Pod, eventually
 
+pytestmark = pytest.mark.programs
+
 CLIENT = Path(__file__).with_name("stream_client.py")
 STDOUT, STDERR, ERROR = "1", "2", "3"
 

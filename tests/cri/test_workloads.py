@@ -5,6 +5,8 @@ import pytest
 from labkit.cri import api_pb2 as api
 from tests.cri.conftest import Container, Node, eventually, running_node, tomcat_home
 
+pytestmark = pytest.mark.programs
+
 needs_tomcat = pytest.mark.skipif(not tomcat_home(), reason="labkit components fetch has not been run")
 
 

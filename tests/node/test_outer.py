@@ -21,6 +21,8 @@ from labkit.node.outer import OuterSandbox
 from labkit.node.process import ProcessIdentity, run
 from tests import traces
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[OuterSandbox]:

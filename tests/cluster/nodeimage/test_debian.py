@@ -13,6 +13,8 @@ from labkit.errors import ClusterError
 from labkit.progress import PhaseEvent, Progress
 from tests import traces
 
+pytestmark = pytest.mark.programs
+
 
 def _program(path: Path, script: str) -> None:
     path.write_text(f"#!/bin/sh\n{script}\n")

@@ -29,6 +29,8 @@ from tests.cri.streaming.spdy_client import SpdyClient
 if TYPE_CHECKING:
     from labkit.cri.streaming import StreamingServer
 
+pytestmark = pytest.mark.programs
+
 stream_ids = st.integers(1, 9)
 headers = st.fixed_dictionaries(
     {},

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from labkit.cri.streaming import StreamingServer
 
+pytestmark = pytest.mark.programs
+
 
 @contextlib.asynccontextmanager
 async def forwarding() -> AsyncIterator[SpdyClient]:

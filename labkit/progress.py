@@ -24,7 +24,7 @@ class PhaseEvent:
     seconds : float
         Since the phase started.
     detail : str
-        What is going on now, for people.
+        What is going on now, for people; of one that finished, what came of it, where that is worth a word.
     fraction : float or None
         How far it is, 0 to 1, where that is known.
     """
@@ -46,6 +46,11 @@ class Phase:
         self.name = name
         self._listener = listener
         self._started = time.monotonic()
+        self._outcome = ""
+
+    def conclude(self, outcome: str) -> None:
+        """Say what came of it, which is told once the phase has finished."""
+        self._outcome = outcome
 
     def advance(self, detail: str = "", fraction: float | None = None) -> None:
         """Say what is going on now and, where known, how far it is (0 to 1)."""
@@ -85,4 +90,4 @@ class Progress:
         except BaseException as error:
             phase._report("failed", str(error).partition("\n")[0])
             raise
-        phase._report("finished")
+        phase._report("finished", phase._outcome)

@@ -24,6 +24,14 @@ def test_a_phase_starts_advances_and_finishes() -> None:
     assert events[0].seconds >= 0
 
 
+def test_what_came_of_it_is_told_at_the_end() -> None:
+    events: list[PhaseEvent] = []
+    with Progress(events.append).phase("provider") as phase:
+        phase.conclude("rootless")
+        phase.advance("asking")
+    assert [(event.state, event.detail) for event in events[1:]] == [("advanced", "asking"), ("finished", "rootless")]
+
+
 @pytest.mark.parametrize("error", [ValueError("first line\nsecond line"), KeyboardInterrupt("first line")])
 def test_a_phase_that_raises_has_failed_and_the_error_goes_on(error: BaseException) -> None:
     events: list[PhaseEvent] = []

@@ -64,10 +64,11 @@ class _Lines(ABC):
     def _last_line(self, event: PhaseEvent) -> Text:
         """Return the line that stays of a phase."""
         sign = console.mark("done" if event.state == "finished" else "failed", self._err)
-        return self._line(sign, event.phase, event.seconds)
+        outcome = event.detail if event.state == "finished" else ""
+        return self._line(sign, event.phase, event.seconds, outcome)
 
-    def _line(self, sign: str, name: str, seconds: float) -> Text:
-        return console.text(f"{sign} {name:{self._name_width}} {seconds:6.1f} s")
+    def _line(self, sign: str, name: str, seconds: float, outcome: str = "") -> Text:
+        return console.text(f"{sign} {name:{self._name_width}} {seconds:6.1f} s  {outcome}".rstrip())
 
 
 class _PipeLines(_Lines):

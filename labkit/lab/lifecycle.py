@@ -153,23 +153,19 @@ def up(
     values = {"node_names": default_node_names(small_lab.WORKERS), **given} if small else given
     asked = [Mirror.parse(text) for text in registry_mirrors or ()]
     folder = LabFolder.of(name)
-    nobody_chose = provider == "auto"
-    why = ""
-    if nobody_chose and not folder.ready_file.exists():
-        provider, why = _choose(LabSpec(name=name, **values), init=init)
-    _refuse_contradictions(provider, asked, node_image, network_without_init=bool(network) and not init)
-    if provider == "context":
-        _refuse_useless(given, provider)
-        return _up_context(name, progress, kubeconfig, context, audit_log)
     chosen = {"kubeconfig": kubeconfig, "context": context, "audit_log": audit_log}
-    _refuse_useless({key: value for key, value in chosen.items() if value is not None}, provider)
-    spec = LabSpec(name=name, **(values if init else {**values, "network": False}))
-    Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
-    try:
-        with watch(progress) as reporter:
-            if why:
-                with reporter.phase(gettext("provider {provider}: {why}").format(provider=provider, why=why)):
-                    pass
+    nobody_chose = provider == "auto"
+    with watch(progress) as reporter:
+        if nobody_chose and not folder.ready_file.exists():
+            provider = _choose(LabSpec(name=name, **values), reporter, init=init)
+        _refuse_contradictions(provider, asked, node_image, network_without_init=bool(network) and not init)
+        if provider == "context":
+            _refuse_useless(given, provider)
+            return _up_context(name, reporter, kubeconfig, context, audit_log)
+        _refuse_useless({key: value for key, value in chosen.items() if value is not None}, provider)
+        spec = LabSpec(name=name, **(values if init else {**values, "network": False}))
+        Catalogue(spec.kubernetes_version, images)  # refuses a broken one before anything starts
+        try:
             if provider == "kind":
                 made_of_containers = dataclasses.replace(spec, provider=provider)
                 return _up_kind(made_of_containers, given, api_port, asked, reporter, init=init)
@@ -177,18 +173,20 @@ def up(
                 given["provider"] = spec.provider
             with folder.locked():
                 return Lab(_up(folder, spec, given, api_port, reporter, init=init))
-    except PreflightError as error:
-        if nobody_chose and running_notebook() in sessions():
-            return instead(None, why=error)
-        raise
+        except PreflightError as error:
+            if nobody_chose and running_notebook() in sessions():
+                return instead(None, why=error)
+            raise
 
 
-def _choose(spec: LabSpec, *, init: bool) -> tuple[str, str]:
-    """Return of which provider a new lab is where nobody says it, and why."""
-    if not init:
-        return "rootless", gettext("kind would run kubeadm init itself")
-    reason = kind_host.unavailable(dataclasses.replace(spec, provider="kind"))
-    return ("rootless", reason) if reason else ("kind", gettext("Docker answers, and kind is installed"))
+def _choose(spec: LabSpec, progress: Progress, *, init: bool) -> str:
+    """Return of which provider a new lab is where nobody says it; tell which, and why."""
+    with progress.phase(gettext("provider")) as phase:
+        kind = dataclasses.replace(spec, provider="kind")
+        reason = kind_host.unavailable(kind) if init else gettext("kind would run kubeadm init itself")
+        provider, why = ("rootless", reason) if reason else ("kind", gettext("Docker answers, and kind is installed"))
+        phase.conclude(f"{provider}: {why}")
+    return provider
 
 
 def attach(name: str = "lab") -> Lab:
@@ -272,7 +270,7 @@ def _up_kind(
     given: dict[str, Any],
     api_port: int,
     asked: Sequence[Mirror],
-    progress: Progress | None,
+    progress: Progress,
     *,
     init: bool,
 ) -> Lab:
@@ -284,27 +282,27 @@ def _up_kind(
             fix=gettext("leave --no-init out, or choose --provider rootless"),
         )
     folder = LabFolder.of(spec.name)
-    with watch(progress) as reporter, folder.locked():
+    with folder.locked():
         if folder.ready_file.exists():
-            existing = providers.load(folder, reporter)
+            existing = providers.load(folder, progress)
             _refuse_difference(existing.spec, {**given, "provider": spec.provider})
             if not existing.running:
-                existing.start(reporter)
+                existing.start(progress)
             return Lab(existing)
-        with reporter.phase(gettext("preflight")):
+        with progress.phase(gettext("preflight")):
             providers.remove(folder)
             kind_host.require(spec)
             for mirror in asked:
                 mirror.check()
             if api_port:
                 forward.listen(api_port).close()
-        programs = providers.programs(spec, reporter)
-        return Lab(KindCluster.up(folder, spec, programs, reporter, api_port=api_port, mirrors=asked))
+        programs = providers.programs(spec, progress)
+        return Lab(KindCluster.up(folder, spec, programs, progress, api_port=api_port, mirrors=asked))
 
 
 def _up_context(
     name: str,
-    progress: Progress | None,
+    progress: Progress,
     kubeconfig: Path | None,
     context: str | None,
     audit_log: Path | None,
@@ -319,17 +317,17 @@ def _up_context(
     audit = None if audit_log is None else str(audit_log.absolute())
     spec = ContextSpec(name=name, node_names=(), context=context or "", audit=audit)
     folder = LabFolder.of(name)
-    with watch(progress) as reporter, folder.locked():
+    with folder.locked():
         if folder.ready_file.exists():
-            existing = providers.load(folder, reporter)
+            existing = providers.load(folder, progress)
             given = {"provider": "context", "context": context, "audit": audit}
             _refuse_difference(existing.spec, {key: value for key, value in given.items() if value is not None})
             if not existing.running:
-                existing.start(reporter)
+                existing.start(progress)
             return Lab(existing)
         providers.remove(folder)
-        programs = providers.programs(spec, reporter)
-        return Lab(ContextCluster.up(folder, spec, programs, reporter, kubeconfig=kubeconfig))
+        programs = providers.programs(spec, progress)
+        return Lab(ContextCluster.up(folder, spec, programs, progress, kubeconfig=kubeconfig))
 
 
 def _refuse_contradictions(

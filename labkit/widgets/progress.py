@@ -66,8 +66,6 @@ def watch(progress: Progress | None) -> Iterator[Progress]:
 
 
 def _detail(event: PhaseEvent) -> str:
-    if event.state == "finished":
-        return ""
     return event.detail if event.fraction is None else f"{event.fraction:.0%} {event.detail}"
 
 

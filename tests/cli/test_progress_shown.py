@@ -44,6 +44,11 @@ with progress.progress() as reporter, reporter.phase("build") as phase:
     phase.advance("compiling k8s.io/api", 0.25)
     phase.advance("linking")
 """
+CONCLUDED = """
+from labkit.cli.progress import progress
+with progress() as reporter, reporter.phase("provider") as phase:
+    phase.conclude("rootless: Docker does not run")
+"""
 PHASES = ("preflight", "kubeadm join node-01", "kubeadm join node-02")
 
 
@@ -85,6 +90,11 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
     assert shown.isascii()
     assert "ok preflight" in shown
     assert "?" not in without_escapes(shown)
+
+
+def test_what_came_of_a_phase_stands_behind_it() -> None:
+    _, shown = in_terminal([sys.executable, "-c", CONCLUDED])
+    assert re.search(r"✓ provider +0\.\d s  rootless: Docker does not run$", without_escapes(shown), re.MULTILINE)
 
 
 def test_a_dumb_terminal_gets_lines() -> None:

@@ -53,7 +53,8 @@ def test_where_nobody_names_a_provider_it_is_told_why_nodes_are_no_containers(
     monkeypatch.setattr(preflight, "require", impossible)
     with pytest.raises(PreflightError, match="no lab can be made"):
         labkit.up("none", init=init, progress=Progress(told.append))
-    assert told[0].phase.startswith(f"provider rootless: {why}")
+    assert [event.state for event in told if event.phase == "provider"] == ["started", "finished"]
+    assert told[1].detail.startswith(f"rootless: {why}")
 
 
 def test_of_a_lab_that_was_cut_off_before_it_had_containers_the_state_is_told(

@@ -49,7 +49,7 @@ def any_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         with labkit.up(
             NAME, node_image=IMAGE, registry_mirrors=[f"docker.io={mirror}"], progress=Progress(told.append)
         ) as made:
-            assert told[0].phase == "provider kind: Docker answers, and kind is installed"
+            assert [event.detail for event in told if event.phase == "provider"][-1].startswith("kind: Docker answers")
             assert made.cluster.provider == "kind"
             yield made
         docker("image", "rm", IMAGE)

@@ -71,7 +71,7 @@ def _own_state_folder(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """One real cluster of three nodes; a test leaves it as it found it."""
-    with labkit.up("test", progress=Progress(_print_phase)) as running:
+    with labkit.up("test", provider="rootless", progress=Progress(_print_phase)) as running:
         yield running
 
 

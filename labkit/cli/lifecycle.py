@@ -29,7 +29,13 @@ def up(  # noqa: PLR0917 - typer calls it by name
     node_names: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Names of the nodes instead, the control plane's first.")
     ] = None,
-    provider: Annotated[str, typer.Option(metavar="auto|rootless|kind|context", help="Where the nodes run.")] = "auto",
+    provider: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|rootless|kind|context",
+            help="Where the nodes run; auto: in containers where Docker has a node image and kind is there.",
+        ),
+    ] = "auto",
     no_network: Annotated[
         bool, typer.Option("--no-network", help="Leave the pod network to you; nodes stay NotReady until then.")
     ] = False,

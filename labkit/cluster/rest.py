@@ -126,8 +126,9 @@ class ApiServer:
         """Send a request, and return the answer's status and body; after a failure the next one finds it as new."""
         try:
             self._connection.request(method, self._access.path + path, body, {**headers, **self._access.headers})
-            response = self._connection.getresponse()
-            return response.status, response.read()
+            # Closed here: what closes itself when it is forgotten swallows an interrupt that comes meanwhile.
+            with self._connection.getresponse() as response:
+                return response.status, response.read()
         except _UNREACHABLE:
             self._connection.close()
             raise

@@ -12,54 +12,28 @@ from labkit.language import gettext
 _PATIENCE = 3.0  # seconds
 
 
-def version(root: Path, runtime: str) -> str:
-    """Return a runtime's name and version.
-
-    Parameters
-    ----------
-    root : Path
-        The folder that stands for the machine's ``/``.
-    runtime : str
-        Its socket's path there.
-
-    Raises
-    ------
-    OSError
-        It does not answer.
-    """
-    answer = api.VersionResponse.FromString(_ask(root, runtime, "RuntimeService/Version", api.VersionRequest()))
+def version(socket: Path) -> str:
+    """Return a runtime's name and version; raise `OSError` where nobody answers at its socket."""
+    answer = api.VersionResponse.FromString(_ask(socket, "RuntimeService/Version", api.VersionRequest()))
     return f"{answer.runtime_name} {answer.runtime_version}"
 
 
-def images(root: Path, runtime: str) -> frozenset[str]:
-    """Return the tags of all images that a runtime has.
-
-    Parameters
-    ----------
-    root : Path
-        The folder that stands for the machine's ``/``.
-    runtime : str
-        Its socket's path there.
-
-    Raises
-    ------
-    OSError
-        It does not answer.
-    """
-    answer = _ask(root, runtime, "ImageService/ListImages", api.ListImagesRequest())
+def images(socket: Path) -> frozenset[str]:
+    """Return the tags of all images that a runtime has; raise `OSError` where nobody answers at its socket."""
+    answer = _ask(socket, "ImageService/ListImages", api.ListImagesRequest())
     listed = api.ListImagesResponse.FromString(answer).images
     return frozenset(tag for image in listed for tag in image.repo_tags)
 
 
-def _ask(root: Path, runtime: str, method: str, request: api.VersionRequest | api.ListImagesRequest) -> bytes:
-    with grpc.insecure_channel(f"unix://{root / runtime.lstrip('/')}") as channel:
+def _ask(socket: Path, method: str, request: api.VersionRequest | api.ListImagesRequest) -> bytes:
+    with grpc.insecure_channel(f"unix://{socket}") as channel:
         call = channel.unary_unary(f"/runtime.v1.{method}")
         try:
             answer: bytes = call(request.SerializeToString(), timeout=_PATIENCE)
         except grpc.RpcError as error:
             raise OSError(
                 gettext("the runtime at {runtime} does not answer: {code}").format(
-                    runtime=runtime, code=error.code().name
+                    runtime=socket, code=error.code().name
                 )
             ) from error
     return answer

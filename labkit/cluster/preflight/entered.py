@@ -13,12 +13,12 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from labkit.cluster.preflight.host import SBIN, Host
+from labkit.cluster.preflight.host import SBIN, TIMEX, Host
 from labkit.language import gettext
 
 _PATIENCE = 5.0  # seconds, of which entering takes a tenth
 #: As `Host.clock_state`.
-_CLOCK = "import ctypes; print(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(208)))"
+_CLOCK = f"import ctypes; print(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer({TIMEX})))"
 
 
 class EnteredHost(Host):
@@ -54,7 +54,9 @@ class EnteredHost(Host):
         done = self._run("python3", "-I", "-c", _CLOCK)
         if done.returncode:
             raise OSError(gettext("Python, which could ask the kernel, is not there"))
-        return int(done.stdout)
+        if (state := int(done.stdout)) < 0:
+            raise OSError("adjtimex")
+        return state
 
     def runtime_version(self, socket: str) -> str:
         """Return name and version of the runtime, if it is containerd; raise `OSError` where it does not answer."""

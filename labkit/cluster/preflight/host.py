@@ -15,7 +15,7 @@ from pathlib import Path
 from labkit.language import gettext
 
 _INOTIFY = "anon_inode:inotify"
-_TIMEX = 208  # bytes of struct timex on 64-bit Linux (adjtimex(2))
+TIMEX = 208  # bytes of struct timex on 64-bit Linux (adjtimex(2))
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # an ordinary user's PATH often lacks them; iptables lives there
 
 # Each line tries one thing in namespaces that end with the script, so the host stays as it is.
@@ -87,7 +87,7 @@ class Host:
         """Return what the kernel says of its clock (adjtimex(2), return value); raise `OSError` where it does not."""
         if sys.platform != "linux":
             raise OSError(gettext("only Linux has adjtimex(2), which tells it"))
-        timex = ctypes.create_string_buffer(_TIMEX)  # modes 0: the clock is only read
+        timex = ctypes.create_string_buffer(TIMEX)  # modes 0: the clock is only read
         state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
         if state < 0:
             raise OSError(ctypes.get_errno(), "adjtimex")
@@ -97,13 +97,13 @@ class Host:
         """Return name and version of the container runtime at a socket; raise `OSError` where it does not answer."""
         from labkit.cluster.preflight import cri_questions  # noqa: PLC0415 - gRPC takes long to import
 
-        return cri_questions.version(self.root, socket)
+        return cri_questions.version(self.root / socket.lstrip("/"))
 
     def runtime_images(self, socket: str) -> frozenset[str]:
         """Return the tags of all images that a runtime has; raise `OSError` where it does not answer."""
         from labkit.cluster.preflight import cri_questions  # noqa: PLC0415 - as above
 
-        return cri_questions.images(self.root, socket)
+        return cri_questions.images(self.root / socket.lstrip("/"))
 
     def program(self, name: str) -> str | None:
         """Return where a program is, or None."""
@@ -148,7 +148,7 @@ class Host:
         steps = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
         return steps if steps.get("namespaces") == "ok" else {"error": output.partition("\n")[0]}
 
-    @property
+    @functools.cached_property
     def is_root(self) -> bool:
         """Whether the caller's effective user id is 0."""
         return self.status("Uid").split()[1] == "0"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import paths
+from labkit import components, paths
 from labkit.cluster import nodeimage
 from labkit.progress import Progress
 from tests import docker_desktop, docker_runtime, inotify
@@ -96,7 +96,7 @@ def running(*, desktop: bool = False) -> Iterator[str]:
 
 @contextmanager
 def with_node_image(*, desktop: bool = False) -> Iterator[None]:
-    """Run a daemon that has the node image, like Docker Desktop's or not; skip the test where none can run."""
+    """Run a daemon that has the node image, like Docker Desktop's or not, and have kind; skip where none can run."""
     if why := missing():
         pytest.skip(why)
     with ExitStack() as stack:
@@ -104,6 +104,7 @@ def with_node_image(*, desktop: bool = False) -> Iterator[None]:
             stack.enter_context(running(desktop=desktop))
         except CannotRunError as error:
             pytest.skip(str(error))
+        components.ensure_optional("kind")  # only then is a lab for which nobody names a provider one of containers
         nodeimage.build(progress=Progress())
         yield
 

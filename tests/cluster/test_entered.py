@@ -34,7 +34,7 @@ def test_what_is_not_there_is_told_with_its_place() -> None:
 
 
 def test_a_program_that_does_not_end_is_not_awaited() -> None:
-    with pytest.raises(OSError, match=r"sh did not end within 0.2 s"):
+    with pytest.raises(OSError, match=r"sleep did not end within 0.2 s"):
         EnteredHost(list).output("sleep", "5", timeout=0.2)
 
 

@@ -75,7 +75,7 @@ class EnteredHost(Host):
 
     def output(self, *command: str, timeout: float = _PATIENCE) -> str:
         """Run a program and return what it wrote (both streams); raise `OSError` where it did not run or end."""
-        return self._run("sh", "-c", 'exec "$@" 2>&1', "sh", *command, timeout=timeout).stdout.strip()
+        return self._run(*command, timeout=timeout, errors=subprocess.STDOUT).stdout.strip()
 
     def _of_containerd(self, socket: str, *arguments: str) -> str:
         done = self._run("ctr", "--address", socket, *arguments)
@@ -84,12 +84,15 @@ class EnteredHost(Host):
             raise OSError(gettext("the runtime at {runtime} does not answer: {code}").format(runtime=socket, code=why))
         return done.stdout
 
-    def _run(self, *command: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, *command: str, timeout: float = _PATIENCE, errors: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
                 self._enter(command),
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=errors,
                 timeout=timeout,
                 check=False,
                 encoding="utf-8",

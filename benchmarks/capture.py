@@ -70,7 +70,9 @@ def main() -> None:
 
 
 def _cost(lab: Lab, follower: int, blocks: int, requests: int) -> None:
-    clients = {name: _Client(lab, _start_twin(lab, name)) for name in _PORTS}
+    # Asked for once: of several API servers `pidof` names the newest first.
+    words, variables = _command_line(lab)
+    clients = {name: _Client(lab, _start_twin(lab, name, words, variables)) for name in _PORTS}
     for client in clients.values():
         client.wait_until_ready()
         _block(client, "warm", 100)
@@ -109,13 +111,16 @@ def _interval(figures: list[float]) -> tuple[float, float]:
     return medians[50], medians[-51]
 
 
-def _start_twin(lab: Lab, name: str) -> int:
+def _command_line(lab: Lab) -> list[list[str]]:
+    """Return the words with which the lab's own API server was started, and its environment."""
+    place = "/proc/$(pidof kube-apiserver)"
+    node = lab.nodes[lab.spec.node_names[0]]
+    return [node.exec(f"tr '\\0' '\\n' <{place}/{of}").split("\n") for of in ("cmdline", "environ")]
+
+
+def _start_twin(lab: Lab, name: str, words: list[str], variables: list[str]) -> int:
     """Start one more API server on the control plane's node; return its port there."""
     node = lab.spec.node_names[0]
-    words, variables = (
-        lab.nodes[node].exec(f"tr '\\0' '\\n' </proc/$(pidof kube-apiserver | cut -d' ' -f1)/{of}").split("\n")
-        for of in ("cmdline", "environ")
-    )
     arguments = [word for word in words if name == "on" or not word.startswith(_CAPTURE)]
     replaced = {
         "--secure-port": str(_PORTS[name]),

@@ -75,7 +75,9 @@ class EnteredHost(Host):
 
     def output(self, *command: str, timeout: float = _PATIENCE) -> str:
         """Run a program and return what it wrote (both streams); raise `OSError` where it did not run or end."""
-        return self._run(*command, timeout=timeout, errors=subprocess.STDOUT).stdout.strip()
+        # The shell joins the streams there: what enters the machine has an own stream for its warnings.
+        both = ("sh", "-c", 'exec "$@" 2>&1', "sh", *command)
+        return self._run(*both, timeout=timeout, known_as=command[0]).stdout.strip()
 
     def _of_containerd(self, socket: str, *arguments: str) -> str:
         done = self._run("ctr", "--address", socket, *arguments)
@@ -84,15 +86,12 @@ class EnteredHost(Host):
             raise OSError(gettext("the runtime at {runtime} does not answer: {code}").format(runtime=socket, code=why))
         return done.stdout
 
-    def _run(
-        self, *command: str, timeout: float = _PATIENCE, errors: int = subprocess.PIPE
-    ) -> subprocess.CompletedProcess[str]:
+    def _run(self, *command: str, timeout: float = _PATIENCE, known_as: str = "") -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
                 self._enter(command),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                capture_output=True,
                 timeout=timeout,
                 check=False,
                 encoding="utf-8",
@@ -100,5 +99,7 @@ class EnteredHost(Host):
             )
         except subprocess.TimeoutExpired as error:
             raise OSError(
-                gettext("{command} did not end within {seconds:g} s").format(command=command[0], seconds=timeout)
+                gettext("{command} did not end within {seconds:g} s").format(
+                    command=known_as or command[0], seconds=timeout
+                )
             ) from error
